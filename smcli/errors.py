@@ -1,0 +1,39 @@
+"""The errors a user can meet: each says what is wrong, where, what to do, and which exit code it means."""
+
+from __future__ import annotations
+
+
+class SmcliError(Exception):
+    """Base of every error that smcli raises on purpose.
+
+    Args:
+        message: what is wrong and where, without a leading capital or a final stop.
+        hint: what to do about it, or an empty string.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(SmcliError):
+    """The logits, labels or targets cannot be read: the token, its place and what was expected."""
+
+
+class UsageError(SmcliError):
+    """An option or argument is wrong, or two of them exclude each other."""
+
+
+class PrecisionError(SmcliError):
+    """A value exists, but not within the limits of this program."""
+
+    exit_code = 3
+
+
+class UnavailableError(SmcliError):
+    """None of the methods asked for can run here, because a library is not installed."""
+
+    exit_code = 3
