@@ -1,0 +1,92 @@
+"""What counts as a number, and how text from outside is shown in a message."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HINT = "numbers are separated by spaces or commas, and written like 1.5, -2e3, 0x1.8p3, inf or nan"
+
+_HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++(?:\.[0-9a-fA-F]*+)?|\.[0-9a-fA-F]++)(?:[pP][+-]?[0-9]++)?")
+_START = re.compile(r"[+-]?(?:[0-9.]|(?:inf(?:inity)?|nan)(?![^\s,;\])]))", re.IGNORECASE | re.ASCII)
+_SHOWN = 40  # characters of a token that a message shows
+
+
+class NotANumberError(ValueError):
+    """One of several tokens is not a number: `index` says which."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+
+def parse(token: str) -> float:
+    """The float64 nearest to a token without white space; beyond the range it is 0 or an infinity.
+
+    Raises:
+        ValueError: it is not a number. Python's own extras, "1_000" and other scripts' digits, are none here.
+    """
+    if token.isascii() and "_" not in token:
+        try:
+            return float(token)
+        except ValueError:
+            if _HEX.fullmatch(token):
+                return _from_hex(token)
+    raise NotANumberError(0)
+
+
+def _from_hex(token: str) -> float:
+    try:
+        return float.fromhex(token)
+    except OverflowError:
+        return -math.inf if token.startswith("-") else math.inf
+
+
+def parse_all(tokens: Sequence[str]) -> list[float]:
+    """`parse` of every token, as fast as Python converts.
+
+    Raises:
+        NotANumberError: with the index of the first token that is not a number.
+    """
+    joined = "".join(tokens)
+    if joined.isascii() and "_" not in joined:
+        try:
+            return list(map(float, tokens))
+        except ValueError:
+            pass  # a hexadecimal number, or none: one by one
+    values = []
+    for index, token in enumerate(tokens):
+        try:
+            values.append(parse(token))
+        except ValueError:
+            raise NotANumberError(index) from None
+    return values
+
+
+def looks_like_number(word: str) -> bool:
+    """Whether a word of the command line begins a number, so that "-1,2" and "-inf" are not taken for options."""
+    return _START.match(word) is not None
+
+
+def show(text: str, limit: int = _SHOWN) -> str:
+    """Text from outside in quotes: literal, but control characters as escapes, and a long one without its middle."""
+    size = len(text)
+    if size > limit:
+        text = text[: limit - 10] + "..." + text[-7:]
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return f"'{safe}'" if size <= limit else f"'{safe}' ({size} characters)"
+
+
+def not_a_number(token: str) -> tuple[str, str]:
+    """What to say of such a token: the problem, and the hint that helps most."""
+    if token in {"...", "…"}:
+        return "data is missing, the text says '...'", (
+            "print all of it: np.set_printoptions(threshold=sys.maxsize) or torch.set_printoptions(profile='full')"
+        )
+    if token.startswith("−"):
+        return f"{show(token)} is not a number", "it begins with the sign U+2212; write the minus as '-'"
+    return f"{show(token)} is not a number", HINT
