@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -130,3 +132,137 @@ class StepSummary:
     underflowed: int
     nan: int
     first: int | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a user should know about a row.
+
+    Attributes:
+        code, name, severity: as in the list of findings.
+        quantity, method: what it is about, or None where it is about the row itself.
+        at: the indices concerned, the first hundred.
+        count: how many there are.
+        step: the expression that went wrong first, or None.
+        message: what happened, in a sentence with figures.
+        remedy: what to do.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    quantity: str | None
+    method: str | None
+    at: tuple[int, ...]
+    count: int
+    step: str | None
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for, before any number format is chosen.
+
+    Attributes:
+        command: "compare", "eval" or "grad".
+        dtypes: number formats.
+        methods, quantities: their names, in the order asked.
+        accumulate: format of the running sum, or None: as dtype.
+        order: the order of sums.
+        digits: significant digits of the truth, or None: enough for the format.
+        target: the right class of each row, or one for all, or None.
+        labels: soft labels, one row or one for each row, or None.
+        smoothing, weights, z_loss, ignore_index, reduction: of the loss.
+        temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
+        max_ulp, max_rel: limits given explicitly.
+        trace: whether every step is reported.
+        step: of finite differences.
+        cotangent: of a vector-Jacobian product.
+    """
+
+    command: str = "compare"
+    dtypes: tuple[str, ...] = ("float64",)
+    methods: tuple[str, ...] = ("naive", "shifted", "fused")
+    quantities: tuple[str, ...] = ("softmax", "cross-entropy")
+    accumulate: str | None = None
+    order: str = "pairwise"
+    digits: int | None = None
+    target: tuple[int, ...] | None = None
+    labels: tuple[RawRow, ...] | None = None
+    smoothing: float = 0.0
+    weights: RawRow | None = None
+    z_loss: RawRow | None = None
+    ignore_index: int | None = None
+    reduction: str = "none"
+    temperature: RawRow | None = None
+    softcap: RawRow | None = None
+    max_ulp: float | None = None
+    max_rel: float | None = None
+    trace: bool = False
+    step: float | None = None
+    cotangent: RawRow | None = None
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """What one method returned for one quantity of one row; arrays are flat, [N].
+
+    Attributes:
+        values, ulp, rel: float64.
+        verdicts: numbers of `Verdict`.
+        worst: index of the worst error.
+        bound_ulp: an a-priori bound of the error in ulp where one holds, or None.
+        steps: the trace, or None where it was not asked for.
+        available: whether it could run; if not, `reason` says why and the arrays are empty.
+    """
+
+    method: str
+    values: FloatArray
+    ulp: FloatArray
+    rel: FloatArray
+    verdicts: ByteArray
+    worst: int
+    bound_ulp: float | None = None
+    steps: tuple[StepSummary, ...] | None = None
+    condition: float | None = None
+    available: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class QuantityResult:
+    """One quantity of one row: the truth and what the methods made of it.
+
+    Attributes:
+        quantity: its name.
+        exact: the truth of all values as decimal strings, or of the index asked for.
+        size: how many values.
+        certified: bound of the truth's relative error before its decimal rounding.
+        truth: float64 [N], the truth to the nearest float64, for choosing what to show.
+        log10: float64 [N], log10 |t|, finite also where t is below float64.
+        square: the side of a matrix, or 0.
+        methods: in the order asked.
+    """
+
+    quantity: str
+    exact: Callable[[Iterable[int]], list[str]]
+    size: int
+    certified: float
+    truth: FloatArray
+    log10: FloatArray
+    square: int
+    methods: tuple[MethodResult, ...]
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """All about one row."""
+
+    row: int
+    logits: FloatArray
+    target: int | None
+    ignored: bool
+    results: tuple[QuantityResult, ...]
+    findings: tuple[Finding, ...]
+    labels: FloatArray | None = None

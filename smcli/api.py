@@ -1,0 +1,138 @@
+"""The Python API: the same pipeline as the command line, on lists and arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smcli.errors import InputError
+from smcli.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from smcli.model import RawRow, Truth
+    from smcli.report import Comparison, Report
+
+Names = "Iterable[str] | str | None"
+
+
+def compare(
+    logits: object,
+    *,
+    dtype: Iterable[str] | str | None = None,
+    methods: Iterable[str] | str | None = None,
+    quantities: Iterable[str] | str | None = None,
+    target: int | Sequence[int] | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Report | Comparison:
+    """Run several methods beside the truth.
+
+    Args:
+        logits: a list, nested lists, an array or a tensor; the last axis is the classes.
+        dtype: the number format, or several.
+        methods: names as in `smcli methods`; naive, shifted and fused by default.
+        quantities: softmax, log-softmax, logsumexp, cross-entropy, bce.
+        target: the right class, or one for each row.
+        options: labels, label_smoothing, class_weights, z_loss, ignore_index, reduction, temperature, softcap, digits,
+            accumulate, sum, trace, max_ulp, max_rel: as the options of the command line.
+
+    Returns:
+        A `Report`, or a `Comparison` of several formats.
+
+    Raises:
+        SmcliError: the input or an option is wrong.
+    """
+    return _analyse("compare", logits, dtype, methods, quantities, target, options)
+
+
+def evaluate(
+    logits: object,
+    *,
+    dtype: str | None = None,
+    method: str | None = None,
+    quantities: Iterable[str] | str | None = None,
+    target: int | Sequence[int] | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Report:
+    """The values of one method, or the truth alone; arguments, errors and result as in `compare`."""
+    return _analyse("eval", logits, dtype, method, quantities, target, options)  # type: ignore[return-value]
+
+
+def gradient(
+    logits: object,
+    *,
+    target: int | Sequence[int] | None = None,
+    dtype: Iterable[str] | str | None = None,
+    methods: Iterable[str] | str | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Report | Comparison:
+    """Derivatives: of the loss where there is a target or labels, else the Jacobian of softmax.
+
+    Arguments, errors and result as in `compare`; also `cotangent` for a vector-Jacobian product, and `step` of `fd`.
+    """
+    return _analyse("grad", logits, dtype, methods, options.pop("quantities", None), target, options)
+
+
+def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **options: Any) -> list[str]:  # noqa: ANN401
+    """The true values of one row as decimal strings, every digit certified.
+
+    Args:
+        logits: one row.
+        quantity: softmax, log-softmax, logsumexp, cross-entropy, bce; or gradient with a target, jacobian (flat).
+        digits: significant digits, 1 to 10000.
+        options: as in `compare`.
+
+    Raises:
+        SmcliError: the input or an option is wrong.
+    """
+    command = "grad" if quantity in {"gradient", "jacobian", "vjp"} else "eval"
+    report = _analyse(command, logits, options.pop("dtype", None), None, None if command == "grad" else quantity,
+                      options.pop("target", None), {**options, "digits": digits}, measure=False)  # fmt: skip
+    if len(report.rows) != 1:  # type: ignore[union-attr]
+        raise InputError(f"{len(report.rows)} rows, where exact takes one", "call it for each row")  # type: ignore[union-attr]
+    (result,) = report.rows[0].results  # type: ignore[union-attr]
+    return result.exact(range(result.size))
+
+
+def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", **options: Any) -> Truth:  # noqa: ANN401
+    """The true values of arrays at array speed, as (hi + lo)·2**exp2 with a certified bound; see `reference.truth`."""
+    from smcli.reference import truth as of
+
+    return of(array, quantity, dtype=dtype, **options)
+
+
+def _rows(value: object) -> list[RawRow]:
+    from smcli.read import from_object
+
+    return from_object(value)
+
+
+def _row(value: object) -> RawRow | None:
+    return None if value is None else _rows(value)[0]
+
+
+def _analyse(
+    command: str, logits: object, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
+    *, measure: bool = True,
+) -> Report | Comparison:  # fmt: skip
+    from smcli.analyse import analyse
+
+    if target is not None and not hasattr(target, "__len__"):
+        target = [int(target)]
+    asked = settings(
+        command,
+        dtype=dtype,
+        method=method if measure else "fused",
+        quantity=quantity,
+        target=None if target is None else [int(t) for t in target],
+        labels=None if (labels := options.pop("labels", None)) is None else _rows(labels),
+        smoothing=float(options.pop("label_smoothing", 0.0)),
+        weights=_row(options.pop("class_weights", None)),
+        z_loss=_row(options.pop("z_loss", None)),
+        temperature=_row(options.pop("temperature", None)),
+        softcap=_row(options.pop("softcap", None)),
+        cotangent=_row(options.pop("cotangent", None)),
+        order=options.pop("sum", "pairwise"),
+        **options,
+    )
+    return analyse(_rows(logits), asked)

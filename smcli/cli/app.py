@@ -1,0 +1,123 @@
+"""The command tree, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import typer
+
+from smcli.cli.parse import LogitsCommand
+from smcli.errors import SmcliError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smcli.cli.options import T
+
+CommandLineError = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
+COMMANDS = ("eval", "compare", "grad")
+
+
+def build(only: str | None = None) -> typer.Typer:
+    """The Typer application; with `only`, just that command, which starts faster."""
+    app = typer.Typer(
+        name="smcli",
+        add_completion=False,
+        rich_markup_mode=None,  # Rich help costs 90 ms a start
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+
+    @app.callback(invoke_without_command=True, epilog=EPILOG)
+    def root(
+        ctx: typer.Context,
+        version: bool = typer.Option(False, "--version", help="Print the version.", show_default=False),  # noqa: FBT001, FBT003
+    ) -> None:
+        """The microscope for softmax and cross-entropy: algorithms and number formats beside a certified truth."""
+        if version:
+            from smcli import __version__
+
+            typer.echo(f"smcli {__version__}")
+            raise typer.Exit
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+
+    for name in COMMANDS:
+        if only in {None, name}:
+            module = import_module(f"smcli.cli.{'evaluate' if name == 'eval' else name}")
+            app.command(name, cls=LogitsCommand, epilog=module.EXAMPLES)(module.main)
+    return app
+
+
+EPILOG = "\b\nExamples:\n  smcli compare 1000 2000 3000 4000 5000\n  python train.py | smcli compare --dtype float16 --target 3"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command line and return the exit code; nothing escapes as a traceback that a user caused."""
+    words = list(argv)
+    try:
+        app = build(next((w for w in words[:1] if w in COMMANDS), None))
+        code = typer.main.get_command(app).main(words, prog_name="smcli", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(code or 0)
+    except SmcliError as error:
+        return report(error.message, error.hint, error.exit_code)
+    except CommandLineError as error:
+        return report(*command_line_message(error), 2)
+    except typer.Abort:
+        return 130
+    except BrokenPipeError:
+        silence()
+        return 141
+    except OSError as error:
+        silence()
+        return report(f"cannot write the result: {error.strerror or error}", "", 2)
+    except MemoryError:
+        return report("not enough memory for this input", "work on fewer rows at once (--rows) or a shorter row", 3)
+
+
+def command_line_message(error: Exception) -> tuple[str, str]:
+    """Typer's error in the words of this program: what is wrong, and the remedy."""
+    text: str = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
+    ctx = getattr(error, "ctx", None)
+    hint = f"`{ctx.command_path} --help` lists the options" if ctx is not None else ""
+    near = getattr(error, "possibilities", None)
+    if near:
+        text = text.split(" Did you mean")[0].split(" (Possible")[0].rstrip(".")
+        hint = f"did you mean {' or '.join(sorted(near))}?"
+    elif " Did you mean" in text:
+        text, _, meant = text.partition(" Did you mean")
+        hint = f"did you mean{meant.rstrip('?').rstrip('.')}?"
+        text = text.rstrip(".")
+    return text[:1].lower() + text[1:], hint
+
+
+def report(message: str, hint: str, code: int) -> int:
+    """Print an error as `error:` and `hint:` lines on stderr; control characters are shown, not obeyed."""
+    lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
+    if sys.stderr is not None:
+        try:
+            print(*map(visible, lines), sep="\n", file=sys.stderr, flush=True)
+        except OSError:
+            pass
+    return code
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, and in the encoding of the error stream."""
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    return safe.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def silence() -> None:
+    """Point stdout at nothing, so that no later flush fails."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        sys.stdout = None  # type: ignore[assignment]

@@ -1,0 +1,151 @@
+"""What compare, eval and grad share: options → rows and settings → report → text in its place."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smcli.cli.options import Input, LossOptions, Numbers, Output
+from smcli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from smcli.model import RawRow, Settings
+    from smcli.report import Comparison, Report
+
+
+@dataclass
+class Compute(Output, LossOptions, Numbers, Input):
+    """The options of a command that computes."""
+
+
+def read_rows(options: Input) -> list[RawRow]:
+    """The logits, from wherever the user gave them.
+
+    Raises:
+        UsageError: none were given, and standard input is a terminal.
+        InputError: they cannot be read.
+    """
+    from smcli import read
+
+    if options.logits and options.input is not None and options.logits != ["-"]:
+        raise UsageError("logits given twice, as arguments and with -i", "leave one of them out")
+    if options.logits and options.logits != ["-"]:
+        rows = read.from_arguments(options.logits)
+    elif options.input is not None and options.input != "-":
+        rows = read.from_file(options.input, options.input_format, options.key)
+    else:
+        if options.logits is None and options.input is None and sys.stdin is not None and sys.stdin.isatty():
+            raise UsageError("no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe")
+        rows = read.from_stdin(options.input_format, options.key)
+    return sliced(rows, options.rows) if options.rows else rows
+
+
+def sliced(rows: list[RawRow], text: str) -> list[RawRow]:
+    """The rows that a Python slice such as 2:10, -3: or 5 names.
+
+    Raises:
+        UsageError: it is not a slice.
+        InputError: it leaves no row.
+    """
+    parts = text.split(":")
+    try:
+        numbers = [int(p) if p.strip() else None for p in parts]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or (len(numbers) == 1 and numbers[0] is None) or (len(numbers) == 3 and numbers[2] == 0):
+        raise UsageError(f"--rows {ascii(text)} is not a slice", "write A:B as in Python, such as 0:10 or -5:")
+    if len(numbers) == 1:
+        one = numbers[0] or 0
+        numbers = [one, one + 1 or None]
+    chosen = rows[slice(*numbers)]
+    if not chosen:
+        raise InputError(f"--rows {text} leaves none of the {len(rows)} rows", "rows are counted from 0")
+    return chosen
+
+
+def settings_of(command: str, options: Compute, **more: Any) -> Settings:  # noqa: ANN401
+    """The settings that the options ask for."""
+    from smcli import read
+    from smcli.settings import settings
+
+    def row(text: str | None, what: str) -> RawRow | None:
+        if text is None:
+            return None
+        rows = read.numbers_or_file(text, what)
+        if len(rows) > 1:
+            raise InputError(f"{what}: {len(rows)} rows, where one was expected", "give one list")
+        return rows[0]
+
+    def scalar(text: str | None, what: str, *, positive: bool = False) -> RawRow | None:
+        if text is None:
+            return None
+        raw = read.numbers(text, what)
+        if raw.values.size != 1:
+            raise InputError(f"{what}: {raw.values.size} numbers, where one was expected", "give one number")
+        value = float(raw.values[0])
+        if not abs(value) < float("inf") or (positive and not value > 0):
+            raise UsageError(f"{what} {text} is out of range", "give a positive number" if positive else "give a finite number")
+        return raw
+
+    return settings(
+        command,
+        dtype=options.dtype,
+        accumulate=options.accumulate,
+        order=options.sum,
+        digits=options.digits,
+        trace=options.trace,
+        temperature=scalar(options.temperature, "--temperature", positive=True),
+        softcap=scalar(options.softcap, "--softcap", positive=True),
+        target=None if options.target is None else read.indices(options.target, "--target"),
+        labels=None if options.labels is None else _finite(read.numbers_or_file(options.labels, "--labels"), "--labels"),
+        smoothing=read.number(options.label_smoothing, "--label-smoothing")[0],
+        weights=None if (w := row(options.class_weights, "--class-weights")) is None else _finite([w], "--class-weights")[0],
+        z_loss=scalar(options.z_loss, "--z-loss"),
+        ignore_index=options.ignore_index,
+        reduction=options.reduction,
+        max_ulp=_limit(options.max_ulp, "--max-ulp"),
+        max_rel=_limit(options.max_rel, "--max-rel"),
+        **more,
+    )
+
+
+def _finite(rows: list[RawRow], what: str) -> list[RawRow]:
+    for row, raw in enumerate(rows):
+        for i, value in enumerate(raw.values.tolist()):
+            if not abs(value) < float("inf"):
+                raise InputError(f"{what}: number {i} of row {row} is not finite", "give finite numbers")
+    return rows
+
+
+def _limit(text: str | None, what: str) -> float | None:
+    from smcli import read
+
+    if text is None:
+        return None
+    value = read.number(text, what)[0]
+    if not value >= 0:
+        raise UsageError(f"{what} {text} is out of range", "give a number from 0 up")
+    return value
+
+
+def finish(report: Report | Comparison, options: Output) -> int:
+    """Render a report to its place and return the exit code."""
+    from smcli.report import fails
+    from smcli.settings import check_fail_on
+
+    on = check_fail_on(options.fail_on)
+    write(report, options)
+    return int(fails(report.findings, on) or report.beyond_limits())
+
+
+def write(thing: object, options: Output) -> None:
+    """Render to standard output, or to a file, in the format asked for or told by the file's suffix."""
+    from smcli import render
+
+    name = render.choose(options.format, options.output)
+    style = render.Style(
+        every_class=options.all, top=options.top, verbose=options.verbose, color=False if options.no_color else None,
+        to_file=options.output is not None,
+    )  # fmt: skip
+    render.deliver(thing, name, style, options.output)

@@ -1,0 +1,44 @@
+"""smcli compare: several methods beside the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.options import takes
+
+EXAMPLES = """\b
+Examples:
+  smcli compare 1000 2000 3000 4000 5000
+  smcli compare 10 0 -100 --target 2 --dtype float32 --method all
+  python train.py | smcli compare --dtype float16 --trace"""
+
+
+@dataclass
+class Options(Compute):
+    """The options of compare."""
+
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", metavar="NAME", help="Methods to run, or all; `smcli methods` lists them.",
+                     show_default="naive,shifted,fused"),
+    ] = None  # fmt: skip
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax,cross-entropy",
+                     help="What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce."),
+    ] = None  # fmt: skip
+
+
+@takes(Options)
+def main(options: Options) -> int:
+    """Run several methods beside the truth: values, errors, and what went wrong."""
+    from smcli.analyse import analyse
+    from smcli.settings import check_fail_on
+
+    check_fail_on(options.fail_on)
+    settings = settings_of("compare", options, method=options.method, quantity=options.quantity)
+    return finish(analyse(read_rows(options), settings), options)

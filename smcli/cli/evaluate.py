@@ -1,0 +1,42 @@
+"""smcli eval: the values of one method, exact by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.options import takes
+
+EXAMPLES = """\b
+Examples:
+  smcli eval 1 2 3 --digits 50
+  smcli eval 0 -40 --quantity logsumexp
+  smcli eval 1000 2000 --method shifted --format plain"""
+
+
+@dataclass
+class Options(Compute):
+    """The options of eval."""
+
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", help="The method whose values to give; exact is the truth.")
+    ] = "exact"
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax,log-softmax,logsumexp,cross-entropy",
+                     help="What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce."),
+    ] = None  # fmt: skip
+
+
+@takes(Options)
+def main(options: Options) -> int:
+    """Give the values of one method, by default the truth to as many digits as asked."""
+    from smcli.analyse import analyse
+    from smcli.settings import check_fail_on
+
+    check_fail_on(options.fail_on)
+    settings = settings_of("eval", options, method=options.method, quantity=options.quantity)
+    return finish(analyse(read_rows(options), settings), options)

@@ -1,0 +1,61 @@
+"""smcli grad: derivatives beside their truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.options import takes
+
+EXAMPLES = """\b
+Examples:
+  smcli grad 1 2 3 --target 0
+  smcli grad 0 -800 --target 1 --method shifted,fused
+  smcli grad 1 2 3 4"""
+
+
+@dataclass
+class Options(Compute):
+    """The options of grad."""
+
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", metavar="NAME", help="Methods to run, or all; fd is finite differences.",
+                     show_default="naive,shifted,fused"),
+    ] = None  # fmt: skip
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option("--quantity", "-q", metavar="NAME", show_default="cross-entropy",
+                     help="The loss to differentiate: cross-entropy or bce."),
+    ] = None  # fmt: skip
+    step: Annotated[
+        str | None,
+        typer.Option("--step", metavar="H", help="Step of the finite differences.", show_default="by format and logit"),
+    ] = None
+    cotangent: Annotated[
+        str | None,
+        typer.Option("--cotangent", metavar="V,V,...", help="Give the vector-Jacobian product with this vector.",
+                     show_default="none"),
+    ] = None  # fmt: skip
+
+
+@takes(Options)
+def main(options: Options) -> int:
+    """Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax."""
+    from smcli import read
+    from smcli.analyse import analyse
+    from smcli.settings import check_fail_on
+
+    check_fail_on(options.fail_on)
+    settings = settings_of(
+        "grad",
+        options,
+        method=options.method,
+        quantity=options.quantity,
+        step=None if options.step is None else read.number(options.step, "--step")[0],
+        cotangent=None if options.cotangent is None else read.numbers(options.cotangent, "--cotangent"),
+    )
+    return finish(analyse(read_rows(options), settings), options)

@@ -1,0 +1,181 @@
+"""The options that commands share: each is spelled, explained and defaulted here and nowhere else.
+
+A command takes a dataclass of options; `command` turns its fields into the parameters that Typer reads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+T = TypeVar("T")
+
+INPUT, NUMBERS, LOSS, OUTPUT = "Input", "Numbers", "Loss", "Output"
+
+
+@dataclass
+class Input:
+    """Where the logits come from."""
+
+    logits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LOGITS]...",
+            help="Numbers separated by spaces or commas; -1, -inf and -2.5e3 need no '--'. Without any: standard input.",
+            show_default=False,
+        ),
+    ] = None
+    input: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Read the logits from a file, '-' for standard input.",
+                     show_default="the arguments"),
+    ] = None  # fmt: skip
+    input_format: Annotated[
+        str | None,
+        typer.Option("--input-format", metavar="KIND", help="Kind of the input: text, json, jsonl, csv, npy or npz.",
+                     show_default="by suffix"),
+    ] = None  # fmt: skip
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="NAME", help="Which array of a file that has several.", show_default="the only one"),
+    ] = None
+    rows: Annotated[
+        str | None,
+        typer.Option("--rows", metavar="A:B", help="Which rows of a batch, as a Python slice.", show_default="all"),
+    ] = None
+
+
+@dataclass
+class Numbers:
+    """In which arithmetic, and how exactly."""
+
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option("--dtype", "-d", metavar="NAME", show_default="float64",
+                     help="Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; "
+                          "several, or all, to compare formats."),
+    ] = None  # fmt: skip
+    accumulate: Annotated[
+        str | None,
+        typer.Option("--accumulate", metavar="NAME", help="Number format of the running sum.", show_default="as --dtype"),
+    ] = None
+    sum: Annotated[
+        str,
+        typer.Option("--sum", metavar="ORDER", help="How sums are added up: pairwise, sequential or compensated."),
+    ] = "pairwise"
+    temperature: Annotated[
+        str | None,
+        typer.Option("--temperature", "-T", metavar="T", help="Divide the logits by T.", show_default="1"),
+    ] = None
+    softcap: Annotated[
+        str | None,
+        typer.Option("--softcap", metavar="CAP", help="Apply CAP·tanh(x/CAP) to the logits.", show_default="off"),
+    ] = None
+    digits: Annotated[
+        int | None,
+        typer.Option("--digits", metavar="N", help="Significant digits of the truth, 1 to 10000.",
+                     show_default="enough for the format"),
+    ] = None  # fmt: skip
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show every step of every method: its range and where it first went wrong.")
+    ] = False
+
+
+@dataclass
+class LossOptions:
+    """What cross-entropy and gradients are taken of."""
+
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", metavar="K", show_default="every class",
+                     help="The right class, counted from 0; for a batch a list (0,2,1) or a file."),
+    ] = None  # fmt: skip
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="P,P,...", help="Soft labels, one for each class, or a file of them.",
+                     show_default="none"),
+    ] = None  # fmt: skip
+    label_smoothing: Annotated[
+        str, typer.Option("--label-smoothing", metavar="E", help="Labels become y(1 − E) + E/K.")
+    ] = "0"
+    class_weights: Annotated[
+        str | None,
+        typer.Option("--class-weights", metavar="W,W,...", help="A factor for each class.", show_default="none"),
+    ] = None
+    z_loss: Annotated[
+        str | None,
+        typer.Option("--z-loss", metavar="Z", help="Add Z·logsumexp² to the loss.", show_default="0"),
+    ] = None
+    ignore_index: Annotated[
+        int | None,
+        typer.Option("--ignore-index", metavar="K", help="Rows with this target contribute nothing.", show_default="none"),
+    ] = None
+    reduction: Annotated[
+        str, typer.Option("--reduction", metavar="HOW", help="Reduce the loss over the rows: none, mean or sum.")
+    ] = "none"
+
+
+@dataclass
+class Output:
+    """What is shown, where, and when the exit code is 1."""
+
+    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.")] = False
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
+    ] = 20
+    format: Annotated[
+        str | None,
+        typer.Option("--format", "-f", metavar="NAME", show_default="table",
+                     help="Output format: table, plain, json, csv, markdown, svg, html or github."),
+    ] = None  # fmt: skip
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", show_default="standard output",
+                     help="Write to a file, in the format of its suffix unless -f names one."),
+    ] = None  # fmt: skip
+    fail_on: Annotated[
+        str,
+        typer.Option("--fail-on", metavar="WHAT", help="Exit 1 on findings: never, note, warning, error, or codes."),
+    ] = "never"
+    max_ulp: Annotated[
+        str | None,
+        typer.Option("--max-ulp", metavar="X", help="Exit 1 where a value is further than X ulp from the truth.",
+                     show_default="off"),
+    ] = None  # fmt: skip
+    max_rel: Annotated[
+        str | None,
+        typer.Option("--max-rel", metavar="X", help="Exit 1 where a relative error is above X.", show_default="off"),
+    ] = None
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show errors in ulp, verdicts, bounds and condition numbers.")
+    ] = False
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
+
+
+def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]]:
+    """Make a command of a function of one dataclass: Typer sees a parameter for each of its fields."""
+
+    def wrap(body: Callable[[T], int]) -> Callable[..., int]:
+        def run(**given: Any) -> int:  # noqa: ANN401 - Typer hands over what the fields declare
+            return body(options(**given))
+
+        hints = get_type_hints(options, include_extras=True)
+        parameters = [
+            inspect.Parameter(
+                f.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if f.default is MISSING else f.default,
+                annotation=hints[f.name],
+            )
+            for f in fields(options)  # type: ignore[arg-type]
+        ]
+        run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__doc__, run.__name__ = body.__doc__, body.__name__
+        return run
+
+    return wrap

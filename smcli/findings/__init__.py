@@ -1,0 +1,233 @@
+"""What can be found: Evidence, Rule and @rule; a rule is one function, and its docstring is the page of its code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from smcli.errors import UsageError
+from smcli.model import Finding, Severity, Verdict
+
+if TYPE_CHECKING:
+    from smcli.arithmetic import Step
+    from smcli.formats import Format
+    from smcli.measure import Errors
+    from smcli.methods import Run
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth
+
+About = Literal["row", "truth", "run"]
+MODULES = ("inputs", "overflow", "underflow", "accuracy", "derivatives")
+MOST_PLACES = 100  # a finding lists this many indices; its count is whole
+DERIVATIVES = {"gradient", "jacobian", "vjp"}
+LOGS = {"log-softmax", "cross-entropy", "logsumexp", "bce"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known about a block: of the rows alone, of a truth, or of what one method returned.
+
+    Attributes:
+        problem: the block.
+        format: its number format.
+        written: float64 [R, C], the logits as they were written.
+        change: float64 [R, C], what rounding them to the format changed.
+        quantity, truth, rounded: what was asked, its truth, and that rounded to the format; None about a row.
+        condition: float64 [R, N], the condition number of the quantity.
+        run, errors: what a method returned, and its errors; None about a row or a truth.
+        accurate_ulp: float64, broadcastable to [R, N], the limit of accuracy.
+        truth_float: the truth to the nearest float64.
+    """
+
+    problem: Problem
+    format: Format
+    written: FloatArray
+    change: FloatArray
+    quantity: str = ""
+    truth: Truth | None = None
+    rounded: FloatArray | None = None
+    condition: FloatArray | None = None
+    run: Run | None = None
+    errors: Errors | None = None
+    accurate_ulp: FloatArray | None = None
+    truth_float: FloatArray | None = None
+    labelled: BoolArray | None = None
+
+    @property
+    def x(self) -> FloatArray:
+        """The logits [R, C]."""
+        return self.problem.logits
+
+    @property
+    def y(self) -> FloatArray:
+        """The returned values [R, N]."""
+        assert self.run is not None  # noqa: S101 - rules about a run are given one
+        return self.run.values
+
+    @property
+    def t(self) -> FloatArray:
+        """The true values to the nearest float64 [R, N]: 0 where they are smaller than that."""
+        assert self.truth_float is not None  # noqa: S101
+        return self.truth_float
+
+    @cached_property
+    def held(self) -> BoolArray:
+        """Where the format holds the truth: it rounds to a finite non-zero number, or is exactly 0 or infinite."""
+        assert self.truth is not None and self.rounded is not None  # noqa: S101
+        exact = (self.truth.hi == 0) | np.isinf(self.truth.hi)
+        return (np.isfinite(self.rounded) & (self.rounded != 0)) | exact
+
+    @cached_property
+    def finite_truth(self) -> BoolArray:
+        """Where the truth rounds to a finite number of the format."""
+        assert self.rounded is not None  # noqa: S101
+        return np.isfinite(self.rounded)
+
+    def verdict(self, word: Verdict) -> BoolArray:
+        """Where the verdict is that word."""
+        assert self.errors is not None  # noqa: S101
+        return self.errors.verdicts == word
+
+    @cached_property
+    def clean(self) -> BoolArray:
+        """The rows [R, 1] without nan and +inf that are not masked altogether: what goes wrong there is the method's."""
+        x = self.x
+        usable = ~np.isnan(x).any(axis=1) & ~(x == np.inf).any(axis=1) & ~(x == -np.inf).all(axis=1)
+        if self.problem.ignored is not None and self.quantity in {"cross-entropy", "bce", "gradient"}:
+            usable &= ~self.problem.ignored
+        return usable[:, None]
+
+    def steps(self, *ops: str) -> list[Step]:
+        """The steps of the run that are one of these operations."""
+        assert self.run is not None  # noqa: S101
+        return [s for s in self.run.steps if s.op in ops]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One thing that a rule found in a block.
+
+    Attributes:
+        where: bool [R, N], the elements concerned.
+        say: (row, indices in it) -> the message.
+        remedy: what to do.
+        step: the expression that went wrong, or an empty string.
+    """
+
+    where: BoolArray
+    say: Callable[[int, IntArray], str]
+    remedy: str
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A code, its name and severity, the question it puts to the evidence, and its page."""
+
+    code: str
+    name: str
+    severity: Severity
+    about: About
+    find: Callable[[Evidence], Iterator[Hit]]
+
+    @property
+    def page(self) -> str:
+        """What `explain` prints: the docstring, without its indentation."""
+        import inspect
+
+        return inspect.cleandoc(self.find.__doc__ or "")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the page."""
+        return self.page.splitlines()[0]
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(code: str, name: str, severity: Severity, about: About = "run") -> Callable[..., Callable[..., Iterator[Hit]]]:
+    """Register the decorated function as the rule of that code."""
+
+    def register(find: Callable[[Evidence], Iterator[Hit]]) -> Callable[[Evidence], Iterator[Hit]]:
+        RULES[code] = Rule(code, name, severity, about, find)
+        return find
+
+    return register
+
+
+@cache
+def _load() -> None:
+    for module in MODULES:
+        import_module(f"smcli.findings.{module}")
+
+
+def everything() -> dict[str, Rule]:
+    """All rules by code, in the order of codes."""
+    _load()
+    return dict(sorted(RULES.items()))
+
+
+def get(code: str) -> Rule:
+    """Look a rule up by its code, in any case, or by its name.
+
+    Raises:
+        UsageError: there is none; the hint names the nearest.
+    """
+    rules = everything()
+    key = code.strip().upper()
+    by_name = {r.name: r for r in rules.values()}
+    if key in rules:
+        return rules[key]
+    if code.strip().lower() in by_name:
+        return by_name[code.strip().lower()]
+    near = difflib.get_close_matches(key, rules, 1) or difflib.get_close_matches(code.lower(), by_name, 1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"there is no finding {ascii(code)}", f"{meant}`smcli explain` lists them all")
+
+
+def find(evidence: Evidence, about: About) -> dict[int, list[Finding]]:
+    """Put all rules about one kind of evidence to it: findings by row of the block."""
+    found: dict[int, list[Finding]] = {}
+    method = evidence.run.method if evidence.run is not None else None
+    with np.errstate(all="ignore"):
+        for r in everything().values():
+            if r.about != about:
+                continue
+            for hit in r.find(evidence):
+                for row in np.flatnonzero(hit.where.any(axis=1)).tolist():
+                    at = np.flatnonzero(hit.where[row])
+                    found.setdefault(row, []).append(
+                        Finding(
+                            code=r.code,
+                            name=r.name,
+                            severity=r.severity,
+                            quantity=evidence.quantity or None,
+                            method=method,
+                            at=tuple(at[:MOST_PLACES].tolist()),
+                            count=int(at.size),
+                            step=hit.step or None,
+                            message=hit.say(row, at),
+                            remedy=hit.remedy,
+                        )
+                    )
+    return found
+
+
+def places(at: IntArray, what: str = "index") -> str:
+    """Indices in words: "index 3", "indices 0, 1, 2", "indices 0, 1, 2 and 97 more"."""
+    plural = {"index": "indices", "class": "classes"}.get(what, what + "s")
+    if at.size == 1:
+        return f"{what} {at[0]}"
+    shown = ", ".join(map(str, at[:4].tolist()))
+    return f"{plural} {shown}" + (f" and {at.size - 4} more" if at.size > 4 else "")
+
+
+def number(value: float) -> str:
+    """A number for a message: short, and never misleading about being exact."""
+    return f"{value:.6g}"

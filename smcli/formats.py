@@ -1,0 +1,193 @@
+"""Number formats: each is one line; rounding, spacing and thresholds are derived from it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smcli.model import FloatArray
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format. Its numbers are held as float64 everywhere in smcli.
+
+    Attributes:
+        name: as in NumPy, PyTorch and ml_dtypes.
+        bits: storage width.
+        p: significant bits, the implicit one included.
+        emin: exponent of the smallest normal number, which is 2**emin.
+        max: the largest finite number.
+        has_inf: whether overflow gives an infinity; without one it gives nan.
+    """
+
+    name: str
+    bits: int
+    p: int
+    emin: int
+    max: float
+    has_inf: bool = True
+
+    @property
+    def unit_roundoff(self) -> float:
+        """Half the spacing of the numbers just above 1: the u of every error bound."""
+        return math.ldexp(1.0, -self.p)
+
+    @property
+    def smallest_normal(self) -> float:
+        """2**emin."""
+        return math.ldexp(1.0, self.emin)
+
+    @property
+    def smallest_subnormal(self) -> float:
+        """2**(emin - p + 1), the spacing of the subnormal numbers."""
+        return math.ldexp(1.0, self.emin - self.p + 1)
+
+    @property
+    def digits(self) -> int:
+        """Significant decimal digits that tell every two numbers of the format apart."""
+        return math.ceil(1 + self.p * math.log10(2))
+
+    @property
+    def overflow(self) -> float:
+        """What a finite result beyond the largest number becomes."""
+        return math.inf if self.has_inf else math.nan
+
+    @cached_property
+    def exp_overflow(self) -> float:
+        """The x from which exp(x) rounds beyond the largest number (log of max plus half its spacing)."""
+        return math.log(self.max) + math.log1p(math.ldexp(1.0, self._top - self.p) / self.max)
+
+    @property
+    def exp_subnormal(self) -> float:
+        """The x below which exp(x) is subnormal and loses digits."""
+        return self.emin * math.log(2)
+
+    @property
+    def exp_zero(self) -> float:
+        """The x up to which exp(x) rounds to 0 (log of half the smallest subnormal)."""
+        return (self.emin - self.p) * math.log(2)
+
+    @property
+    def stall(self) -> int:
+        """The running sum of ones that one more 1 no longer changes: 2**p."""
+        return 1 << self.p
+
+    @property
+    def _top(self) -> int:
+        return math.frexp(self.max)[1] - 1
+
+    def round(self, x: FloatArray) -> FloatArray:
+        """Round float64 numbers to the format: to nearest, ties to even, once.
+
+        Beyond the largest number stands an infinity, or nan in a format without one. The sign of a zero is kept.
+        """
+        if self.p == 53:
+            return x
+        with np.errstate(all="ignore"):
+            if self.name in _NATIVE:
+                return x.astype(_NATIVE[self.name]).astype(np.float64)
+            return self._round_bits(np.ascontiguousarray(x, dtype=np.float64))
+
+    def _round_bits(self, x: FloatArray) -> FloatArray:
+        drop = 53 - self.p  # significand bits of float64 that the format lacks
+        bits = x.view(np.int64)
+        bias = ((bits >> drop) & 1) + ((1 << (drop - 1)) - 1)  # half a unit, less one where the kept part is even
+        y = (((bits + bias) >> drop) << drop).view(np.float64)
+        grid = math.ldexp(1.5, 52 + self.emin - self.p + 1)  # adding it rounds to a multiple of the smallest subnormal
+        y = np.where(np.abs(x) < self.smallest_normal, np.copysign((x + grid) - grid, x), y)
+        y = np.where(np.abs(y) > self.max, np.copysign(self.overflow, x), y)
+        return np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
+
+    def round_written(self, values: FloatArray, tokens: Sequence[str] | None) -> FloatArray:
+        """Round what was written straight to the format: a decimal never passes through a second rounding.
+
+        Args:
+            values: float64, the float64 nearest to each number as written.
+            tokens: the texts, or None where `values` are exact.
+        """
+        y = self.round(values)
+        if tokens is None or self.p == 53:
+            return y
+        above, below = self.round(np.nextafter(values, np.inf)), self.round(np.nextafter(values, -np.inf))
+        # the float64 lies just on a boundary of rounding: which side the text is on decides
+        for i in np.flatnonzero((above != below) & np.isfinite(values)).tolist():
+            side = compare_written(tokens[i], float(values[i]))
+            y[i] = above[i] if side > 0 else below[i] if side < 0 else y[i]
+        return y
+
+    def ulp_exponent(self, log2: FloatArray) -> FloatArray:
+        """The exponent of the spacing at numbers whose floor(log2) is given, clamped to the subnormal spacing."""
+        return np.maximum(log2, self.emin) - (self.p - 1)
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("float64", bits=64, p=53, emin=-1022, max=1.7976931348623157e308),
+        Format("float32", bits=32, p=24, emin=-126, max=3.4028234663852886e38),
+        Format("float16", bits=16, p=11, emin=-14, max=65504.0),
+        Format("bfloat16", bits=16, p=8, emin=-126, max=3.3895313892515355e38),
+        Format("float8_e4m3fn", bits=8, p=4, emin=-6, max=448.0, has_inf=False),
+        Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
+    )
+}
+_NATIVE = {"float32": np.float32, "float16": np.float16}  # NumPy rounds float64 to these straight and right
+ALIASES = {
+    "double": "float64", "fp64": "float64", "f64": "float64",
+    "single": "float32", "float": "float32", "fp32": "float32", "f32": "float32",
+    "half": "float16", "fp16": "float16", "f16": "float16",
+    "bf16": "bfloat16",
+    "float8_e4m3": "float8_e4m3fn", "e4m3fn": "float8_e4m3fn", "fp8_e4m3": "float8_e4m3fn",
+    "e5m2": "float8_e5m2", "fp8_e5m2": "float8_e5m2",
+}  # fmt: skip
+
+
+def get(name: str) -> Format:
+    """Look a format up by its name, or by what frameworks also call it.
+
+    Raises:
+        UsageError: no such format; the hint names the nearest.
+    """
+    key = name.strip().lower().removeprefix("torch.").removeprefix("np.").removeprefix("numpy.")
+    key = ALIASES.get(key, key)
+    if key in FORMATS:
+        return FORMATS[key]
+    near = difflib.get_close_matches(key, [*FORMATS, *ALIASES], 1)
+    meant = f"did you mean {ALIASES.get(near[0], near[0])}? " if near else ""
+    raise UsageError(f"unknown number format {ascii(name)}", f"{meant}the formats are {', '.join(FORMATS)}")
+
+
+def compare_written(token: str, value: float) -> int:
+    """The sign of (the number written in `token`) − `value`: exact, for any finite float64 and any decimal or hex text."""
+    if "x" in token or "X" in token:
+        difference = hex_value(token) - Fraction(value)
+        return (difference > 0) - (difference < 0)
+    written, held = Decimal(token), Decimal(value)
+    return (written > held) - (written < held)
+
+
+def written_error(token: str, value: float) -> float:
+    """(The number written in `token`) − `value`, to a few digits, for a finite value."""
+    exact = hex_value(token) if "x" in token or "X" in token else Fraction(Decimal(token))
+    return float(exact - Fraction(value))
+
+
+def hex_value(token: str) -> Fraction:
+    """The exact value of a hexadecimal float such as `0x1.8p3`."""
+    sign = -1 if token.startswith("-") else 1
+    mantissa, _, power = token.lower().lstrip("+-").removeprefix("0x").partition("p")
+    whole, _, part = mantissa.partition(".")
+    return sign * Fraction(int(whole + part or "0", 16)) * Fraction(2) ** (int(power or "0") - 4 * len(part))

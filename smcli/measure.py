@@ -1,0 +1,165 @@
+"""Run × Truth → errors and verdicts: in ulp of the format at the truth, relative, and in one word a value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.model import Verdict
+
+if TYPE_CHECKING:
+    from smcli.formats import Format
+    from smcli.model import BoolArray, ByteArray, FloatArray, IntArray, Problem, Truth
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The errors of a block of values [R, N].
+
+    Attributes:
+        ulp: |y − t| in spacings of the format at t; nan where a number was due and none came, inf for an infinity.
+        rel: |y − t| / |t|; inf where t is 0 and y is not.
+        verdicts: the number of a `Verdict`.
+    """
+
+    ulp: FloatArray
+    rel: FloatArray
+    verdicts: ByteArray
+
+
+def floor_log2(truth: Truth) -> IntArray:
+    """floor(log2 |t|) of each true value; 0 where it is zero, infinite or nan."""
+    mantissa, exponent = np.frexp(truth.hi)
+    below = (np.abs(mantissa) == 0.5) & (np.signbit(truth.lo) != np.signbit(truth.hi)) & (truth.lo != 0)
+    return np.where(_number(truth), truth.exp2 + exponent - 1 - below, 0)
+
+
+def _number(truth: Truth) -> BoolArray:
+    return np.isfinite(truth.hi) & (truth.hi != 0)
+
+
+def round_truth(truth: Truth, fmt: Format) -> tuple[FloatArray, BoolArray]:
+    """The true values rounded to the format, and where the truth's bound leaves that rounding undecided.
+
+    Returns:
+        float64 numbers of the format (infinite or nan beyond its largest), and a mask of undecided ones.
+    """
+    with np.errstate(all="ignore"):
+        quantum = fmt.ulp_exponent(floor_log2(truth)).astype(np.int64)
+        shift = np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32)
+        high, low = np.ldexp(truth.hi, shift), np.ldexp(truth.lo, shift)
+        whole = np.rint(high)
+        rest = (high - whole) + low
+        whole = whole + (rest > 0.5) - (rest < -0.5)
+        # twice the bound covers the rounding of `rest` itself
+        undecided = np.abs(np.abs(rest) - 0.5) <= 2 * truth.bound * np.abs(high) + 2.0**-52
+        y = np.ldexp(whole, np.clip(quantum, -1100, 1100).astype(np.int32))
+        y = np.where(np.abs(y) > fmt.max, np.copysign(fmt.overflow, truth.hi), y)
+    number = _number(truth)
+    special = np.where(np.isinf(truth.hi), truth.hi if fmt.has_inf else np.nan, truth.hi)
+    return np.where(number, y, special), undecided & number & (np.abs(high) > 0.25)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What counts as accurate: both at once."""
+
+    ulp: FloatArray
+    rel: float = math.inf
+
+
+def measure(
+    values: FloatArray, truth: Truth, rounded: FloatArray, fmt: Format, limit: Limit, infinite: BoolArray
+) -> Errors:
+    """Judge computed values against the truth.
+
+    Args:
+        values: float64 [R, N], what a method returned.
+        truth: the true values, [R, N].
+        rounded: the truth rounded to the format.
+        fmt: the format that was computed in.
+        limit: what counts as accurate, broadcastable to [R, N].
+        infinite: bool [R, 1], the rows with a logit of +inf.
+    """
+    with np.errstate(all="ignore"):
+        shift = np.clip(-truth.exp2, -3000, 3000).astype(np.int32)
+        apart = np.abs((np.ldexp(values, shift) - truth.hi) - truth.lo)
+        number, finite = _number(truth), np.isfinite(values)
+        rel = apart / np.abs(truth.hi + truth.lo)
+        quantum = fmt.ulp_exponent(floor_log2(truth)).astype(np.int64)
+        near = np.ldexp(apart, np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32))
+        far = np.ldexp(np.abs(values), np.clip(-quantum, -3000, 3000).astype(np.int32))  # y ≫ t: t does not count
+        ulp = np.where(np.isfinite(apart), near, far)
+        zero = truth.hi == 0
+        ulp = np.where(zero, np.abs(values) / fmt.smallest_subnormal, ulp)
+        rel = np.where(zero, np.where(values == 0, 0.0, np.inf), rel)
+        for error in (ulp, rel):
+            error[~finite | ~(number | zero)] = np.inf
+            error[np.isnan(values)] = np.nan
+            error[(values == truth.hi) & np.isinf(truth.hi)] = 0.0
+            error[np.isnan(truth.hi) & np.isnan(values)] = 0.0
+    accurate = (ulp <= limit.ulp) & (rel <= limit.rel)
+    verdicts = _verdicts(values, truth, rounded, accurate, infinite)
+    return Errors(ulp, rel, verdicts)
+
+
+def _verdicts(y: FloatArray, truth: Truth, rounded: FloatArray, accurate: BoolArray, infinite: BoolArray) -> ByteArray:
+    t = truth.hi
+    held = (np.isfinite(rounded) & (rounded != 0)) | (t == 0) | np.isinf(t)
+    same = (y == rounded) | (np.isnan(y) & np.isnan(rounded))
+    conditions = [
+        np.isnan(t) | infinite,
+        held & (y == rounded),
+        ~held & same,
+        (~np.isfinite(y) & np.isfinite(rounded)) | ((y == 0) & held & (t != 0)),
+        accurate,
+    ]
+    words = [Verdict.UNDEFINED, Verdict.CORRECT, Verdict.NOT_REPRESENTABLE, Verdict.LOST, Verdict.OK]
+    return np.select(conditions, words, Verdict.INACCURATE).astype(np.uint8)
+
+
+def accuracy_limit(problem: Problem, quantity: str, truth_lse: FloatArray | None) -> FloatArray:
+    """The ulp that a careful algorithm achieves on this problem, doubled and at least 8 (the default --max-ulp).
+
+    softmax, gradient, Jacobian: max(8, 2(log2 n + 4 + |x_j − m|)), since rounding x_j − m alone costs |x_j − m| u;
+    log-softmax, cross-entropy: max(8, 2(log2 n + 4)); logsumexp: max(8, 2(log2 n + 4 + ‖x‖∞/|lse|)).
+
+    Args:
+        problem: the block.
+        quantity: as on the command line.
+        truth_lse: float64 [R, 1], the true logsumexp to a few digits (needed for logsumexp only).
+
+    Returns:
+        float64, broadcastable to the values of the quantity.
+    """
+    x = problem.logits / problem.temperature
+    base = math.log2(max(x.shape[1], 1)) + 4
+    with np.errstate(all="ignore"):
+        finite = np.where(np.isfinite(x), x, np.nan)
+        if quantity in {"softmax", "gradient", "jacobian", "vjp"}:
+            below = np.nan_to_num(np.abs(x - x.max(axis=1, keepdims=True)), nan=0.0, posinf=0.0)
+            if problem.loss is not None and problem.loss.kind == "bce":
+                below = np.nan_to_num(np.abs(x), posinf=0.0)
+            if quantity == "jacobian":
+                rows, classes = x.shape
+                below = (below[:, :, None] + below[:, None, :]).reshape(rows, classes**2)
+            return np.maximum(8.0, 2 * (base + below))
+        if quantity == "logsumexp" and truth_lse is not None:
+            size = np.fmax.reduce(np.abs(finite), axis=1, keepdims=True)
+            return np.maximum(8.0, 2 * (base + np.nan_to_num(size / np.abs(truth_lse), nan=0.0)))
+    return np.array(max(8.0, 2 * base))
+
+
+def worst(errors: FloatArray) -> int:
+    """The index of the worst error of one row: nan ranks worst, ties go to the first."""
+    missing = np.isnan(errors)
+    return int(np.argmax(missing)) if missing.any() else int(np.argmax(errors))
+
+
+def as_float(truth: Truth) -> FloatArray:
+    """The true values to the nearest float64 (0 or inf beyond its range)."""
+    with np.errstate(all="ignore"):
+        return np.ldexp(truth.hi + truth.lo, np.clip(truth.exp2, -3000, 3000).astype(np.int32))

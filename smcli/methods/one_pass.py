@@ -1,0 +1,94 @@
+"""The running sums of the one-pass and two-pass algorithms, without a step an element where the order allows it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.arithmetic import COLUMNS, Arithmetic, Rows, sequential
+
+if TYPE_CHECKING:
+    from smcli.model import FloatArray
+
+
+def walk(x: Rows, o: Arithmetic, threshold: float) -> tuple[Rows, Rows]:
+    """The reference maximum [R, 1] and the rescaled running sum [R, 1] after one pass over each row.
+
+    A new maximum beyond the reference by more than `threshold` becomes the reference, and the sum so far is
+    multiplied by exp(old − new). The sum runs in the accumulator's format, one after the other.
+    """
+    by_column = x.values.shape[1] <= COLUMNS or x.values.shape[0] >= x.values.shape[1]
+    reference, total = _columns(x.values, o, threshold) if by_column else _segments(x.values, o, threshold)
+    m = Rows(reference, "m")
+    d = o.running("d (running sum of exp(x − m))", o.format.round(total), x.values, _missing(x.values - m.values, total))
+    return m, d
+
+
+def _missing(z: FloatArray, total: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Per row the share of the sum that the running sum did not take up; where it stopped is not known."""
+    whole = np.exp(z).sum(axis=1)
+    return np.maximum(1 - total[:, 0] / whole, 0.0), np.full(z.shape[0], -1.0)
+
+
+def _columns(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray]:
+    f, acc = o.format, o.accumulate
+    m = np.full((x.shape[0], 1), -np.inf)
+    d = np.zeros((x.shape[0], 1))
+    for i in range(x.shape[1]):
+        xi = x[:, i : i + 1]
+        new = np.where((xi > m + threshold) | np.isnan(xi) | ((m == -np.inf) & (xi > m)), np.maximum(m, xi), m)
+        scale = np.where(new == m, 1.0, f.round(np.exp(f.round(m - new))))
+        d = np.where(new == m, d, acc.round(d * scale))
+        term = np.where((xi == -np.inf) & (new == -np.inf), 0.0, f.round(np.exp(f.round(xi - new))))
+        d = acc.round(d + acc.round(term))
+        m = new
+    return m, np.where(m == -np.inf, np.nan, d)
+
+
+def _segments(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray]:
+    f, acc = o.format, o.accumulate
+    reference, total = np.empty((x.shape[0], 1)), np.empty((x.shape[0], 1))
+    for r, row in enumerate(x):
+        m, d, start = -math.inf, 0.0, 0
+        while start < row.size:
+            beyond = ~(row[start:] <= (m + threshold if m > -math.inf else m))
+            ahead = int(np.argmax(beyond)) if beyond.any() else row.size - start
+            if ahead:
+                terms = acc.round(f.round(np.exp(f.round(row[start : start + ahead] - m)))) if m > -math.inf else None
+                if terms is not None:
+                    d = float(sequential(terms[None], acc, np.array([d]))[0, -1])
+                start += ahead
+            if start < row.size:
+                new = float(row[start])
+                if m > -math.inf:
+                    d = float(acc.round(np.array(d * f.round(np.exp(f.round(np.array(m - new)))))))
+                m = new
+                if math.isnan(new):
+                    d = math.nan
+                    break
+        reference[r], total[r] = m, d if m > -math.inf or math.isnan(m) else math.nan
+    return reference, total
+
+
+def two_pass_sum(x: Rows, o: Arithmetic) -> tuple[Rows, Rows, Rows, Rows]:
+    """exp(x) = mantissa · 2^power for each element, and the sum of them as (sum, its power).
+
+    The argument is reduced by Cody and Waite's two constants: log 2 split so that power × high part is exact.
+    """
+    f = o.format
+    ln2 = math.log(2.0)
+    keep = math.ldexp(1.0, max(f.p // 2, 1))
+    high = math.floor(ln2 * keep) / keep
+    power = o.rint(o.mul(x, o.const(1 / ln2, "log2(e)")), "n = round(x·log2(e))")
+    t = o.sub(x, o.mul(power, o.const(high, "ln2_high")), "x − n·ln2_high")
+    t = o.sub(t, o.mul(power, o.const(ln2 - high, "ln2_low")), "x − n·ln 2")
+    mantissa = o.exp(t)
+    finite = np.where(x.values == -np.inf, -np.inf, power.values)
+    top = Rows(finite.max(axis=1, keepdims=True), "max(n)")
+    mantissa = Rows(np.where(x.values == -np.inf, 0.0, mantissa.values), mantissa.expr)
+    aligned = o.ldexp(mantissa, o.sub(power, top, "n − max(n)"))
+    s = o.sum(aligned)
+    power = Rows(np.where(x.values == -np.inf, 0.0, power.values), power.expr)
+    return mantissa, power, s, top

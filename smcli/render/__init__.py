@@ -1,0 +1,137 @@
+"""Reports become text: one module an output format, found by its name; this one chooses and delivers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from smcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ASCII = str.maketrans({
+    "−": "-", "·": "*", "×": "x", "Σ": "sum ", "ε": "eps", "±": "+/-", "∞": "inf", "≤": "<=", "≥": ">=", "≠": "!=",
+    "→": "->", "—": "-", "–": "-", "²": "^2", "‖": "|", "≈": "~", "’": "'", "…": "...", "÷": "/", "│": "|", "─": "-", "┼": "+",
+    "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "#", "▎": "#", "▏": "#", "κ": "cond", "∂": "d", "∘": "*",
+    "¹": "^1", "⁻": "^-", "ᵀ": "^T", "√": "sqrt", "∈": "in", "δ": "delta", "λ": "lambda", "σ": "sigma", "≪": "<<", "≫": ">>",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a report is to be shown.
+
+    Attributes:
+        every_class: show all classes of a long row, and all rows of a batch.
+        top: otherwise how many.
+        verbose: also ulp, verdicts, bounds, condition numbers.
+        color: None: as the terminal can; False: never.
+        to_file: the text goes to a file that the user named.
+    """
+
+    every_class: bool = False
+    top: int = 20
+    verbose: bool = False
+    color: bool | None = None
+    to_file: bool = False
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The output formats: the modules of this folder, `table` first."""
+    from pkgutil import iter_modules
+
+    found = sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
+    return tuple(sorted(found, key=lambda name: name != "table"))
+
+
+def module(name: str) -> ModuleType:
+    """The module of an output format.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in names():
+        import difflib
+
+        near = difflib.get_close_matches(name, names(), 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"unknown output format {ascii(name)}", f"{meant}choose one of {', '.join(names())}")
+    return import_module(f"smcli.render.{name}")
+
+
+def choose(name: str | None, output: str | None) -> str:
+    """The output format: the one named, else by the suffix of the file, else table.
+
+    Raises:
+        UsageError: no such format, or a suffix that says nothing.
+    """
+    if name is not None:
+        module(name)
+        return name
+    if output is None:
+        return "table"
+    suffix = os.path.splitext(output)[1].lower()
+    for known in names():
+        if suffix in module(known).SUFFIXES:
+            return known
+    raise UsageError(f"the suffix {ascii(suffix)} of {ascii(output)} names no output format", "say which with -f")
+
+
+def deliver(thing: object, name: str, style: Style, output: str | None) -> None:
+    """Render and write: to standard output, or to a file that is replaced only once all is written.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    renderer = module(name)
+    text = renderer.render(thing, style)
+    if output is not None and output != "-":
+        _replace(output, text)
+    else:
+        emit(text)
+    notes = getattr(renderer, "notes", None)
+    if notes is not None and (said := notes(thing, style)):
+        emit(said, error=True)
+
+
+def emit(text: str, *, error: bool = False) -> None:
+    """Write text to standard output (or error), in ASCII where the stream cannot do better."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is None:
+        if error:
+            return
+        raise UsageError("standard output is closed", "write to a file with -o FILE")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(text)
+    stream.flush()
+
+
+def _replace(path: str, text: str) -> None:
+    """Write a file whole or not at all: to a neighbour first, which then takes its place."""
+    folder, name = os.path.split(path)
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
+        try:
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(text)
+        except OSError as error:
+            raise UsageError(f"cannot write {ascii(path)}: {error.strerror}", "name another file") from None
+        return
+    neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
+    try:
+        with open(neighbour, "w", encoding="utf-8", newline="\n") as out:
+            out.write(text)
+        os.replace(neighbour, path)
+    except OSError as error:
+        if os.path.exists(neighbour):
+            os.unlink(neighbour)
+        raise UsageError(f"cannot write {ascii(path)}: {error.strerror}", "is there such a folder, and may you write there?") from None

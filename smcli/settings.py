@@ -1,0 +1,137 @@
+"""What was asked → Settings: names checked, defaults filled in, one place for the command line and the Python API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smcli import findings, formats, methods
+from smcli.arithmetic import ORDERS
+from smcli.errors import UsageError
+from smcli.model import RawRow, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce")
+DEFAULT_METHODS = ("naive", "shifted", "fused")
+DEFAULT_QUANTITIES = {"compare": ("softmax", "cross-entropy"), "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy")}
+REDUCTIONS = ("none", "mean", "sum")
+MOST_DIGITS = 10000
+
+
+def names(given: Iterable[str] | str | None) -> list[str]:
+    """Names of a repeatable option, each of which may be a list with commas."""
+    words = [given] if isinstance(given, str) else given or []
+    return list(dict.fromkeys(w.strip() for word in words for w in word.split(",") if w.strip()))
+
+
+def settings(
+    command: str,
+    *,
+    dtype: Iterable[str] | str | None = None,
+    method: Iterable[str] | str | None = None,
+    quantity: Iterable[str] | str | None = None,
+    accumulate: str | None = None,
+    order: str = "pairwise",
+    digits: int | None = None,
+    reduction: str = "none",
+    target: Sequence[int] | None = None,
+    labels: Sequence[RawRow] | None = None,
+    smoothing: float = 0.0,
+    cotangent: RawRow | None = None,
+    step: float | None = None,
+    **rest: Any,  # noqa: ANN401 - handed on to Settings as it is
+) -> Settings:
+    """Check what was asked and fill in what was not.
+
+    Raises:
+        UsageError: an unknown name, or values that exclude each other.
+    """
+    dtypes = names(dtype) or ["float64"]
+    chosen = list(formats.FORMATS) if "all" in dtypes else list(dict.fromkeys(formats.get(d).name for d in dtypes))
+    if accumulate is not None:
+        accumulate = formats.get(accumulate).name
+    _choice("--sum", order, ORDERS)
+    _choice("--reduction", reduction, REDUCTIONS)
+    if digits is not None and not 1 <= digits <= MOST_DIGITS:
+        raise UsageError(f"--digits {digits} is out of range", f"ask for 1 to {MOST_DIGITS} significant digits")
+    if not 0 <= smoothing <= 1:
+        raise UsageError(f"--label-smoothing {smoothing:g} is out of range", "it is a share, from 0 to 1")
+    if target is not None and labels is not None:
+        raise UsageError("--target and --labels exclude each other", "give the right class, or a label for each class")
+    quantities = _quantities(command, quantity, target is None and labels is None, cotangent is not None)
+    if "bce" in quantities and labels is None:
+        raise UsageError("bce needs labels", "give one label for each logit: --labels 0,1,1")
+    if "bce" in quantities and "cross-entropy" in quantities:
+        raise UsageError("bce and cross-entropy are losses of different problems", "ask for one of them at a time")
+    if smoothing and target is None and labels is None:
+        raise UsageError("--label-smoothing needs --target or --labels", "smoothing spreads the weight of a target")
+    if reduction != "none" and target is None and labels is None:
+        raise UsageError("--reduction needs --target or --labels", "a loss of every class is not a batch's loss")
+    if step is not None and not step > 0:
+        raise UsageError(f"--step {step:g} is not a step", "give a positive number")
+    return Settings(
+        command=command,
+        dtypes=tuple(chosen),
+        methods=_methods(command, method, quantities),
+        quantities=quantities,
+        accumulate=accumulate,
+        order=order,
+        digits=digits,
+        reduction=reduction,
+        target=tuple(target) if target is not None else None,
+        labels=tuple(labels) if labels is not None else None,
+        smoothing=smoothing,
+        cotangent=cotangent,
+        step=step,
+        **rest,
+    )
+
+
+def _choice(option: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        import difflib
+
+        near = difflib.get_close_matches(value, allowed, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"{option} {ascii(value)} is unknown", f"{meant}choose one of {', '.join(allowed)}")
+
+
+def _quantities(command: str, given: Iterable[str] | str | None, no_target: bool, vjp: bool) -> tuple[str, ...]:  # noqa: FBT001
+    asked = names(given)
+    for q in asked:
+        _choice("--quantity", q, [*QUANTITIES, "all"])
+    if command == "grad":
+        if vjp:
+            return ("vjp",)
+        return ("jacobian",) if no_target else ("gradient",)
+    if "all" in asked:
+        return QUANTITIES[:4]
+    return tuple(asked) or DEFAULT_QUANTITIES[command]
+
+
+def _methods(command: str, given: Iterable[str] | str | None, quantities: Sequence[str]) -> tuple[str, ...]:
+    asked = names(given)
+    if command == "eval":
+        if not asked or asked == ["exact"]:
+            return ()
+        if len(asked) > 1:
+            raise UsageError("eval takes one method", "use compare to see several beside each other")
+    known = methods.everything()
+    if "all" in asked:
+        return tuple(n for n, m in known.items() if any(m.defines(q) for q in quantities))
+    chosen = tuple(methods.get(n).name for n in asked) or DEFAULT_METHODS
+    if not any(methods.get(n).defines(q) for n in chosen for q in quantities):
+        raise UsageError(f"no {', '.join(quantities)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes")
+    return chosen
+
+
+def check_fail_on(value: str) -> str:
+    """What --fail-on may be: never, a severity, or codes; codes in upper case.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if value.lower() in {"never", "note", "warning", "error"}:
+        return value.lower()
+    return ",".join(findings.get(code).code for code in value.split(","))
