@@ -1,0 +1,63 @@
+"""Certified values as binary floating-point numbers: scaled pairs of doubles, and correct rounding to a format."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from smcli.reference.interval import Enclosure, floor_shift, nearest
+
+PAIR_BITS = 102  # relative width from which a pair of doubles is good to 2^-100
+FARTHEST = 1 << 62
+
+
+def pair_of(value: Enclosure | float) -> tuple[float, float, int]:
+    """(hi, lo, exp2) with value = (hi + lo)·2^exp2 to within 2^-100 of it, if the enclosure is narrow to 2^-102.
+
+    1 <= |hi| <= 2; an exact 0, an infinity or nan stands in `hi` with lo = 0 and exp2 = 0. exp2 is clamped to ±2^62.
+    """
+    if isinstance(value, float):
+        return value, 0.0, 0
+    lo, hi, exp, den = value
+    if lo == 0 == hi:
+        return 0.0, 0.0, 0
+    n = int(lo if abs(lo) > abs(hi) else hi)
+    size = abs(n).bit_length() - den.bit_length()
+    shift = 110 - size
+    n = floor_shift(abs(n), shift) // den if shift >= 0 else abs(n) // (den << -shift)
+    exp += n.bit_length() - 1 - shift
+    cut = n.bit_length() - 1
+    high = float(n)
+    low = float(n - int(high))
+    sign = -1.0 if hi <= 0 else 1.0
+    return sign * high / 2.0**cut, sign * low / 2.0**cut, max(-FARTHEST, min(FARTHEST, exp))
+
+
+def rounded(value: Enclosure, p: int, emin: int) -> Fraction | None:
+    """The value rounded to nearest, ties to even; None where the enclosure is too wide to tell.
+
+    The format has p bits of precision and the smallest normal number 2^emin; it is unbounded above. The sign of a
+    value that rounds to 0 is lost.
+    """
+    lo, hi, exp, den = value
+    if lo == 0 == hi:
+        return Fraction(0)
+    if lo < 0 < hi:
+        return None
+    sign = 1
+    if hi <= 0:
+        sign, lo, hi = -1, -hi, -lo
+    unit = (emin if lo == 0 else max(_floor_log2(lo, exp, den), emin)) - p + 1
+    low, high = (_units(n, exp - unit, den, tie) for n, tie in ((lo, 1 if lo < hi else 0), (hi, -1 if lo < hi else 0)))
+    return sign * low * Fraction(2) ** unit if low == high else None
+
+
+def _units(n: int, shift: int, den: int, tie: int) -> int:
+    """n·2^shift/den rounded to an integer, also for a shift of any size to the right."""
+    least = -(n.bit_length() + 2)  # from here on it is below 1/4
+    return int(nearest(n, den, max(shift, least), tie))
+
+
+def _floor_log2(n: int, exp: int, den: int) -> int:
+    """⌊log2(n·2^exp/den)⌋ for n, den > 0."""
+    size = n.bit_length() - den.bit_length()
+    return exp + (size if floor_shift(n, max(0, -size)) >= den << max(0, size) else size - 1)
