@@ -1,0 +1,471 @@
+"""The truth at array speed: pairs of float64 with an integer exponent, 85 certified bits.
+
+**The bound**, relative to the value; u = 2^-53; the arithmetic and its own bounds are in `twofold`.
+
+*z = x - m* is an exact pair (Knuth's sum). A temperature that is no power of 2 divides the pair: 13u²|z| < 2^-90.2, as
+|z| <= 2^12 is asked in that case. *e^z* adds 2^-87.8: EXP = 2^-87.5, for |z| <= 2^20.
+
+*s*, the sum of all e but that of one maximum: terms below 2^-1022 count as 0 and low parts below 2^-1074 vanish, less than
+n·2^-1021, nothing beside s >= 2^-800. Rows with a smaller s are "tiny": their s is used only where it adds to 1. The tree
+adds 2^-96 for n < 2^26, a hundredth of what the rounding of EXP leaves free: SUM = 2^-87.5.
+
+| value | how | error |
+|---|---|---|
+| p = e/(1 + s) | sum, quotient and product of pairs: 22u² | EXP + SUM·s/(1 + s) + 2^-101 < 2^-86.5 |
+| log1p(s) | its condition is <= 1; own error 2^-92 | LOG = 2^-87.4 |
+| log p = z - log1p(s) | both <= 0; 13u² and 4u² | LOG + 2^-102 |
+| logsumexp = m + log1p(s) | cancels: certified where LOG·log1p(s) + 2^-100·abs(m) is within BOUND | BOUND |
+| 1 - p_t = rest/(1 + s) | rest = s, or 1 + (s - e_t): e_t is the very number that was added, which leaves (s - e_t)·EXP and the tree's 2^-96·s | 2^-86.5 |
+| cross-entropy, Σ c(log1p(s) - z) | all terms >= 0; c to 2^-99, tree 2^-96 | LOG + 2^-95 |
+| gradient of a hard target | p or 1 - p_t, and a factor to 50u² | 2^-86.5 + 2^-100 |
+| gradient of soft labels | a - b with a = p·Σ other c, b = c(1 - p): certified where SOFT·(a + b) + 2^-94·p·Σc is within BOUND | BOUND |
+| Jacobian | p·p or p(1 - p) | 2·2^-86.5 + 2^-102 |
+"""  # noqa: E501 - a table
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import frexp, ldexp
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.model import Truth
+from smcli.reference import twofold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
+    from smcli.reference.twofold import Pair
+
+BOUND = 2.0**-85
+
+_LOG, _SOFT = 2.0**-87.4, 2.0**-86.4
+_BLOCK = 8192
+_TINY = 2.0**-800
+_SMALL, _WIDE = 2.0**-900, 2.0**900  # below, the low part of a pair may be cut; above, products may overflow
+
+
+def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
+    """The truth of a block [R, C], and which elements this tier can't certify to BOUND (their values mean nothing).
+
+    Shapes: [R, C] for softmax, log-softmax, gradient and cross-entropy without a loss; [R, 1] for logsumexp and
+    cross-entropy with one; [R, C, C] for the Jacobian. Left to a higher tier: vjp, bce, softcap and z-loss; rows whose
+    maximum is no finite number; logits more than 2^20 below the maximum (2^12 with a temperature), but for logarithms;
+    what depends on s relatively where all others are that far or 554 below the maximum; what cancels; masked targets.
+    """
+    rows, columns = problem.logits.shape
+    loss = problem.loss
+    shape: tuple[int, ...] = rows, columns
+    if quantity == "logsumexp" or (quantity == "cross-entropy" and loss is not None):
+        shape = rows, 1
+    elif quantity == "jacobian":
+        shape = rows, columns, columns
+    sheet = _Sheet.empty(shape)
+    solve = _QUANTITIES.get(quantity)
+    with np.errstate(all="ignore"):
+        if solve is None or not _supported(problem, quantity):
+            sheet.missing[...] = True
+        else:
+            solve(problem, sheet)
+        if problem.ignored is not None and quantity in {"cross-entropy", "gradient"}:
+            for array in (sheet.hi, sheet.lo, sheet.exp2, sheet.missing):
+                array[problem.ignored] = 0
+    return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
+
+
+def _supported(problem: Problem, quantity: str) -> bool:
+    loss, temperature = problem.loss, problem.temperature
+    if problem.softcap is not None or not 1 / _WIDE < temperature < _WIDE or not 0 < problem.logits.shape[1] < 2**26:
+        return False
+    if quantity == "jacobian":
+        return temperature == 1
+    if quantity == "gradient" and loss is None:
+        return False
+    if quantity not in {"gradient", "cross-entropy"} or loss is None:
+        return True
+    return loss.kind == "cross-entropy" and not loss.z_loss and 0 <= loss.smoothing <= 1
+
+
+@dataclass
+class _Sheet:
+    """The results: pairs, exponents and what could not be certified."""
+
+    hi: FloatArray
+    lo: FloatArray
+    exp2: IntArray
+    missing: BoolArray
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> _Sheet:
+        """A sheet to be filled; the exponents are 0."""
+        return cls(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
+
+
+@dataclass
+class _Rows:
+    """What is known of every row, [R, 1] each.
+
+    Attributes:
+        m, at: the maximum and its column.
+        s: the sum of the exponentials of all other columns.
+        undefined: m is no finite number.
+        tiny: s is not 0, but too small for relative accuracy.
+    """
+
+    m: FloatArray
+    at: IntArray
+    s: Pair
+    undefined: BoolArray
+    tiny: BoolArray
+
+    def reciprocal(self) -> Pair:
+        """1/(1 + s)."""
+        one = _pair(np.ones_like(self.m))
+        return twofold.div(one, twofold.add(one, self.s))
+
+
+class _Pool:
+    """Scratch for one block, from which arrays of any shape are cut; short rows lie column by column there."""
+
+    def __init__(self, columns: int) -> None:
+        self._buffers = [np.empty(_BLOCK) for _ in range(11)]
+        self._by_column = columns < 64
+
+    def cut(self, tile: FloatArray) -> list[FloatArray]:
+        """Arrays of the shape of the tile."""
+        rows, columns = tile.shape
+        if self._by_column:
+            return [b[: rows * columns].reshape(columns, rows).T for b in self._buffers]
+        return [b[: rows * columns].reshape(rows, columns) for b in self._buffers]
+
+
+def _pair(a: FloatArray) -> Pair:
+    return a, np.zeros_like(a)
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Blocks of whole short rows, or pieces of one long row."""
+    rows, columns = shape
+    step = max(1, _BLOCK // columns)
+    for row in range(0, rows, step):
+        for column in range(0, columns, _BLOCK):
+            yield slice(row, min(row + step, rows)), slice(column, min(column + _BLOCK, columns))
+
+
+def _shift(x: FloatArray, m: FloatArray, temperature: float, arrays: list[FloatArray]) -> Pair:
+    """(x - m)/temperature as pairs, in the first two of four arrays; inf or nan where it overflows."""
+    zh, zl, a, b = arrays[:4]
+    np.copyto(a, x)
+    np.subtract(a, m, zh)
+    np.subtract(zh, a, b)
+    np.subtract(zh, b, zl)
+    np.subtract(a, zl, zl)
+    np.add(b, m, b)
+    np.subtract(zl, b, zl)
+    if temperature != 1:
+        zh[...], zl[...] = twofold.div((zh, zl), _pair(np.array(temperature)))
+    return zh, zl
+
+
+class _Total:
+    """The sum of pairs >= 0 over the columns, tile by tile."""
+
+    def __init__(self, rows: int) -> None:
+        self.hi, self.lo = np.empty((rows, 1)), np.empty((rows, 1))
+        self._parts: list[Pair] = []
+
+    def take(self, tile: tuple[slice, slice], columns: int, pair: Pair, spare: tuple[FloatArray, FloatArray]) -> None:
+        """Add a tile [r, c], which is overwritten; the last one of a row finishes the row."""
+        hi, lo = twofold.fold(*pair, spare, 32)
+        self._parts.append((hi.copy("F"), lo.copy("F")))
+        if tile[1].stop == columns:
+            hi, lo = (np.asfortranarray(np.concatenate(p, axis=1)) for p in zip(*self._parts, strict=True))
+            hi, lo = twofold.fold(hi, lo, (np.empty_like(hi), np.empty_like(hi)))
+            self.hi[tile[0]], self.lo[tile[0]] = twofold.fast_two_sum(hi, lo)
+            self._parts.clear()
+
+
+def _reduce(problem: Problem, pool: _Pool, sheet: _Sheet | None = None) -> _Rows:
+    """Maximum and sum of every row; the exponentials themselves go to the sheet, if there is one."""
+    x, temperature = problem.logits, problem.temperature
+    rows, columns = x.shape
+    limit = 2.0**20 if frexp(temperature)[0] == 0.5 else 2.0**12
+    at, m, total = np.empty((rows, 1), np.int64), np.empty((rows, 1)), _Total(rows)
+    for r, c in _tiles(x.shape):
+        tile = x[r, c]
+        if c.start == 0:
+            at[r, 0] = x[r].argmax(axis=1)
+            m[r] = np.take_along_axis(x[r], at[r], axis=1)
+        arrays = pool.cut(tile)
+        zh, zl = _shift(tile, m[r], temperature, arrays)
+        wild = None if zh.min() >= -limit else ~(zh >= -limit)
+        if wild is not None:
+            zh[wild] = zl[wild] = 0
+        hi, lo, k = twofold.exponential(arrays)
+        if wild is not None:
+            hi[wild] = lo[wild] = k[wild] = 0
+        if sheet is not None:
+            sheet.hi[r, c], sheet.lo[r, c], sheet.exp2[r, c] = hi, lo, k
+            if wild is not None:
+                sheet.missing[r, c] = wild & (tile != -np.inf)
+        twofold.scale(hi, lo, k, arrays[0])
+        here = np.flatnonzero((at[r, 0] >= c.start) & (at[r, 0] < c.stop))
+        hi[here, at[r, 0][here] - c.start] = 0
+        total.take((r, c), columns, (hi, lo), (arrays[0], arrays[1]))
+    tiny = total.hi < _TINY
+    some = np.flatnonzero(tiny)
+    tiny[some, 0] = (x[some] != -np.inf).sum(axis=1) > 1
+    return _Rows(m, at, (total.hi, total.lo), ~np.isfinite(m), tiny)
+
+
+def _times(sheet: _Sheet, factor: Pair, pool: _Pool) -> None:
+    """Multiply the exponentials of the sheet by a factor [R, 1]."""
+    for r, c in _tiles(sheet.hi.shape):
+        hi, lo, *spare = pool.cut(sheet.hi[r, c])
+        np.copyto(hi, sheet.hi[r, c])
+        np.copyto(lo, sheet.lo[r, c])
+        twofold.times(hi, lo, (factor[0][r], factor[1][r]), spare)
+        sheet.hi[r, c], sheet.lo[r, c] = hi, lo
+
+
+def _softmax(problem: Problem, sheet: _Sheet) -> None:
+    pool = _Pool(problem.logits.shape[1])
+    rows = _reduce(problem, pool, sheet)
+    _times(sheet, rows.reciprocal(), pool)
+    sheet.missing |= rows.undefined
+
+
+def _log_softmax(problem: Problem, sheet: _Sheet) -> None:
+    x = problem.logits
+    pool = _Pool(x.shape[1])
+    rows = _reduce(problem, pool)
+    log = twofold.log1p(rows.s)
+    for r, c in _tiles(x.shape):
+        tile = x[r, c]
+        arrays = pool.cut(tile)
+        zh, zl = _shift(tile, rows.m[r], problem.temperature, arrays)
+        hi, lo, t = arrays[2:5]
+        np.subtract(zh, log[0][r], hi)
+        np.subtract(hi, zh, t)
+        np.subtract(hi, t, lo)
+        np.subtract(zh, lo, lo)
+        np.add(t, log[0][r], t)
+        np.subtract(lo, t, lo)  # hi + lo = zh - log
+        np.subtract(zl, log[1][r], zl)
+        np.add(lo, zl, lo)
+        sheet.hi[r, c], sheet.lo[r, c] = twofold.fast_two_sum(hi, lo)
+        if rows.tiny[r].any():
+            sheet.missing[r, c] |= rows.tiny[r] & (zh == 0)
+    if not np.isfinite(sheet.lo).all():
+        masked = x == -np.inf
+        sheet.missing |= ~np.isfinite(sheet.lo) & ~masked
+        sheet.hi[masked], sheet.lo[masked] = -np.inf, 0
+    sheet.missing |= rows.undefined
+
+
+def _logsumexp(problem: Problem, sheet: _Sheet) -> None:
+    rows = _reduce(problem, _Pool(problem.logits.shape[1]))
+    log = twofold.log1p(rows.s)
+    m = _pair(rows.m)
+    if problem.temperature != 1:
+        m = twofold.div(m, _pair(np.array(problem.temperature)))
+    sheet.hi[...], sheet.lo[...] = twofold.add_any(m, log)
+    error = np.where(rows.tiny, 2 * _TINY, _LOG * log[0]) + 2.0**-100 * np.abs(m[0])
+    cut = (np.abs(sheet.hi) < _SMALL) & (rows.m != 0) & (problem.temperature != 1)
+    sheet.missing[...] = rows.undefined | cut | ~(error <= BOUND * np.abs(sheet.hi))
+
+
+def _cross_entropy(problem: Problem, sheet: _Sheet) -> None:
+    loss = problem.loss
+    if loss is None:
+        _log_softmax(problem, sheet)
+        np.subtract(0, sheet.hi, sheet.hi)
+        np.subtract(0, sheet.lo, sheet.lo)
+    elif loss.target is None or loss.smoothing:
+        _soft_cross_entropy(problem, loss, sheet)
+    else:
+        _hard_cross_entropy(problem, loss, sheet)
+
+
+def _target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, BoolArray]:
+    """Target, its weight and whether the target is no class or masked, [R, 1] each."""
+    assert loss.target is not None  # noqa: S101 - the caller looked
+    x = problem.logits
+    at = np.clip(loss.target, 0, x.shape[1] - 1)[:, None]
+    weight = np.ones_like(x[:, :1]) if loss.weights is None else loss.weights[at]
+    wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
+    return at, weight, wrong | ~np.isfinite(weight)
+
+
+def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: _Sheet) -> None:
+    rows = _reduce(problem, _Pool(problem.logits.shape[1]))
+    at, weight, wrong = _target(problem, loss)
+    x = np.take_along_axis(problem.logits, at, axis=1)
+    z = _shift(x, rows.m, problem.temperature, [np.empty_like(x) for _ in range(4)])
+    value = twofold.add(twofold.log1p(rows.s), (-z[0], -z[1]))
+    sheet.hi[...], sheet.lo[...] = twofold.mul(value, _pair(weight))
+    exact = (value[0] == 0) | (weight == 0)
+    sheet.missing[...] = rows.undefined | wrong | rows.tiny & (at == rows.at) | ~np.isfinite(sheet.lo)
+    sheet.missing |= (np.abs(sheet.hi) < _SMALL) & ~exact
+
+
+def _coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
+    """w(y(1 - E) + E/K) of a tile, to 40u², for y and w >= 0."""
+    if loss.labels is not None:
+        pair = _pair(loss.labels[r, c])
+    else:
+        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
+        pair = _pair((np.arange(c.start, c.stop) == loss.target[r, None]).astype(np.float64))
+    if loss.smoothing:
+        spread = twofold.of_fraction(Fraction(loss.smoothing) / columns)
+        kept = twofold.two_sum(np.ones(()), np.array(-loss.smoothing))
+        high, low = (np.full_like(pair[0], ldexp(v, spread[2])) for v in spread[:2])
+        pair = twofold.add(twofold.mul(pair, kept), (high, low))
+    return pair if loss.weights is None else twofold.mul(pair, _pair(loss.weights[None, c]))
+
+
+def _unfit(problem: Problem, c: FloatArray, tile: tuple[slice, slice]) -> BoolArray:
+    """Rows [R, 1] with coefficients that are negative, out of range or on a masked class."""
+    bad = ~((c == 0) | (c > 2.0**-400) & (c < 2.0**400)) | (c != 0) & (problem.logits[tile] == -np.inf)
+    unfit: BoolArray = bad.any(axis=1, keepdims=True)
+    return unfit
+
+
+def _soft_cross_entropy(problem: Problem, loss: Loss, sheet: _Sheet) -> None:
+    x = problem.logits
+    pool, total = _Pool(x.shape[1]), _Total(x.shape[0])
+    rows = _reduce(problem, pool)
+    log = twofold.log1p(rows.s)
+    sheet.missing[...] = rows.undefined | rows.tiny
+    some = np.zeros_like(sheet.missing)
+    for r, c in _tiles(x.shape):
+        arrays = pool.cut(x[r, c])
+        zh, zl = _shift(x[r, c], rows.m[r], problem.temperature, arrays)
+        weight = _coefficients(loss, x.shape[1], r, c)
+        value = twofold.add((log[0][r], log[1][r]), (-zh, -zl))
+        product = twofold.mul(weight, value)
+        some[r] |= ((weight[0] != 0) & (value[0] != 0)).any(axis=1, keepdims=True)
+        sheet.missing[r] |= _unfit(problem, weight[0], (r, c))
+        for source, copy in zip(product, arrays[:2], strict=True):
+            np.copyto(copy, source)
+            copy[weight[0] == 0] = 0
+        total.take((r, c), x.shape[1], (arrays[0], arrays[1]), (arrays[2], arrays[3]))
+    sheet.hi[...], sheet.lo[...] = total.hi, total.lo
+    sheet.missing |= ~np.isfinite(total.lo) | some & (total.hi < _SMALL)
+
+
+def _complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
+    """The sum of all exponentials but e: s where e is the maximum's own, else 1 + (s - e)."""
+    rest = twofold.add_any(_pair(np.ones_like(e[0])), twofold.add_any(s, (-e[0], -e[1])))
+    return np.where(own, s[0], rest[0]), np.where(own, s[1], rest[1])
+
+
+def _plain(sheet: _Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
+    """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
+    hi, lo = sheet.hi[tile].copy(), sheet.lo[tile].copy()
+    twofold.scale(hi, lo, sheet.exp2[tile], np.empty_like(hi))
+    return hi, lo
+
+
+def _gradient(problem: Problem, sheet: _Sheet) -> None:
+    loss = problem.loss
+    assert loss is not None  # noqa: S101 - see _supported
+    factor = twofold.of_fraction(problem.scale / Fraction(problem.temperature))
+    if loss.target is None or loss.smoothing:
+        _soft_gradient(problem, loss, sheet, factor)
+    else:
+        _hard_gradient(problem, loss, sheet, factor)
+    _tidy(sheet)
+
+
+def _tidy(sheet: _Sheet) -> None:
+    """Zeros without sign and exponent."""
+    np.add(sheet.hi, 0.0, sheet.hi)
+    np.copyto(sheet.exp2, 0, where=sheet.hi == 0)
+
+
+def _hard_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[float, float, int]) -> None:
+    pool = _Pool(problem.logits.shape[1])
+    rows = _reduce(problem, pool, sheet)
+    at, weight, wrong = _target(problem, loss)
+    mantissa, exponent = np.frexp(weight)
+    share = twofold.mul(rows.reciprocal(), twofold.mul(_pair(mantissa), (np.array(factor[0]), np.array(factor[1]))))
+    here = np.arange(len(at))[:, None], at
+    own = at == rows.at
+    rest = twofold.mul(_complement(own, rows.s, _plain(sheet, here)), share)
+    _times(sheet, share, pool)
+    sheet.hi[here], sheet.lo[here], sheet.exp2[here] = -rest[0], -rest[1], 0
+    sheet.exp2 += exponent + factor[2]
+    sheet.missing[here] = own & rows.tiny
+    sheet.missing |= rows.undefined | wrong
+
+
+def _soft_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[float, float, int]) -> None:
+    x = problem.logits
+    pool, total = _Pool(x.shape[1]), _Total(x.shape[0])
+    rows = _reduce(problem, pool, sheet)
+    unfit = rows.undefined.copy()
+    for r, c in _tiles(x.shape):
+        arrays = pool.cut(x[r, c])
+        arrays[0][...], arrays[1][...] = _coefficients(loss, x.shape[1], r, c)
+        unfit[r] |= _unfit(problem, arrays[0], (r, c))
+        total.take((r, c), x.shape[1], (arrays[0], arrays[1]), (arrays[2], arrays[3]))
+    reciprocal = rows.reciprocal()
+    for r, c in _tiles(x.shape):
+        weight = _coefficients(loss, x.shape[1], r, c)
+        all_weights, s, g = ((pair[0][r], pair[1][r]) for pair in ((total.hi, total.lo), rows.s, reciprocal))
+        own = rows.at[r] == np.arange(c.start, c.stop)
+        e = _plain(sheet, (r, c))
+        p, rest = twofold.mul(e, g), twofold.mul(_complement(own, s, e), g)
+        a = twofold.mul(p, twofold.add_any(all_weights, (-weight[0], -weight[1])))
+        b = twofold.mul(weight, rest)
+        value = twofold.add_any(a, (-b[0], -b[1]))
+        size = np.abs(value[0])
+        unsure = ~(_SOFT * (a[0] + b[0]) + 2.0**-94 * p[0] * all_weights[0] <= BOUND * size)
+        unsure |= (size < _SMALL) & (rest[0] != 0) | own & rows.tiny[r]
+        alone = twofold.mul(twofold.mul((sheet.hi[r, c], sheet.lo[r, c]), g), all_weights)
+        label = weight[0] != 0
+        value = np.where(label, value[0], alone[0]), np.where(label, value[1], alone[1])
+        sheet.hi[r, c], sheet.lo[r, c] = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+        np.copyto(sheet.exp2[r, c], 0, where=label)
+        sheet.missing[r, c] = np.where(label, unsure, sheet.missing[r, c])
+    sheet.exp2 += factor[2]
+    sheet.missing |= unfit
+
+
+def _jacobian(problem: Problem, sheet: _Sheet) -> None:
+    x = problem.logits
+    columns = x.shape[1]
+    pool, soft = _Pool(columns), _Sheet.empty(x.shape)
+    rows = _reduce(problem, pool, soft)
+    own = rows.at == np.arange(columns)
+    g = rows.reciprocal()
+    rest = twofold.mul(_complement(own, rows.s, _plain(soft, (slice(None), slice(None)))), g)
+    _times(soft, g, pool)
+    step = max(1, _BLOCK // columns**2)
+    for r in (slice(row, row + step) for row in range(0, x.shape[0], step)):
+        hi, lo = twofold.mul(
+            (soft.hi[r, :, None], soft.lo[r, :, None]),
+            (soft.hi[r, None, :], soft.lo[r, None, :]),
+        )
+        sheet.hi[r], sheet.lo[r] = -hi, -lo
+        sheet.exp2[r] = soft.exp2[r, :, None] + soft.exp2[r, None, :]
+        sheet.missing[r] = soft.missing[r, :, None] | soft.missing[r, None, :] | rows.undefined[r, None]
+    i = np.arange(columns)
+    sheet.hi[:, i, i], sheet.lo[:, i, i] = twofold.mul((soft.hi, soft.lo), rest)
+    sheet.exp2[:, i, i] = soft.exp2
+    sheet.missing[:, i, i] |= own & rows.tiny
+    _tidy(sheet)
+
+
+_QUANTITIES: dict[str, Callable[[Problem, _Sheet], None]] = {
+    "softmax": _softmax,
+    "log-softmax": _log_softmax,
+    "logsumexp": _logsumexp,
+    "cross-entropy": _cross_entropy,
+    "gradient": _gradient,
+    "jacobian": _jacobian,
+}
