@@ -115,12 +115,14 @@ def stream(path: str, kind: str | None = None, key: str | None = None) -> Iterat
 
 
 def array_from_file(path: str, kind: str | None = None, key: str | None = None) -> NDArray[Any] | None:
-    """The array of a file as it is stored, mapped and not read where possible; None of text, CSV and JSON.
+    """The array of a file as it is stored, mapped where possible; None of text, CSV and JSON, and of a pipe.
 
     Any shape that is not empty, any dtype that `from_file` takes. For the dtype of a file, and for fast scans.
     """
     from smcli.read._source import opened
 
+    if not os.path.isfile(path):
+        return None  # a pipe can be read only once
     with opened(path, key) as source:
         read = getattr(_reader(source, path, kind), "array", None)
         return read(source) if read else None

@@ -7,17 +7,18 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 HINT = "numbers are separated by spaces or commas, and written like 1.5, -2e3, 0x1.8p3, inf or nan"
 
 _HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++(?:\.[0-9a-fA-F]*+)?|\.[0-9a-fA-F]++)(?:[pP][+-]?[0-9]++)?")
 _START = re.compile(r"[+-]?(?:[0-9.]|(?:inf(?:inity)?|nan)(?![^\s,;\])]))", re.IGNORECASE | re.ASCII)
+_LISTED = 20  # names that a message lists
 _SHOWN = 40  # characters of a token that a message shows
 
 
 class NotANumberError(ValueError):
-    """One of several tokens is not a number: `index` says which."""
+    """One of several tokens is not a number; `index` says which."""
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
@@ -36,7 +37,7 @@ def parse(token: str) -> float:
         except ValueError:
             if _HEX.fullmatch(token):
                 return _from_hex(token)
-    raise NotANumberError(0)
+    raise ValueError(f"{show(token)} is not a number")
 
 
 def _from_hex(token: str) -> float:
@@ -73,12 +74,23 @@ def looks_like_number(word: str) -> bool:
 
 
 def show(text: str, limit: int = _SHOWN) -> str:
-    """Text from outside in quotes: literal, but control characters as escapes, and a long one without its middle."""
+    """Text from outside in quotes, safe to print; of a long one the beginning, the end and the length."""
     size = len(text)
-    if size > limit:
-        text = text[: limit - 10] + "..." + text[-7:]
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return f"'{safe}'" if size <= limit else f"'{safe}' ({size} characters)"
+    if size <= limit:
+        return f"'{escape(text)}'"
+    return f"'{escape(text[: limit - 10])}...{escape(text[-7:])}' ({size} characters)"
+
+
+def escape(text: str) -> str:
+    """Text from outside as it is, but with escapes for control characters and others that would take effect."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def show_all(names: Iterable[str]) -> str:
+    """The names of what there is to choose from, the first ones when there are many."""
+    shown = list(map(show, names))
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return ", ".join(shown[:_LISTED]) + more or "none"
 
 
 def not_a_number(token: str) -> tuple[str, str]:

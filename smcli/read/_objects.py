@@ -15,7 +15,7 @@ from smcli.model import RawRow
 from smcli.read._numbers import parse, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -23,10 +23,14 @@ _MAX_DEPTH = 64  # as many axes as a NumPy array may have
 _EXACT_INTEGERS = 2**53  # below it every integer is a float64
 _LONG = 4096  # bits of an integer that Python writes in decimal digits without complaint
 _HINT = "logits are numbers: a list, a list of rows, or an array"
+_HINTS = {
+    "O": "a pickle is never loaded; save an array of numbers",
+    "V": "a .npy file does not name bfloat16 and float8: save the array as float32",
+}
 _REFUSED = {
     "b": "booleans",
     "c": "complex numbers",
-    "O": "Python objects, which only a pickle can hold, and none is ever loaded",
+    "O": "pickled Python objects",
     "U": "text",
     "S": "bytes",
     "M": "dates",
@@ -49,15 +53,15 @@ def rows(obj: object) -> Iterator[RawRow]:
             yield build(items, element, row)
 
 
-def innermost(items: Any, path: str = "", depth: int = 1) -> Iterator[Any]:
-    """The lists of numbers in nested lists, in order; of an array within them, its rows.
+def innermost(items: Any, place: str = "", path: str = "", depth: int = 1) -> Iterator[Any]:
+    """The lists of numbers in nested lists, in order; of an array within them, its rows. `place` ends a message.
 
     Raises:
         InputError: numbers and lists are mixed in one list, or a list is empty.
     """
-    where = f" at {path}" if path else ""
+    where = f" at {path}{place}" if path else place
     if depth > _MAX_DEPTH:
-        raise InputError(f"lists are nested deeper than {_MAX_DEPTH}", _HINT)
+        raise InputError(f"lists are nested deeper than {_MAX_DEPTH}{place}", _HINT)
     if is_array(items):
         array = as_array(items)
         if array.dtype.kind != "O":
@@ -74,11 +78,13 @@ def innermost(items: Any, path: str = "", depth: int = 1) -> Iterator[Any]:
         raise InputError(f"numbers and lists stand side by side in one list{where}", _HINT)
     else:
         for i, item in enumerate(items):
-            yield from innermost(item, f"{path}[{i}]", depth + 1)
+            yield from innermost(item, place, f"{path}[{i}]", depth + 1)
 
 
-def build(items: Iterable[Any], element: Callable[[Any], Element], row: int, place: str = "") -> RawRow:
+def build(items: Sequence[Any], element: Callable[[Any], Element], row: int, place: str = "") -> RawRow:
     """A row of elements; `place` ends a message about one that is not a number."""
+    if set(map(type, items)) == {float}:
+        return RawRow(np.array(items, dtype=np.float64))
     values, tokens = [], []
     for index, item in enumerate(items):
         try:
@@ -131,7 +137,7 @@ def _ratio(item: Any) -> Element:
     try:
         value = top / bottom
     except OverflowError:
-        value = math.copysign(math.inf, top)
+        value = math.inf if top > 0 else -math.inf
     if math.isfinite(value) and Fraction(value) == Fraction(top, bottom):
         return value, None
     return value, _digits(top) if bottom == 1 else f"{_digits(top)}/{_digits(bottom)}"
@@ -156,7 +162,7 @@ def array_rows(array: NDArray[Any], what: str) -> Iterator[RawRow]:
 def check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
     """Raise InputError for an array that is empty, or does not hold real numbers."""
     if problem := refusal(dtype):
-        raise InputError(f"{what} holds {problem}, not logits", _HINT)
+        raise InputError(f"{what} holds {problem}, not real numbers", _HINTS.get(dtype.kind, _HINT))
     if 0 in shape:
         raise InputError(f"no logits in {what}: its shape is {shape}", _HINT)
 
@@ -164,14 +170,14 @@ def check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
 def refusal(dtype: np.dtype[Any]) -> str | None:
     """What a dtype holds, when that is not real numbers."""
     if dtype.names or dtype.type is np.void:
-        return f"unnamed bytes ({dtype.str}); a bfloat16 or float8 array is to be saved as float32"
+        return f"bytes without a number format ({dtype.str})"
     return _REFUSED.get(dtype.kind)
 
 
 def array_row(array: NDArray[Any]) -> RawRow:
     """A row of one axis, in any real dtype: tokens only where float64 would lose something."""
     if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
-        return build(array, _ratio, 0)
+        return build(list(array), _ratio, 0)
     with np.errstate(all="ignore"):  # a signaling nan
         values = np.array(array, dtype=np.float64)
     if array.dtype.kind in "iu" and not (np.abs(values) < _EXACT_INTEGERS).all():

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from smcli.errors import InputError
-from smcli.read._numbers import show
+from smcli.read._numbers import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NAME_LENGTH = 200  # characters of a file name that a message shows
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -94,7 +93,7 @@ def opened(path: str, key: str | None = None, *, by_line: bool = False) -> Itera
     Raises:
         InputError: it cannot be opened, or reading from it fails.
     """
-    name = "standard input" if path == "-" else show(path, _NAME_LENGTH)
+    name = "standard input" if path == "-" else escape(path)
     try:
         if path == "-":
             yield Source(name, _standard_input(), key, by_line)

@@ -11,7 +11,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
-from smcli.read._numbers import parse, parse_all, show
+from smcli.read._numbers import parse, parse_all, show, show_all
 from smcli.read._objects import build, innermost
 from smcli.read.text import line_and_column
 
@@ -69,8 +69,8 @@ def text_rows(
             raise InputError(problem, _HINT) from None
         except RecursionError:
             raise InputError(f"brackets are nested too deeply, {name}", _HINT) from None
-        for items in innermost(_logits(value, name, key)):
-            yield _row(items, first_row, f", {place(text, at)}")
+        for items in innermost(_logits(value, name, key), f", {name}"):
+            yield _row(items, first_row, f", {name}")
             first_row += 1
         at = _skip(text, stop)
 
@@ -85,8 +85,8 @@ def _logits(value: Any, name: str, key: str | None) -> list[Any]:
     if isinstance(value, dict):
         wanted = _KEY if key is None else key
         if wanted not in value:
-            keys = ", ".join(map(show, value)) or "none"
-            raise InputError(f"{name} has no key {show(wanted)}; its keys: {keys}", "choose one with --key NAME")
+            problem = f"{name} has no key {show(wanted)}; its keys: {show_all(value)}"
+            raise InputError(problem, "choose one with --key NAME")
         value = value[wanted]
     elif key is not None:
         raise InputError(f"{name} has no keys, it is {_name(value)}", "leave out --key")

@@ -81,7 +81,7 @@ def _header(stream: IO[bytes], name: str, size: int | None) -> Header:
         raise InputError(f"{name} is empty", _HINT)
     read = _HEADERS.get(magic)
     if read is None:
-        raise InputError(f"{name} is not a .npy file that smcli knows: it begins with {show(repr(magic))}", _HINT)
+        raise InputError(f"{name} is not a .npy file that smcli knows: it begins with {magic!r}", _HINT)
     try:
         with warnings.catch_warnings(action="ignore"):  # headers of Python 2
             header = Header(*read(stream))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smcli.errors import InputError
-from smcli.read._numbers import show
+from smcli.read._numbers import show, show_all
 from smcli.read._objects import array_rows
 from smcli.read.npy import read_array
 
@@ -56,7 +56,7 @@ def array(source: Source) -> NDArray[Any]:
 def _entry(archive: zipfile.ZipFile, name: str, key: str | None) -> zipfile.ZipInfo:
     """The entry of the array that is asked for."""
     entries = {entry.filename.removesuffix(_ENDING): entry for entry in archive.infolist() if not entry.is_dir()}
-    keys = ", ".join(map(show, entries)) or "none"
+    keys = show_all(entries)
     if key is not None and key not in entries:
         raise InputError(f"{name} has no array {show(key)}; its arrays: {keys}", "choose one with --key NAME")
     if key is None and len(entries) != 1:

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -147,6 +147,8 @@ class _Parser:
 
     def _run(self, start: int, stop: int) -> None:
         """Take the numbers between two brackets into the bracket, or the lines, that they belong to."""
+        if start == stop:
+            return
         frame, owner = self._stack[-1], self._owner()
         if frame.opener == "call" and (notes := _NOTE.search(self._text, start, stop)):
             frame.notes, stop = 1, notes.start()
@@ -186,9 +188,7 @@ class _Parser:
     def _lines(self, frame: _Frame) -> list[RawRow]:
         """The rows of numbers that stand in no bracket."""
         words, values = frame.words, frame.values
-        starts = _row_starts(frame)
-        stops = [*starts[1:], len(words)]
-        return [_row(words[a:b], values[a:b]) for a, b in zip(starts, stops, strict=True)]
+        return [_row(words[a:b], values[a:b]) for a, b in pairwise([*_row_starts(frame), len(words)])]
 
     def _word(self, at: int) -> str:
         """The word around a place, from separator to separator, with the brackets in it."""

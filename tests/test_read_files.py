@@ -1,0 +1,317 @@
+"""Files, pipes and standard input, also hostile ones."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from smcli import read
+from smcli.errors import InputError, SmcliError, UsageError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def values(found):
+    return [row.values.tolist() for row in found]
+
+
+def npy(array, **kwargs):
+    stream = io.BytesIO()
+    np.save(stream, array, **kwargs)
+    return stream.getvalue()
+
+
+def npz(save=np.savez, **arrays):
+    stream = io.BytesIO()
+    save(stream, **arrays)
+    return stream.getvalue()
+
+
+def short_entry():
+    """A zip entry with less data than its header promises."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as out:
+        np.lib.format.write_array_header_1_0(out, {"descr": "<f8", "fortran_order": False, "shape": (1 << 20, 1 << 10)})
+        out.write(bytes(1 << 16))
+    return stream.getvalue()
+
+
+def bomb():
+    """A zip entry that claims to unpack to far more than there is."""
+    data = bytearray(npz(np.savez_compressed, x=np.zeros(10)))
+    at = data.rindex(b"PK\1\2")
+    data[at + 24 : at + 28] = struct.pack("<I", (1 << 32) - 2)
+    return bytes(data)
+
+
+def corrupt():
+    data = bytearray(npz(np.savez_compressed, x=np.arange(1000.0)))
+    data[100:140] = b"x" * 40
+    return bytes(data)
+
+
+FOUR = npy(np.zeros(4))
+GOOD = {
+    ("x.txt", "1 2\n3 4\n"): [[1, 2], [3, 4]],
+    ("x.txt", "1\n2\n"): [[1, 2]],
+    ("x.txt", b"\xef\xbb\xbf1 2"): [[1, 2]],
+    ("x.txt", "1 2\n3".encode("utf-16")): [[1, 2], [3]],
+    ("x.unknown", "1 2"): [[1, 2]],
+    ("x", "1 2"): [[1, 2]],
+    ("x", '{"logits": [1, 2]}'): [[1, 2]],
+    ("x", npy(np.array([1.0, 2.0]))): [[1, 2]],
+    ("x", npz(x=np.array([1.0, 2.0]))): [[1, 2]],
+    ("x.json", "[1, 2]"): [[1, 2]],
+    ("x.json", "[[1, 2], [3]]"): [[1, 2], [3]],
+    ("x.json", "[[[1], [2]], [[3]]]"): [[1], [2], [3]],
+    ("x.json", '{"logits": [1], "logits": [2, 3]}'): [[2, 3]],
+    ("x.json", '{"logits": [1]}\n{"logits": [2, 3]}'): [[1], [2, 3]],
+    ("x.json", '[1, Infinity, -Infinity, "inf", "-inf", "Infinity"]'): [[1, np.inf, -np.inf, np.inf, -np.inf, np.inf]],
+    ("x.jsonl", '[1, 2]\n\n{"logits": [3]}\n[[4], [5, 6]]\n'): [[1, 2], [3], [4], [5, 6]],
+    ("x.csv", "1,2\n3,4\n"): [[1, 2], [3, 4]],
+    ("x.csv", 'a,"b\nc"\n"1", 2\n\n3,"4"'): [[1, 2], [3, 4]],
+    ("x.csv", "logit\n1\n2\n"): [[1, 2]],
+    ("x.csv", "1;2\n3;4\n"): [[1, 2], [3, 4]],
+    ("x.tsv", "a\tb\n1\t2\n"): [[1, 2]],
+    ("x.npy", npy(np.arange(6, dtype=np.float32).reshape(1, 2, 3))): [[0, 1, 2], [3, 4, 5]],
+    ("x.npy", npy(np.asfortranarray([[1.0, 2], [3, 4]]))): [[1, 2], [3, 4]],
+    ("x.npy", npy(np.array([1.5], dtype=">f2"))): [[1.5]],
+    ("x.npy", npy(np.array([1, 2], dtype=np.uint8))): [[1, 2]],
+    ("x.npy", npy(np.array(3.0))): [[3]],
+    ("x.npz", npz(np.savez_compressed, x=np.asfortranarray([[1.0, 2], [3, 4]]))): [[1, 2], [3, 4]],
+}
+BAD = {
+    ("x.txt", "1 abc"): "logit 1 of row 0: 'abc' is not a number, x.txt:1:3",
+    ("x.txt", b"1 2\n3 \xff"): "x.txt is not UTF-8 text: byte 0xff at offset 6",
+    ("x.txt", b"1 2\n3 \0"): "x.txt is not UTF-8 text: byte 0x00 at offset 6",
+    ("x.txt", b"\xff\xfe1"): "x.txt is not UTF-16 text",
+    ("x.txt", ""): "no logits in x.txt",
+    ("x.safetensors", b"\x10" + bytes(7) + b'{"a"'): "x.safetensors is not UTF-8 text",
+    ("x\x1b.txt", ""): r"no logits in x\x1b.txt",
+    ("x.json", ""): "no logits in x.json",
+    ("x.json", "[]"): "no logits: an empty list, x.json",
+    ("x.json", "[1,"): "not JSON: expecting value, x.json:1:4",
+    ("x.json", "[01]"): "not JSON: expecting ',' delimiter, x.json:1:3",
+    ("x.json", "[1]\nx"): "x.json:2:1",
+    ("x.json", "[" * 100_000): "nested too deeply, x.json",
+    ("x.json", "[" * 80 + "]" * 80): "nested deeper than 64, x.json",
+    ("x.json", "3"): "x.json holds '3', not a list",
+    ("x.json", '"a"'): "x.json holds the text 'a', not a list",
+    ("x.json", '{"a": 1, "b\\u001b": 2}'): r"x.json has no key 'logits'; its keys: 'a', 'b\x1b'",
+    ("x.json", "{}"): "its keys: none",
+    ("x.json", "[[1], [2, null]]"): "logit 1 of row 1: null is not a number, x.json",
+    ("x.json", "[true]"): "true is not a number",
+    ("x.json", '["1"]'): "the text '1' is not a number",
+    ("x.json", "[{}]"): "an object is not a number",
+    ("x.json", "[1, [2]]"): "side by side in one list, x.json",
+    ("x.jsonl", "[1]\n\n[2,]\n"): "x.jsonl:3:",
+    ("x.jsonl", "[1]\n\n[null]\n"): "logit 0 of row 1: null is not a number, x.jsonl:3",
+    ("x.jsonl", '[1]\n{"a": 1}\n'): "x.jsonl:2 has no key 'logits'",
+    ("x.csv", "1,,2\n"): "logit 1 of row 0: the cell is empty, x.csv:1, column 2",
+    ("x.csv", "a,b\n\n1,x\n"): "logit 1 of row 0: 'x' is not a number, x.csv:3, column 2",
+    ("x.csv", '1,"2\n'): "not CSV: unexpected end of data, x.csv:1",
+    ("x.csv", "a,b\n"): "no logits in x.csv",
+    ("x.csv", "1" * 200_000): "not CSV: field larger",
+    ("x.npy", b""): "x.npy is empty",
+    ("x.npy", b"hello"): "x.npy is not a .npy file that smcli knows: it begins with b'hello'",
+    ("x.npy", b"\x93NUMPY\3\0"): "x.npy is not a .npy file that smcli knows",
+    ("x.npy", b"\x93NUMPY\1\0\xff"): "x.npy has a broken .npy header",
+    ("x.npy", b"\x93NUMPY\2\0\xff\xff\xff\x0f"): "x.npy has a broken .npy header",
+    ("x.npy", b"\x93NUMPY\1\0\x10\0" + b"{'a':1}".ljust(15) + b"\n"): "x.npy has a broken .npy header",
+    ("x.npy", FOUR.replace(b"(4,)", b"(9999999999,)")): "promises 79999999992 bytes",
+    ("x.npy", FOUR.replace(b"(4,)", b"(-4,)")): "the shape is (-4,)",
+    ("x.npy", FOUR.replace(b"(4,)", b"(3,)")): "x.npy has more bytes than its header says",
+    ("x.npy", FOUR[:-1]): "x.npy is cut short: its header promises 32 bytes, 31 are there",
+    ("x.npy", npy(np.zeros((0, 3)))): "no logits in x.npy: its shape is (0, 3)",
+    ("x.npy", npy(np.array([{}], dtype=object), allow_pickle=True)): "x.npy holds pickled Python objects",
+    ("x.npy", npy(np.ones(2, dtype=ml_dtypes.bfloat16))): "bytes without a number format (|V2)",
+    ("x.npy", npy(np.array([True]))): "x.npy holds booleans",
+    ("x.npz", npz(x=np.ones(2), y=np.ones(2))): "x.npz holds 2 arrays: 'x', 'y'",
+    ("x.npz", npz()): "x.npz holds 0 arrays: none",
+    ("x.npz", npz(x=np.array([1j]))): "x.npz, array 'x' holds complex numbers",
+    ("x.npz", b"PK\3\4"): "x.npz is not a .npz file that can be read",
+    ("x.npz", short_entry()): "promises 8589934592 bytes",
+    ("x.npz", bomb()): "x.npz would unpack",
+    ("x.npz", corrupt()): "x.npz is not a .npz file that can be read",
+}
+
+
+@pytest.mark.parametrize(("file", "want"), GOOD.items(), ids=str)
+def test_files(write, file, want):
+    assert values(read.from_file(write(*file))) == want
+
+
+@pytest.mark.parametrize(("file", "message"), BAD.items(), ids=lambda x: x if isinstance(x, str) else x[0])
+def test_bad_files_are_named(write, file, message):
+    path = write(*file)
+    with pytest.raises(InputError) as caught:
+        read.from_file(path)
+    folder = os.path.dirname(path) + os.sep
+    assert message in caught.value.message.replace(folder, "") and caught.value.hint
+    assert caught.value.message.isprintable()
+
+
+def test_numbers_keep_their_tokens(write):
+    tokens = ("1.10", "123456789012345678901234567890", "-1e999")
+    for name, text in {"x.json": "[%s, %s, %s]", "x.csv": "%s,%s,%s", "x.txt": "%s %s %s"}.items():
+        (row,) = read.from_file(write(name, text % tokens))
+        assert row.tokens == tokens and row.values.tolist() == [1.1, 123456789012345678901234567890.0, -np.inf]
+
+
+def test_large_integers_of_an_array_keep_their_digits(write):
+    (row,) = read.from_file(write("x.npy", npy(np.array([1, 2**53 + 1]))))
+    assert row.tokens == ("1", "9007199254740993")
+
+
+def test_key(write):
+    path = write("x.json", '{"logits": [1], "other": [2, 3]}')
+    assert values(read.from_file(path, key="other")) == [[2, 3]]
+    path = write("x.npz", npz(x=np.ones(1), y=np.zeros(2)))
+    assert values(read.from_file(path, key="y")) == [[0, 0]]
+    with pytest.raises(InputError, match=r"x\.npz has no array 'z'; its arrays: 'x', 'y'"):
+        read.from_file(path, key="z")
+    with pytest.raises(InputError, match="has no keys, it is a list"):
+        read.from_file(write("y.json", "[1]"), key="z")
+    with pytest.raises(UsageError, match="has no keys"):
+        read.from_file(write("x.txt", "1"), key="z")
+
+
+def test_many_keys_are_not_all_listed(write):
+    with pytest.raises(InputError, match=r"'k19' and 80 more$"):
+        read.from_file(write("x.json", "{" + ", ".join(f'"k{i}": 1' for i in range(100)) + "}"))
+
+
+def test_kind(write):
+    assert read.kinds() == ["csv", "json", "jsonl", "npy", "npz", "text"]
+    assert values(read.from_file(write("x.txt", "a,b\n1,2\n"), kind="csv")) == [[1, 2]]
+    with pytest.raises(UsageError, match="there is no input format 'foo'"):
+        read.from_file(write("x.txt", "1"), kind="foo")
+
+
+@pytest.mark.parametrize("path", ["no\x1b.txt", ".", "a\0b", "x" * 5000])
+def test_what_cannot_be_opened(path):
+    with pytest.raises(InputError, match="cannot be read: ") as caught:
+        read.from_file(path)
+    assert caught.value.message.isprintable()
+
+
+def test_stream_takes_each_line_as_a_row(write):
+    assert values(read.stream(write("x.txt", "1\n2 3\n\n[4, 5]\n"))) == [[1], [2, 3], [4, 5]]
+    assert values(read.stream(write("x.txt", "1\n2 3".encode("utf-16")))) == [[1], [2, 3]]
+    assert values(read.stream(write("x.csv", "a\n1\n2\n"))) == [[1], [2]]
+    with pytest.raises(InputError, match=r"logit 1 of row 2: 'b' is not a number, .*x.txt:4:4$"):
+        list(read.stream(write("x.txt", "1\n2 3\n\n4, b\n")))
+
+
+def test_stream_reads_only_what_is_taken(write):
+    rows = read.stream(write("x.txt", b"1 2\n" * 100_000 + b"\xff"))
+    assert next(rows).values.tolist() == [1, 2]
+    with pytest.raises(InputError, match="byte 0xff at offset 400000"):
+        list(rows)
+
+
+def test_array_from_file(write, tmp_path):
+    found = read.array_from_file(write("x.npy", npy(np.ones((2, 3, 4), dtype=np.float16))))
+    assert isinstance(found, np.memmap) and found.shape == (2, 3, 4) and found.dtype == np.float16
+    assert read.array_from_file(write("x.npz", npz(x=np.ones((2, 3))))).shape == (2, 3)
+    assert read.array_from_file(write("x.csv", "1,2")) is None
+    assert read.array_from_file("-") is None
+    with pytest.raises(InputError, match="holds booleans"):
+        read.array_from_file(write("x.npy", npy(np.array([True]))))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize(
+    "content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0])), npz(x=np.array([1.0, 2.0]))]
+)
+def test_pipe(tmp_path, content):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    assert values(read.from_file(str(path))) == [[1, 2]]
+    writer.join()
+
+
+@pytest.mark.parametrize("content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0]))])
+def test_standard_input(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert values(read.from_stdin()) == [[1, 2]]
+
+
+def test_standard_input_of_a_file_is_mapped(write):
+    code = "from smcli import read; print([row.values.tolist() for row in read.from_stdin()])"
+    with open(write("x", npy(np.array([1.0, 2.0]))), "rb") as stream:
+        done = subprocess.run([sys.executable, "-c", code], stdin=stream, capture_output=True, text=True, check=True)
+    assert done.stdout == "[[1.0, 2.0]]\n"
+
+
+@pytest.mark.parametrize("closed", [None, io.TextIOWrapper(io.BytesIO())])
+def test_closed_standard_input(monkeypatch, closed):
+    if closed:
+        closed.close()
+    monkeypatch.setattr(sys, "stdin", closed)
+    with pytest.raises(InputError, match="standard input is closed"):
+        read.from_stdin()
+
+
+def test_bad_standard_input_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1 abc")))
+    with pytest.raises(InputError, match="'abc' is not a number, standard input:1:3"):
+        read.from_stdin()
+
+
+def test_words_need_only_the_text_reader():
+    code = "import sys; from smcli import read; read.from_arguments(['1']); print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stdout.split() if name.startswith("smcli.read.")}
+    assert loaded == {"smcli.read._exact", "smcli.read._numbers", "smcli.read.text"}
+
+
+def test_kinds_need_no_numpy():
+    code = "import sys; from smcli import read; read.kinds(); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+JSON_PIECES = st.sampled_from(["[", "]", ",", "1", "1e5", "{", "}", '"logits"', ":", "null", "NaN", '"inf"', " ", "\n"])
+HEADERS = st.sampled_from([b"", FOUR[:128], FOUR[:60], npz(x=np.ones(2))[:50], b"PK\1\2", b"\xff\xfe"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(read.kinds()),
+    st.one_of(
+        st.builds(bytes.__add__, HEADERS, st.binary()),
+        st.lists(JSON_PIECES).map(lambda pieces: "".join(pieces).encode()),
+        st.text("01.,;-\"'\n\tab").map(str.encode),
+    ),
+)
+@example("npy", b"\x93NUMPY\1\0\x0a\0" + b"(" * 9 + b"\n")
+def test_any_bytes_are_rows_or_a_clear_error(write, kind, content):
+    path = write("x", content)
+    for reader in (read.from_file, read.stream):
+        try:
+            found = list(reader(path, kind))
+        except SmcliError as error:
+            message = error.message
+        else:
+            message = "rows" if found and all(row.values.size for row in found) else "\0"
+        assert message.isprintable()
