@@ -13,14 +13,14 @@ from smcli import findings, formats, methods
 from smcli.arithmetic import Arithmetic, Rows
 from smcli.conditioning import bound_ulp, condition
 from smcli.errors import InputError
-from smcli.measure import Errors, Limit, accuracy_limit, as_float, measure, worst
+from smcli.measure import Errors, Limit, accuracy_limit, as_float, measure, round_truth, worst
 from smcli.methods.gradients import run
 from smcli.model import Loss, MethodResult, Problem, QuantityResult, RowReport
-from smcli.reference import Reference
+from smcli.reference import Reference, reduce_losses
 from smcli.report import RANK, Comparison, Reduced, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from smcli.model import Finding, FloatArray, RawRow, Settings
 
@@ -44,28 +44,43 @@ def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
 def _in_format(rows: Sequence[RawRow], settings: Settings, fmt: formats.Format) -> Report:
     out: list[RowReport] = []
     pieces: list[tuple[Reference, dict[str, list[_Measured]]]] = []
-    scale = _reduction_scale(rows, settings, fmt)
-    for start, stop in _blocks(rows):
-        block = rows[start:stop]
-        logits = np.stack([fmt.round_written(r.values, r.tokens) for r in block])
-        problem = Problem(
-            dtype=fmt.name,
-            logits=logits,
-            loss=_loss(settings, fmt, start, stop, logits.shape[1], len(rows)),
-            temperature=_one(settings.temperature, fmt, 1.0),
-            softcap=_one(settings.softcap, fmt, 0.0) or None,
-            ignored=_ignored(settings, start, stop, len(rows)),
-            scale=scale,
-            cotangent=_vector(settings.cotangent, fmt, logits.shape[1], "cotangent"),
-            first_row=start,
-        )
+    for problem, block in problems(rows, settings, fmt):
         reference = Reference(problem)
         reports, measured = _block(problem, reference, block, settings, fmt)
         out += reports
         pieces.append((reference, measured))
     digits = settings.digits or fmt.digits
-    reduced = _reduce(pieces, settings, fmt, digits, scale) if settings.reduction != "none" else ()
+    reduced = _reduce(pieces, settings, fmt, digits) if settings.reduction != "none" else ()
     return Report(settings.command, fmt.name, digits, tuple(out), reduced, (settings.max_ulp, settings.max_rel))
+
+
+def problems(
+    rows: Sequence[RawRow], settings: Settings, fmt: formats.Format
+) -> Iterator[tuple[Problem, Sequence[RawRow]]]:
+    """The rows as problems in one format, block by block, with the raw rows of each block.
+
+    Raises:
+        InputError: targets, labels, weights or a cotangent do not fit the rows.
+    """
+    scale = _reduction_scale(rows, settings, fmt)
+    for start, stop in _blocks(rows):
+        block = rows[start:stop]
+        logits = np.stack([fmt.round_written(r.values, r.tokens) for r in block])
+        classes = logits.shape[1]
+        yield (
+            Problem(
+                dtype=fmt.name,
+                logits=logits,
+                loss=_loss(settings, fmt, start, stop, classes, len(rows)),
+                temperature=_one(settings.temperature, fmt, 1.0),
+                softcap=_one(settings.softcap, fmt, 0.0) or None,
+                ignored=_ignored(settings, start, stop, len(rows)),
+                scale=scale,
+                cotangent=_vector(settings.cotangent, fmt, classes, "cotangent"),
+                first_row=start,
+            ),
+            block,
+        )
 
 
 def _blocks(rows: Sequence[RawRow]) -> Iterable[tuple[int, int]]:
@@ -170,7 +185,7 @@ def _block(
     everything: dict[str, list[_Measured]] = {}
     for quantity in settings.quantities:
         truth = reference.truth(quantity)
-        rounded = reference.rounded(quantity, fmt)
+        rounded = reference.settle(quantity, *round_truth(truth, fmt), fmt)
         conditions = condition(problem, quantity, reference)
         limit = _limit(problem, quantity, reference, settings)
         evidence = replace(
@@ -301,17 +316,16 @@ def _row_report(
 
 
 def _reduce(
-    pieces: Sequence[tuple[Reference, dict[str, list[_Measured]]]], settings: Settings, fmt: formats.Format, digits: int,
-    scale: Fraction,
+    pieces: Sequence[tuple[Reference, dict[str, list[_Measured]]]], settings: Settings, fmt: formats.Format, digits: int
 ) -> tuple[Reduced, ...]:  # fmt: skip
     """Sum or average each loss over the batch: the truth exactly, a method in its own arithmetic."""
-    from smcli.reference.batch import reduce_losses
-
     out = []
+    scale = pieces[0][0].problem.scale
     for quantity in settings.quantities:
         if quantity not in {"cross-entropy", "bce"}:
             continue
-        truth, exact, rounded = reduce_losses([r for r, _ in pieces], quantity, scale, settings.reduction, digits, fmt)
+        truth, exact = reduce_losses([r for r, _ in pieces], quantity, scale, digits)
+        rounded, _ = round_truth(truth, fmt)
         done = []
         for k, one in enumerate(pieces[0][1][quantity]):
             o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)

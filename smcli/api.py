@@ -10,10 +10,8 @@ from smcli.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.model import RawRow, Truth
+    from smcli.model import RawRow, Settings, Truth
     from smcli.report import Comparison, Report
-
-Names = "Iterable[str] | str | None"
 
 
 def compare(
@@ -85,13 +83,20 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     Raises:
         SmcliError: the input or an option is wrong.
     """
-    command = "grad" if quantity in {"gradient", "jacobian", "vjp"} else "eval"
-    report = _analyse(command, logits, options.pop("dtype", None), None, None if command == "grad" else quantity,
-                      options.pop("target", None), {**options, "digits": digits}, measure=False)  # fmt: skip
-    if len(report.rows) != 1:  # type: ignore[union-attr]
-        raise InputError(f"{len(report.rows)} rows, where exact takes one", "call it for each row")  # type: ignore[union-attr]
-    (result,) = report.rows[0].results  # type: ignore[union-attr]
-    return result.exact(range(result.size))
+    from smcli import formats
+    from smcli.analyse import problems
+    from smcli.reference import DERIVATIVES, Reference, size
+
+    command = "grad" if quantity in DERIVATIVES else "eval"
+    asked = _settings(command, options.pop("dtype", None), None, None if command == "grad" else quantity,
+                      options.pop("target", None), {**options, "digits": digits})  # fmt: skip
+    rows = _rows(logits)
+    if len(rows) != 1:
+        raise InputError(f"{len(rows)} rows, where exact takes one", "call it for each row")
+    fmt = formats.get(asked.dtypes[0])
+    ((problem, _),) = problems(rows, asked, fmt)
+    (name,) = asked.quantities
+    return Reference(problem).strings(name, 0, range(size(problem, name)), digits)
 
 
 def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", **options: Any) -> Truth:  # noqa: ANN401
@@ -111,18 +116,15 @@ def _row(value: object) -> RawRow | None:
     return None if value is None else _rows(value)[0]
 
 
-def _analyse(
-    command: str, logits: object, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
-    *, measure: bool = True,
-) -> Report | Comparison:  # fmt: skip
-    from smcli.analyse import analyse
-
+def _settings(
+    command: str, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
+) -> Settings:  # fmt: skip
     if target is not None and not hasattr(target, "__len__"):
         target = [int(target)]
-    asked = settings(
+    return settings(
         command,
         dtype=dtype,
-        method=method if measure else "fused",
+        method=method,
         quantity=quantity,
         target=None if target is None else [int(t) for t in target],
         labels=None if (labels := options.pop("labels", None)) is None else _rows(labels),
@@ -135,4 +137,11 @@ def _analyse(
         order=options.pop("sum", "pairwise"),
         **options,
     )
-    return analyse(_rows(logits), asked)
+
+
+def _analyse(
+    command: str, logits: object, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
+) -> Report | Comparison:  # fmt: skip
+    from smcli.analyse import analyse
+
+    return analyse(_rows(logits), _settings(command, dtype, method, quantity, target, options))

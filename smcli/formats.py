@@ -99,7 +99,7 @@ class Format:
         with np.errstate(all="ignore"):
             if self.name in _NATIVE:
                 return x.astype(_NATIVE[self.name]).astype(np.float64)
-            return self._round_bits(np.ascontiguousarray(x, dtype=np.float64))
+            return self._round_bits(np.asarray(x, dtype=np.float64))
 
     def _round_bits(self, x: FloatArray) -> FloatArray:
         drop = 53 - self.p  # significand bits of float64 that the format lacks

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smcli import formats
-from smcli.model import Truth
+from smcli.errors import PrecisionError, UsageError
+from smcli.model import Loss, Problem, Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from smcli.model import BoolArray, FloatArray, Loss, Problem
+    from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.reference.arbitrary import ExactRow
 
-SCALARS = {"logsumexp"}
+ZERO_WHEN_IGNORED = frozenset({"cross-entropy", "bce", "gradient"})
+ARBITRARY_BOUND = 2.0**-100
+DERIVATIVES = frozenset({"gradient", "jacobian", "vjp"})
+FARTHEST = 2.0**62  # beyond it a true value's exponent no longer fits 64 bits
 
 
 def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
@@ -33,6 +38,14 @@ def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
     if loss.weights is not None:
         y = [v * Fraction(float(w)) for v, w in zip(y, loss.weights, strict=True)]
     return y
+
+
+def size(problem: Problem, quantity: str) -> int:
+    """How many values a row of the problem has of that quantity; a Jacobian is counted flat."""
+    classes = int(problem.logits.shape[1])
+    if quantity == "logsumexp" or (quantity == "cross-entropy" and problem.loss is not None):
+        return 1
+    return classes**2 if quantity == "jacobian" else classes
 
 
 class Reference:
@@ -65,51 +78,168 @@ class Reference:
             )
         return self._rows[row]
 
-    def shape(self, quantity: str) -> tuple[int, int]:
-        """Rows and values a row."""
-        rows, classes = self.problem.logits.shape
-        if quantity in SCALARS or (quantity == "cross-entropy" and self.problem.loss is not None):
-            return rows, 1
-        return rows, classes**2 if quantity == "jacobian" else classes
-
     def truth(self, quantity: str) -> Truth:
-        """The true values [R, N] with their bound."""
+        """The true values [R, N] with their bound; a Jacobian is flat."""
         if quantity not in self._truths:
             self._truths[quantity] = self._certify(quantity)
         return self._truths[quantity]
 
     def _certify(self, quantity: str) -> Truth:
-        shape = self.shape(quantity)
-        hi, lo, exp2 = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
-        missing = np.ones(shape, dtype=bool)
-        bound = 0.0
-        if missing.any():
-            self._fill(quantity, hi, lo, exp2, missing)
-            bound = max(bound, 2.0**-100)
-        return Truth(hi, lo, exp2, bound)
+        from smcli.reference import double_double
 
-    def _fill(self, quantity: str, hi: FloatArray, lo: FloatArray, exp2: FloatArray, missing: BoolArray) -> None:
+        if formats.get(self.problem.dtype).p <= 24:
+            from smcli.reference import float64
+
+            truth, missing = float64.attempt(self.problem, quantity)
+            if missing.any():
+                truth = self._next_tier(quantity, truth, missing)
+        else:
+            truth, missing = double_double.attempt(self.problem, quantity)
+            truth = _flat(truth)
+            truth = self._fill(quantity, truth, missing.reshape(truth.hi.shape))
+        return _flat(truth)
+
+    def _next_tier(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
+        """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
+        from smcli.reference import double_double
+
+        truth, missing = _flat(truth), missing.reshape(len(missing), -1)
+        some = np.flatnonzero(missing.any(axis=1))
+        part, left = double_double.attempt(self._rows_of(some), quantity)
+        part, left = _flat(part), left.reshape(len(left), -1)
+        at = np.zeros_like(missing)
+        at[some] = missing[some] & ~left
+        for array, better in zip((truth.hi, truth.lo, truth.exp2), (part.hi, part.lo, part.exp2), strict=True):
+            array[at] = better[at[some]]
+        return self._fill(quantity, truth, missing & ~at)
+
+    def _rows_of(self, rows: IntArray) -> Problem:
+        q = self.problem
+        loss = q.loss
+        if loss is not None:
+            loss = replace(
+                loss,
+                target=None if loss.target is None else loss.target[rows],
+                labels=None if loss.labels is None else loss.labels[rows],
+            )
+        return replace(q, logits=q.logits[rows], loss=loss, ignored=None if q.ignored is None else q.ignored[rows])
+
+    def _fill(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
+        """Take elements from arbitrary precision, one by one."""
+        if not missing.any():
+            return truth
+        hi, lo, exp2 = truth.hi, truth.lo, truth.exp2
         for row, index in np.argwhere(missing).tolist():
-            if self._ignored(quantity, row):
-                continue
-            hi[row, index], lo[row, index], exp2[row, index] = self.exact_row(row).triple(quantity, index)
+            value = (0.0, 0.0, 0) if self._ignored(quantity, row) else self.exact_row(row).triple(quantity, index)
+            hi[row, index], lo[row, index], exp2[row, index] = value
+        return Truth(hi, lo, exp2, ARBITRARY_BOUND if missing.all() else max(truth.bound, ARBITRARY_BOUND))
 
     def _ignored(self, quantity: str, row: int) -> bool:
         ignored = self.problem.ignored
-        return ignored is not None and quantity in {"cross-entropy", "bce", "gradient"} and bool(ignored[row])
+        return ignored is not None and quantity in ZERO_WHEN_IGNORED and bool(ignored[row])
 
-    def rounded(self, quantity: str, fmt: formats.Format) -> FloatArray:
-        """The truth rounded to a format; what the bound leaves open is decided with more digits (Ziv 1991)."""
-        from smcli.measure import round_truth
-
-        y, undecided = round_truth(self.truth(quantity), fmt)
+    def settle(self, quantity: str, rounded: FloatArray, undecided: BoolArray, fmt: formats.Format) -> FloatArray:
+        """Decide with more digits those roundings to a format that the truth's bound leaves open (Ziv 1991)."""
         for row, index in np.argwhere(undecided).tolist():
             exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
-            y[row, index] = float(exact) if abs(exact) <= Fraction(fmt.max) else np.copysign(fmt.overflow, exact)
-        return y
+            fits = abs(exact) <= Fraction(fmt.max)
+            rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, float(np.sign(exact)))
+        return rounded
 
-    def strings(self, quantity: str, row: int, indices: Iterable[int], digits: int) -> list[str]:
-        """Decimal strings of some true values of a row, every digit certified."""
+    def strings(self, quantity: str, row: int, indices: Sequence[int], digits: int) -> list[str]:
+        """Decimal strings of some true values of a row, every digit certified; what pairs leave open by integers."""
+        from smcli.reference.decimal_pairs import MOST_DIGITS, texts
+
         if self._ignored(quantity, row):
-            return ["0" for _ in indices]
-        return self.exact_row(row).decimals(quantity, indices, digits)
+            return ["0"] * len(indices)
+        if digits > MOST_DIGITS:
+            return self.exact_row(row).decimals(quantity, indices, digits)
+        truth = self.truth(quantity)
+        at = np.asarray(indices, dtype=np.int64)
+        found = texts(Truth(truth.hi[row][at], truth.lo[row][at], truth.exp2[row][at], truth.bound), digits)
+        open_ones = [k for k, text in enumerate(found) if text is None]
+        if open_ones:
+            known = self.exact_row(row).decimals(quantity, [indices[k] for k in open_ones], digits)
+            for k, text in zip(open_ones, known, strict=True):
+                found[k] = text
+        return found  # type: ignore[return-value]
+
+
+def _flat(truth: Truth) -> Truth:
+    """A Jacobian [R, C, C] as [R, C·C]."""
+    if truth.hi.ndim == 2:
+        return truth
+    shape = (truth.hi.shape[0], -1)
+    return Truth(truth.hi.reshape(shape), truth.lo.reshape(shape), truth.exp2.reshape(shape), truth.bound)
+
+
+def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fraction, digits: int) -> tuple[Truth, str]:
+    """The sum of all rows' losses times a factor: as a true value [1, 1], and in digits.
+
+    Ignored rows contribute nothing; a factor of 0 stands for a mean over no rows, which is nan.
+    """
+    from smcli.reference.arbitrary import reduced, reduced_triple
+
+    rows = [
+        r.exact_row(k)
+        for r in references
+        for k in range(len(r.problem.logits))
+        if not r._ignored(quantity, k)  # noqa: SLF001 - the same class
+    ]
+    value: tuple[float, float, int]
+    if not factor:
+        value, text = (np.nan, 0.0, 0), "nan"
+    elif not rows:
+        value, text = (0.0, 0.0, 0), "0"
+    else:
+        value, text = reduced_triple(rows, factor), reduced(rows, factor, digits)
+    hi, lo, exp2 = (np.array([[v]]) for v in value)
+    return Truth(hi, lo, exp2.astype(np.int64), ARBITRARY_BOUND), text
+
+
+def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", target: Any = None) -> Truth:  # noqa: ANN401
+    """The true values of an array [..., C] over its last axis, at array speed.
+
+    Args:
+        array: logits, rounded to `dtype` first; the rounded values are exact.
+        quantity: softmax, log-softmax, logsumexp, cross-entropy; gradient with a target.
+        dtype: the number format of the logits, which decides how exact the truth has to be.
+        target: the right class of each row: an integer, or an array [...].
+
+    Returns:
+        A `Truth` with arrays of the array's shape ([..., 1] for logsumexp and for cross-entropy with a target):
+        value = (hi + lo)·2**exp2 to a relative `bound`, 2^-85 for float64 and 2^-47 for narrower formats.
+
+    Raises:
+        PrecisionError: a logit is more than 2^62 below the maximum, so that an exponent does not fit: use `exact`.
+        UsageError: no such quantity or format.
+    """
+    fmt = formats.get(dtype)
+    if quantity not in {"softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient"}:
+        raise UsageError(f"truth knows no quantity {ascii(quantity)}", "use exact, which knows all of them")
+    x = np.asarray(array, dtype=np.float64)
+    if x.size == 0 or x.ndim == 0:
+        raise UsageError(f"an array of shape {x.shape} has no rows of logits", "the last axis is the classes")
+    logits = fmt.round(x.reshape(-1, x.shape[-1]))
+    loss = None
+    if target is not None:
+        chosen = np.broadcast_to(np.asarray(target, dtype=np.int64), x.shape[:-1]).reshape(-1)
+        if chosen.min() < 0 or chosen.max() >= x.shape[-1]:
+            raise UsageError("a target is not a class", f"targets run from 0 to {x.shape[-1] - 1}")
+        loss = Loss(target=chosen)
+    elif quantity == "gradient":
+        raise UsageError("a gradient needs a target", "pass target=K, the right class")
+    if quantity in {"softmax", "gradient"}:
+        _reach(logits)
+    found = Reference(Problem(fmt.name, logits, loss)).truth(quantity)
+    shape = (*x.shape[:-1], found.hi.shape[1])
+    return Truth(found.hi.reshape(shape), found.lo.reshape(shape), found.exp2.reshape(shape), found.bound)
+
+
+def _reach(logits: FloatArray) -> None:
+    if max(-float(logits.min()), float(logits.max())) <= FARTHEST / 2:
+        return
+    with np.errstate(all="ignore"):
+        below = logits.max(axis=1, keepdims=True) - logits
+        if (np.isfinite(logits) & (below > FARTHEST)).any():
+            raise PrecisionError("a logit is more than 2^62 below the maximum", "use exact(), which has no such limit")

@@ -38,7 +38,7 @@ def decimal_of(value: Enclosure | float, digits: int) -> str | None:
     if found is None:
         return None
     number, place = found
-    return sign + _layout(_integer_text(number), place + tens, digits)
+    return sign + layout(_integer_text(number), place + tens, digits)
 
 
 def _significand(value: Enclosure, digits: int) -> tuple[int, int] | None:
@@ -112,7 +112,7 @@ def _padded(n: int, digits: int) -> str:
     return (_integer_text(n) if n else "").zfill(digits)
 
 
-def _layout(text: str, place: int, digits: int) -> str:
+def layout(text: str, place: int, digits: int) -> str:
     """The digits `text` with the first one standing for 10^place."""
     text = text.rstrip("0")
     if place < FIXED_FROM or place >= max(digits, FIXED_DIGITS):
