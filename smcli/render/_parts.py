@@ -1,0 +1,165 @@
+"""What every picture and page of a report is made of: which rows, which results, the overview of several formats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli.model import Severity, Verdict
+from smcli.render import _grid as grid
+from smcli.report import RANK, Comparison, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from smcli.model import MethodResult, QuantityResult, RowReport
+    from smcli.render import Style
+    from smcli.render._grid import Cell, Grid, Group
+
+SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+BADNESS = [Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.INACCURATE, Verdict.LOST, Verdict.UNDEFINED]
+MEANINGS = {
+    "correct": "the truth, correctly rounded",
+    "ok": "within the limit",
+    "inaccurate": "beyond the limit",
+    "lost": "nan, inf or 0, where the format holds the truth",
+    "not-representable": "what rounding gives; the format does not hold the truth",
+    "undefined": "the truth is nan, or a logit is +inf",
+}
+
+
+def reports(thing: Report | Comparison) -> tuple[Report, ...]:
+    """The reports of a comparison, or the one."""
+    return thing.reports if isinstance(thing, Comparison) else (thing,)
+
+
+def is_report(thing: object) -> bool:
+    """Whether it is a report or several; other nouns have `grids()`."""
+    return isinstance(thing, Report | Comparison)
+
+
+def grids(thing: Any) -> Iterator[tuple[str, Grid]]:
+    """The tables of a noun that is no report, each with its heading."""
+    yield from thing.grids()
+
+
+def literal(text: str) -> str:
+    """A text with its control characters spelled out, so that none takes effect."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def rows(report: Report, style: Style) -> tuple[Sequence[RowReport], str]:
+    """The rows to show, and what to say of those that are not: the worst ones of a long batch, in their order."""
+    if style.every_class or len(report.rows) <= grid.MOST_ROWS:
+        return report.rows, ""
+    worst = sorted(report.rows, key=lambda r: (-max((RANK[f.severity] for f in r.findings), default=-1), r.row))
+    shown = sorted(worst[: grid.MOST_ROWS], key=lambda r: r.row)
+    total = len(report.rows)
+    return shown, f"{len(shown)} of {total} rows are shown, the worst ones; --all shows every row, --rows A:B some"
+
+
+def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
+    """The quantities of a row that there is something to show of, with the methods that could run."""
+    for q in row.results:
+        ran = tuple(m for m in q.methods if m.available)
+        if ran or report.command == "eval":
+            yield replace(q, methods=ran)
+
+
+def missing(row: RowReport) -> list[str]:
+    """The methods that could not run, each with the reason."""
+    return list(dict.fromkeys(f"{m.method}: {m.reason}" for q in row.results for m in q.methods if not m.available))
+
+
+def row_title(row: RowReport) -> str:
+    """The heading of a row of a batch."""
+    return f"row {row.row} · {row.logits.size} logits{' · ignored' if row.ignored else ''}"
+
+
+def shortened(q: QuantityResult, shown: int) -> str:
+    """What to say where not all classes are shown, or nothing."""
+    if shown == q.size:
+        return ""
+    return f"{shown} of {q.size} classes are shown, those that matter most; --all shows every class"
+
+
+def bounds(q: QuantityResult) -> Iterator[str]:
+    """The worst error of each method beside its a-priori bound, where one is known."""
+    for m in q.methods:
+        if m.bound_ulp is not None:
+            worst = grid.error(float(m.ulp[m.worst]))
+            yield f"{m.method}: worst {worst} ulp; its a-priori bound is {grid.error(m.bound_ulp)} ulp"
+
+
+def groups(report: Report) -> Iterator[tuple[RowReport, Group]]:
+    """The findings of a report, those that say the same as one."""
+    for row in report.rows:
+        for group in grid.grouped(row.findings):
+            yield row, group
+
+
+def counts(thing: Report | Comparison) -> dict[Severity, int]:
+    """How many findings there are of each severity."""
+    found = [g.finding.severity for report in reports(thing) for _, g in groups(report)]
+    return {s: found.count(s) for s in SEVERITIES}
+
+
+def verdict(thing: Report | Comparison) -> str:
+    """How many findings there are, in words."""
+    words = [f"{n} {s}{'s' if n > 1 else ''}" for s, n in counts(thing).items() if n]
+    return ", ".join(words) or "nothing to report"
+
+
+def subject(thing: Report | Comparison) -> str:
+    """What was looked at: the formats and how many logits or rows."""
+    several = reports(thing)
+    some = several[0].rows
+    size = some[0].logits.size if some else 0
+    what = f"{size} logit{'s' if size != 1 else ''}" if len(some) == 1 else f"{len(some)} rows"
+    return f"{', '.join(r.dtype for r in several)} · {what}"
+
+
+def reduced(report: Report) -> Iterator[tuple[str, Grid]]:
+    """The losses that were summed or averaged over the batch."""
+    for r in report.reduced:
+        head, cells = [grid.Cell("exact", "head")], [grid.Cell(r.exact, "exact")]
+        for m in r.methods:
+            head += [grid.Cell(m.method, "head"), grid.Cell("rel. error", "head", right=True)]
+            word = Verdict(int(m.verdicts[0])).label
+            cells += [grid.Cell(grid.value(float(m.values[0])), word), grid.Cell(grid.relative(m, 0), word, right=True)]
+        yield f"{r.quantity} reduced over the batch", grid.Grid(head, [cells])
+
+
+def overview(comparison: Comparison) -> Iterator[tuple[str, Grid]]:
+    """For each quantity a table with a line a format and method: to choose one."""
+    names = dict.fromkeys(q.quantity for r in comparison.reports for row in r.rows for q in row.results)
+    columns = [("format", False), ("method", False), ("worst ulp", True), ("worst rel.", True), ("verdicts", False)]
+    head = [grid.Cell(text, "head", right=right) for text, right in [*columns, ("findings", False)]]
+    for quantity in names:
+        lines = [
+            [grid.Cell(report.dtype), *cells] for report in comparison.reports for cells in _methods(report, quantity)
+        ]
+        yield quantity, grid.Grid(head, lines)
+
+
+def _methods(report: Report, quantity: str) -> Iterator[list[Cell]]:
+    of: dict[str, list[MethodResult]] = {}
+    for row in report.rows:
+        for q in row.results:
+            for m in q.methods if q.quantity == quantity else ():
+                if m.available:
+                    of.setdefault(m.method, []).append(m)
+    for method, ran in of.items():
+        ulp, rel = np.concatenate([m.ulp for m in ran]), np.concatenate([m.rel for m in ran])
+        number = np.bincount(np.concatenate([m.verdicts for m in ran]), minlength=len(Verdict))
+        worst = max((Verdict(int(v)) for v in np.flatnonzero(number)), key=BADNESS.index).label
+        codes = sorted({f.code for f in report.findings if f.method == method and f.quantity == quantity})
+        yield [
+            grid.Cell(method),
+            grid.Cell(grid.error(float(ulp.max())), worst, right=True),  # max passes nan on: nan ranks worst
+            grid.Cell(grid.error(float(rel.max())), worst, right=True),
+            grid.Cell(", ".join(f"{number[v]} {v.label}" for v in BADNESS if number[v]), worst),
+            grid.Cell(" ".join(codes)),
+        ]
