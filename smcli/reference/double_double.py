@@ -33,9 +33,10 @@ import numpy as np
 
 from smcli.model import Truth
 from smcli.reference import twofold
+from smcli.reference.float64 import Pool, Sheet, count_others, hard_target, ignore, is_hard, shape_of, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
     from smcli.reference.twofold import Pair
@@ -56,23 +57,14 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     maximum is no finite number; logits more than 2^20 below the maximum (2^12 with a temperature), but for logarithms;
     what depends on s relatively where all others are that far or 554 below the maximum; what cancels; masked targets.
     """
-    rows, columns = problem.logits.shape
-    loss = problem.loss
-    shape: tuple[int, ...] = rows, columns
-    if quantity == "logsumexp" or (quantity == "cross-entropy" and loss is not None):
-        shape = rows, 1
-    elif quantity == "jacobian":
-        shape = rows, columns, columns
-    sheet = _Sheet.empty(shape)
+    sheet = Sheet.empty(shape_of(problem, quantity))
     solve = _QUANTITIES.get(quantity)
     with np.errstate(all="ignore"):
         if solve is None or not _supported(problem, quantity):
             sheet.missing[...] = True
         else:
             solve(problem, sheet)
-        if problem.ignored is not None and quantity in {"cross-entropy", "gradient"}:
-            for array in (sheet.hi, sheet.lo, sheet.exp2, sheet.missing):
-                array[problem.ignored] = 0
+        ignore(problem, quantity, sheet)
     return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
 
 
@@ -87,21 +79,6 @@ def _supported(problem: Problem, quantity: str) -> bool:
     if quantity not in {"gradient", "cross-entropy"} or loss is None:
         return True
     return loss.kind == "cross-entropy" and not loss.z_loss and 0 <= loss.smoothing <= 1
-
-
-@dataclass
-class _Sheet:
-    """The results: pairs, exponents and what could not be certified."""
-
-    hi: FloatArray
-    lo: FloatArray
-    exp2: IntArray
-    missing: BoolArray
-
-    @classmethod
-    def empty(cls, shape: tuple[int, ...]) -> _Sheet:
-        """A sheet to be filled; the exponents are 0."""
-        return cls(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
 
 
 @dataclass
@@ -127,32 +104,12 @@ class _Rows:
         return twofold.div(one, twofold.add(one, self.s))
 
 
-class _Pool:
-    """Scratch for one block, from which arrays of any shape are cut; short rows lie column by column there."""
-
-    def __init__(self, columns: int) -> None:
-        self._buffers = [np.empty(_BLOCK) for _ in range(11)]
-        self._by_column = columns < 64
-
-    def cut(self, tile: FloatArray) -> list[FloatArray]:
-        """Arrays of the shape of the tile."""
-        rows, columns = tile.shape
-        if self._by_column:
-            return [b[: rows * columns].reshape(columns, rows).T for b in self._buffers]
-        return [b[: rows * columns].reshape(rows, columns) for b in self._buffers]
+def _pool(x: FloatArray) -> Pool:
+    return Pool(x.shape[1], 11, _BLOCK)
 
 
 def _pair(a: FloatArray) -> Pair:
     return a, np.zeros_like(a)
-
-
-def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Blocks of whole short rows, or pieces of one long row."""
-    rows, columns = shape
-    step = max(1, _BLOCK // columns)
-    for row in range(0, rows, step):
-        for column in range(0, columns, _BLOCK):
-            yield slice(row, min(row + step, rows)), slice(column, min(column + _BLOCK, columns))
 
 
 def _shift(x: FloatArray, m: FloatArray, temperature: float, arrays: list[FloatArray]) -> Pair:
@@ -188,13 +145,13 @@ class _Total:
             self._parts.clear()
 
 
-def _reduce(problem: Problem, pool: _Pool, sheet: _Sheet | None = None) -> _Rows:
+def _reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> _Rows:
     """Maximum and sum of every row; the exponentials themselves go to the sheet, if there is one."""
     x, temperature = problem.logits, problem.temperature
     rows, columns = x.shape
     limit = 2.0**20 if frexp(temperature)[0] == 0.5 else 2.0**12
     at, m, total = np.empty((rows, 1), np.int64), np.empty((rows, 1)), _Total(rows)
-    for r, c in _tiles(x.shape):
+    for r, c in tiles(x.shape, _BLOCK):
         tile = x[r, c]
         if c.start == 0:
             at[r, 0] = x[r].argmax(axis=1)
@@ -215,15 +172,13 @@ def _reduce(problem: Problem, pool: _Pool, sheet: _Sheet | None = None) -> _Rows
         here = np.flatnonzero((at[r, 0] >= c.start) & (at[r, 0] < c.stop))
         hi[here, at[r, 0][here] - c.start] = 0
         total.take((r, c), columns, (hi, lo), (arrays[0], arrays[1]))
-    tiny = total.hi < _TINY
-    some = np.flatnonzero(tiny)
-    tiny[some, 0] = (x[some] != -np.inf).sum(axis=1) > 1
+    tiny = count_others(x, total.hi < _TINY)
     return _Rows(m, at, (total.hi, total.lo), ~np.isfinite(m), tiny)
 
 
-def _times(sheet: _Sheet, factor: Pair, pool: _Pool) -> None:
+def _times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
     """Multiply the exponentials of the sheet by a factor [R, 1]."""
-    for r, c in _tiles(sheet.hi.shape):
+    for r, c in tiles(sheet.hi.shape, _BLOCK):
         hi, lo, *spare = pool.cut(sheet.hi[r, c])
         np.copyto(hi, sheet.hi[r, c])
         np.copyto(lo, sheet.lo[r, c])
@@ -231,19 +186,19 @@ def _times(sheet: _Sheet, factor: Pair, pool: _Pool) -> None:
         sheet.hi[r, c], sheet.lo[r, c] = hi, lo
 
 
-def _softmax(problem: Problem, sheet: _Sheet) -> None:
-    pool = _Pool(problem.logits.shape[1])
+def _softmax(problem: Problem, sheet: Sheet) -> None:
+    pool = _pool(problem.logits)
     rows = _reduce(problem, pool, sheet)
     _times(sheet, rows.reciprocal(), pool)
     sheet.missing |= rows.undefined
 
 
-def _log_softmax(problem: Problem, sheet: _Sheet) -> None:
+def _log_softmax(problem: Problem, sheet: Sheet) -> None:
     x = problem.logits
-    pool = _Pool(x.shape[1])
+    pool = _pool(x)
     rows = _reduce(problem, pool)
     log = twofold.log1p(rows.s)
-    for r, c in _tiles(x.shape):
+    for r, c in tiles(x.shape, _BLOCK):
         tile = x[r, c]
         arrays = pool.cut(tile)
         zh, zl = _shift(tile, rows.m[r], problem.temperature, arrays)
@@ -266,8 +221,8 @@ def _log_softmax(problem: Problem, sheet: _Sheet) -> None:
     sheet.missing |= rows.undefined
 
 
-def _logsumexp(problem: Problem, sheet: _Sheet) -> None:
-    rows = _reduce(problem, _Pool(problem.logits.shape[1]))
+def _logsumexp(problem: Problem, sheet: Sheet) -> None:
+    rows = _reduce(problem, _pool(problem.logits))
     log = twofold.log1p(rows.s)
     m = _pair(rows.m)
     if problem.temperature != 1:
@@ -278,31 +233,21 @@ def _logsumexp(problem: Problem, sheet: _Sheet) -> None:
     sheet.missing[...] = rows.undefined | cut | ~(error <= BOUND * np.abs(sheet.hi))
 
 
-def _cross_entropy(problem: Problem, sheet: _Sheet) -> None:
+def _cross_entropy(problem: Problem, sheet: Sheet) -> None:
     loss = problem.loss
     if loss is None:
         _log_softmax(problem, sheet)
         np.subtract(0, sheet.hi, sheet.hi)
         np.subtract(0, sheet.lo, sheet.lo)
-    elif loss.target is None or loss.smoothing:
+    elif not is_hard(loss):
         _soft_cross_entropy(problem, loss, sheet)
     else:
         _hard_cross_entropy(problem, loss, sheet)
 
 
-def _target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, BoolArray]:
-    """Target, its weight and whether the target is no class or masked, [R, 1] each."""
-    assert loss.target is not None  # noqa: S101 - the caller looked
-    x = problem.logits
-    at = np.clip(loss.target, 0, x.shape[1] - 1)[:, None]
-    weight = np.ones_like(x[:, :1]) if loss.weights is None else loss.weights[at]
-    wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
-    return at, weight, wrong | ~np.isfinite(weight)
-
-
-def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: _Sheet) -> None:
-    rows = _reduce(problem, _Pool(problem.logits.shape[1]))
-    at, weight, wrong = _target(problem, loss)
+def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
+    rows = _reduce(problem, _pool(problem.logits))
+    at, weight, wrong = hard_target(problem, loss)
     x = np.take_along_axis(problem.logits, at, axis=1)
     z = _shift(x, rows.m, problem.temperature, [np.empty_like(x) for _ in range(4)])
     value = twofold.add(twofold.log1p(rows.s), (-z[0], -z[1]))
@@ -334,14 +279,14 @@ def _unfit(problem: Problem, c: FloatArray, tile: tuple[slice, slice]) -> BoolAr
     return unfit
 
 
-def _soft_cross_entropy(problem: Problem, loss: Loss, sheet: _Sheet) -> None:
+def _soft_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     x = problem.logits
-    pool, total = _Pool(x.shape[1]), _Total(x.shape[0])
+    pool, total = _pool(x), _Total(x.shape[0])
     rows = _reduce(problem, pool)
     log = twofold.log1p(rows.s)
     sheet.missing[...] = rows.undefined | rows.tiny
     some = np.zeros_like(sheet.missing)
-    for r, c in _tiles(x.shape):
+    for r, c in tiles(x.shape, _BLOCK):
         arrays = pool.cut(x[r, c])
         zh, zl = _shift(x[r, c], rows.m[r], problem.temperature, arrays)
         weight = _coefficients(loss, x.shape[1], r, c)
@@ -363,34 +308,34 @@ def _complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
     return np.where(own, s[0], rest[0]), np.where(own, s[1], rest[1])
 
 
-def _plain(sheet: _Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
+def _plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo = sheet.hi[tile].copy(), sheet.lo[tile].copy()
     twofold.scale(hi, lo, sheet.exp2[tile], np.empty_like(hi))
     return hi, lo
 
 
-def _gradient(problem: Problem, sheet: _Sheet) -> None:
+def _gradient(problem: Problem, sheet: Sheet) -> None:
     loss = problem.loss
     assert loss is not None  # noqa: S101 - see _supported
     factor = twofold.of_fraction(problem.scale / Fraction(problem.temperature))
-    if loss.target is None or loss.smoothing:
+    if not is_hard(loss):
         _soft_gradient(problem, loss, sheet, factor)
     else:
         _hard_gradient(problem, loss, sheet, factor)
     _tidy(sheet)
 
 
-def _tidy(sheet: _Sheet) -> None:
+def _tidy(sheet: Sheet) -> None:
     """Zeros without sign and exponent."""
     np.add(sheet.hi, 0.0, sheet.hi)
     np.copyto(sheet.exp2, 0, where=sheet.hi == 0)
 
 
-def _hard_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[float, float, int]) -> None:
-    pool = _Pool(problem.logits.shape[1])
+def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+    pool = _pool(problem.logits)
     rows = _reduce(problem, pool, sheet)
-    at, weight, wrong = _target(problem, loss)
+    at, weight, wrong = hard_target(problem, loss)
     mantissa, exponent = np.frexp(weight)
     share = twofold.mul(rows.reciprocal(), twofold.mul(_pair(mantissa), (np.array(factor[0]), np.array(factor[1]))))
     here = np.arange(len(at))[:, None], at
@@ -403,18 +348,18 @@ def _hard_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[fl
     sheet.missing |= rows.undefined | wrong
 
 
-def _soft_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[float, float, int]) -> None:
+def _soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
     x = problem.logits
-    pool, total = _Pool(x.shape[1]), _Total(x.shape[0])
+    pool, total = _pool(x), _Total(x.shape[0])
     rows = _reduce(problem, pool, sheet)
     unfit = rows.undefined.copy()
-    for r, c in _tiles(x.shape):
+    for r, c in tiles(x.shape, _BLOCK):
         arrays = pool.cut(x[r, c])
         arrays[0][...], arrays[1][...] = _coefficients(loss, x.shape[1], r, c)
         unfit[r] |= _unfit(problem, arrays[0], (r, c))
         total.take((r, c), x.shape[1], (arrays[0], arrays[1]), (arrays[2], arrays[3]))
     reciprocal = rows.reciprocal()
-    for r, c in _tiles(x.shape):
+    for r, c in tiles(x.shape, _BLOCK):
         weight = _coefficients(loss, x.shape[1], r, c)
         all_weights, s, g = ((pair[0][r], pair[1][r]) for pair in ((total.hi, total.lo), rows.s, reciprocal))
         own = rows.at[r] == np.arange(c.start, c.stop)
@@ -436,10 +381,10 @@ def _soft_gradient(problem: Problem, loss: Loss, sheet: _Sheet, factor: tuple[fl
     sheet.missing |= unfit
 
 
-def _jacobian(problem: Problem, sheet: _Sheet) -> None:
+def _jacobian(problem: Problem, sheet: Sheet) -> None:
     x = problem.logits
     columns = x.shape[1]
-    pool, soft = _Pool(columns), _Sheet.empty(x.shape)
+    pool, soft = _pool(x), Sheet.empty(x.shape)
     rows = _reduce(problem, pool, soft)
     own = rows.at == np.arange(columns)
     g = rows.reciprocal()
@@ -461,7 +406,7 @@ def _jacobian(problem: Problem, sheet: _Sheet) -> None:
     _tidy(sheet)
 
 
-_QUANTITIES: dict[str, Callable[[Problem, _Sheet], None]] = {
+_QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "softmax": _softmax,
     "log-softmax": _log_softmax,
     "logsumexp": _logsumexp,
