@@ -12,12 +12,14 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from smcli.errors import PrecisionError
 from smcli.reference.interval import ONE, Interval, add, ceil_shift, floor_shift, multiply, subtract, top
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GUARD = 48  # bits beyond those asked for; covers the 2^40 units of error counted below
+MOST_BITS = 1 << 21
 WIDE = 2000  # bits from which gmpy2's integers, where installed, are faster than Python's
 LARGEST_WHOLE = 1 << 16  # arguments beyond this are reduced by multiples of ln 2
 
@@ -42,21 +44,26 @@ class Exponential:
 
     Relative error in units, products of errors left out (they are 2^-16 of it at most):
 
-    - exp(−256^−k) is an alternating Taylor series of at most q terms, each less than 2 off: a = 6q + 9.
+    - exp(−256^−k) is an alternating Taylor series of at most q/2 terms, each less than 2 off: a = 3q + 9.
     - The entry for j comes from that for j // 2 by squaring, which doubles the error and cuts at most 4 units, and at
       most one product with the first entry, which adds a + 8: by induction at most j·(a + 12) − 12.
     - At most one whole entry (j < 2^16) and leading + 8 fraction entries (j < 2^8) are multiplied, at 6 units a cut.
     - The Taylor series for the rest adds 9, the cut of t to q fraction bits 1, the reduction 3.
 
-    While q < 2^20 that is less than 2^40 units, which is where the result is cut.
+    While q < 2^21 that is less than 2^40 units, which is where the result is cut.
 
     Args:
         bits: a multiple of 8.
+
+    Raises:
+        PrecisionError: q is 2^21 or more.
     """
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
         self.unit = q = bits + GUARD
+        if q >= MOST_BITS:
+            raise PrecisionError(f"exp to {bits} bits is beyond the {MOST_BITS} that its error bound covers")
         self._one = _integer_type(q)(1) << q
         self._leading = 2 + math.isqrt(q) // 10  # bytes that go to tables before the series takes over
         self._tables = [[0] * 256 for _ in range(q // 8 + 1)]  # [k][j]: exp(−j·256^−k); 0: not computed yet
@@ -158,8 +165,8 @@ def log(num: int, exp: int, bits: int) -> Interval:
     log(num·2^exp) = g + 2·atanh u = g + 2u + 2u³/3 + ε with |ε| < |u|^5 of the sign of u while |u| < 1/2.
     The guess has a fifth of the bits, so u^5 is below what is asked.
     """
-    bits = max(bits, 64)
-    if bits <= 200:
+    bits = -(-bits // 64) * 64  # few sizes: tables of exp are kept per size
+    if bits <= 192:
         cut = max(0, num.bit_length() - 64)
         guess, place = int(math.log(math.ldexp(int(num >> cut), exp + cut)) * 2**50), 50
     else:

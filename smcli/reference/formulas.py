@@ -110,16 +110,23 @@ class Formulas:
         return self.row.exact(self.row.peak)
 
     @cached_property
+    def _integers(self) -> tuple[list[int], int]:
+        """The coefficients as integers, and their common denominator."""
+        den = math.lcm(*{c.denominator for c in self.labels})
+        return [c.numerator * (den // c.denominator) for c in self.labels], den
+
+    @cached_property
     def _growth(self) -> Fraction:
         """B = Σ c_j + 2·z_loss·m."""
-        return sum(self.labels, Fraction(0)) + 2 * self._z_loss * self._peak
+        numbers, den = self._integers
+        return Fraction(sum(numbers), den) + 2 * self._z_loss * self._peak
 
     @cached_property
     def _linear(self) -> Fraction:
         """Σ c_j z_j; 0 under a soft cap."""
-        den = math.lcm(*(c.denominator for c in self.labels))
-        pairs = zip(self.labels, self.row.distances, strict=True)
-        return -self.row.exact(sum(c.numerator * (den // c.denominator) * d for c, d in pairs if c and d)) / den
+        numbers, den = self._integers
+        pairs = zip(numbers, self.row.distances, strict=True)
+        return -self.row.exact(sum(c * d for c, d in pairs if c and d)) / den
 
     def _softmax(self, s: Sums, i: int) -> Enclosure:
         distance = self.row.distances[i]
@@ -200,18 +207,11 @@ class Formulas:
         sums = self._direction_sums
         moment = self._moments.get(s.bits)
         if moment is None:
-            moment = ZERO
-            for distance in self.row.counts:
-                moment = add(moment, times(s.term(distance), sums[distance]), 2 * s.bits)
-            self._moments[s.bits] = moment
+            moment = self._moments[s.bits] = s.weighted((d, sums[d]) for d in self.row.counts)
         quick = subtract(times(s.sigma, self.row.ties * v), moment, s.bits)
         if is_narrow(quick, s.bits // 2):
             return quick
-        result = ZERO
-        for distance, count in self.row.counts.items():
-            if factor := count * v - sums[distance]:
-                result = add(result, times(s.term(distance), factor), 2 * s.bits)
-        return result
+        return s.weighted((d, count * v - sums[d]) for d, count in self.row.counts.items())
 
     @cached_property
     def _directions(self) -> list[int]:

@@ -14,6 +14,7 @@ from smcli.reference.interval import (
     Interval,
     add,
     divide,
+    floor_shift,
     multiply,
     negate,
     reciprocal,
@@ -24,7 +25,7 @@ from smcli.reference.interval import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class Logits:
@@ -102,27 +103,23 @@ class Sums:
         gap = subtract(lower, self.capped(row.peak), self._capped_size)
         return Interval(gap.lo, min(gap.hi, 0), gap.exp)
 
+    def weighted(self, factors: Iterable[tuple[int, int]]) -> Interval:
+        """Σ factor·e^z over pairs of a distance and an integer factor, to `bits` bits of the largest term."""
+        terms = [(self.term(distance), factor) for distance, factor in factors if factor]
+        if not terms:
+            return ZERO
+        exp = max(e.exp + factor.bit_length() for e, factor in terms) - 4
+        lo = hi = 0
+        for e, factor in terms:
+            low, high = (e.lo, e.hi) if factor > 0 else (e.hi, e.lo)
+            lo += floor_shift(low * factor, e.exp - exp)
+            hi += floor_shift(high * factor, e.exp - exp) + 1
+        return Interval(lo, hi, exp)
+
     @cached_property
     def sigma(self) -> Interval:
         """Σ e^z over all but the maxima, divided by the number of maxima."""
-        counts = self.logits.counts
-        if not counts:
-            return ZERO
-        first = self.term(min(counts))
-        exp = first.exp - 2  # the largest term of all has `size` bits above this
-        lo = hi = 0
-        for distance, count in counts.items():
-            e = self.term(distance)
-            shift = exp - e.exp
-            if shift > self._size + 16:  # below one unit
-                hi += count
-            elif shift >= 0:
-                lo += e.lo * count >> shift
-                hi += (e.hi * count >> shift) + 1
-            else:
-                lo += e.lo * count << -shift
-                hi += e.hi * count << -shift
-        return divide(Interval(lo, hi, exp), self.logits.ties, self._size)
+        return divide(self.weighted(self.logits.counts.items()), self.logits.ties, self._size)
 
     @cached_property
     def share(self) -> Interval:
