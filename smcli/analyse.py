@@ -117,9 +117,7 @@ def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
     raise InputError(f"{len(targets)} targets for {count} rows", "give one target for all rows, or one for each")
 
 
-def _loss(
-    settings: Settings, fmt: formats.Format, start: int, stop: int, classes: int, count: int
-) -> Loss | None:
+def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classes: int, count: int) -> Loss | None:
     bce = "bce" in settings.quantities
     weights = _vector(settings.weights, fmt, classes, "class-weights")
     z_loss = _one(settings.z_loss, fmt, 0.0)
@@ -134,11 +132,15 @@ def _loss(
     if settings.labels is None:
         return None
     if len(settings.labels) not in {1, count}:
-        raise InputError(f"{len(settings.labels)} rows of labels for {count} rows of logits", "give one row, or one for each")
+        raise InputError(
+            f"{len(settings.labels)} rows of labels for {count} rows of logits", "give one row, or one for each"
+        )
     chosen = settings.labels * (stop - start) if len(settings.labels) == 1 else settings.labels[start:stop]
     for row, raw in enumerate(chosen, start):
         if raw.values.size != classes:
-            raise InputError(f"{raw.values.size} labels for row {row} of {classes} logits", "give one label for each class")
+            raise InputError(
+                f"{raw.values.size} labels for row {row} of {classes} logits", "give one label for each class"
+            )
     labels = np.stack([fmt.round_written(raw.values, raw.tokens) for raw in chosen])
     return Loss(kind, None, labels, settings.smoothing, weights, z_loss)
 
@@ -200,7 +202,9 @@ def _block(
                 continue
             o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)
             done = run(m, problem, quantity, o, settings.step)
-            errors = measure(done.values, truth, rounded, fmt, limit, (problem.logits == np.inf).any(axis=1, keepdims=True))
+            errors = measure(
+                done.values, truth, rounded, fmt, limit, (problem.logits == np.inf).any(axis=1, keepdims=True)
+            )
             about_run = replace(evidence, run=done, errors=errors)
             one = _Measured(done, errors, findings.find(about_run, "run"))
             _merge(found, one.found)
@@ -336,7 +340,9 @@ def _reduce(
                     total = o.div(total, o.const(float(1 / scale) if scale else 0.0, "N"))
             limit = _reduced_limit(settings, losses.size)
             errors = measure(total.values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
-            done.append(MethodResult(one.run.method, total.values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
+            done.append(
+                MethodResult(one.run.method, total.values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0)
+            )
         out.append(Reduced(quantity, exact, tuple(done)))
     return tuple(out)
 

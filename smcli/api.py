@@ -21,7 +21,7 @@ def compare(
     methods: Iterable[str] | str | None = None,
     quantities: Iterable[str] | str | None = None,
     target: int | Sequence[int] | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Report | Comparison:
     """Run several methods beside the truth.
 
@@ -50,7 +50,7 @@ def evaluate(
     method: str | None = None,
     quantities: Iterable[str] | str | None = None,
     target: int | Sequence[int] | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Report:
     """The values of one method, or the truth alone; arguments, errors and result as in `compare`."""
     return _analyse("eval", logits, dtype, method, quantities, target, options)  # type: ignore[return-value]
@@ -62,7 +62,7 @@ def gradient(
     target: int | Sequence[int] | None = None,
     dtype: Iterable[str] | str | None = None,
     methods: Iterable[str] | str | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Report | Comparison:
     """Derivatives: of the loss where there is a target or labels, else the Jacobian of softmax.
 
@@ -71,7 +71,7 @@ def gradient(
     return _analyse("grad", logits, dtype, methods, options.pop("quantities", None), target, options)
 
 
-def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **options: Any) -> list[str]:  # noqa: ANN401
+def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **options: Any) -> list[str]:
     """The true values of one row as decimal strings, every digit certified.
 
     Args:
@@ -99,7 +99,7 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     return Reference(problem).strings(name, 0, range(size(problem, name)), digits)
 
 
-def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", **options: Any) -> Truth:  # noqa: ANN401
+def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", **options: Any) -> Truth:
     """The true values of arrays at array speed, as (hi + lo)·2**exp2 with a certified bound; see `reference.truth`."""
     from smcli.reference import truth as of
 
@@ -117,7 +117,7 @@ def _row(value: object) -> RawRow | None:
 
 
 def _settings(
-    command: str, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
+    command: str, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],
 ) -> Settings:  # fmt: skip
     if target is not None and not hasattr(target, "__len__"):
         target = [int(target)]
@@ -140,7 +140,7 @@ def _settings(
 
 
 def _analyse(
-    command: str, logits: object, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],  # noqa: ANN401
+    command: str, logits: object, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],
 ) -> Report | Comparison:  # fmt: skip
     from smcli.analyse import analyse
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.errors import UsageError
+from smcli.errors import PrecisionError, UsageError
+from smcli.written import compare_exact, exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import FloatArray
+    from smcli.model import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,18 @@ class Format:
         if tokens is None or self.p == 53:
             return y
         above, below = self.round(np.nextafter(values, np.inf)), self.round(np.nextafter(values, -np.inf))
-        # the float64 lies just on a boundary of rounding: which side the text is on decides
-        for i in np.flatnonzero((above != below) & np.isfinite(values)).tolist():
-            side = compare_written(tokens[i], float(values[i]))
+        # only where the float64 is itself a midpoint does the side that the text is on decide
+        for i in np.flatnonzero(self._midpoint(values, above, below)).tolist():
+            side = compare_exact(tokens[i], float(values[i]))
             y[i] = above[i] if side > 0 else below[i] if side < 0 else y[i]
         return y
+
+    def _midpoint(self, x: FloatArray, above: FloatArray, below: FloatArray) -> BoolArray:
+        """Where x is just half way between two numbers of the format, or between the largest and the next there would be."""
+        beyond = self.max + math.ldexp(1.0, self._top - self.p + 1)
+        with np.errstate(invalid="ignore"):
+            ends = (np.where(np.isfinite(end), end, np.copysign(beyond, x)) for end in (above, below))
+            return np.isfinite(x) & (above != below) & (next(ends) - x == x - next(ends))
 
     def ulp_exponent(self, log2: FloatArray) -> FloatArray:
         """The exponent of the spacing at numbers whose floor(log2) is given, clamped to the subnormal spacing."""
@@ -170,24 +177,9 @@ def get(name: str) -> Format:
     raise UsageError(f"unknown number format {ascii(name)}", f"{meant}the formats are {', '.join(FORMATS)}")
 
 
-def compare_written(token: str, value: float) -> int:
-    """The sign of (the number written in `token`) − `value`: exact, for any finite float64 and any decimal or hex text."""
-    if "x" in token or "X" in token:
-        difference = hex_value(token) - Fraction(value)
-        return (difference > 0) - (difference < 0)
-    written, held = Decimal(token), Decimal(value)
-    return (written > held) - (written < held)
-
-
 def written_error(token: str, value: float) -> float:
-    """(The number written in `token`) − `value`, to a few digits, for a finite value."""
-    exact = hex_value(token) if "x" in token or "X" in token else Fraction(Decimal(token))
-    return float(exact - Fraction(value))
-
-
-def hex_value(token: str) -> Fraction:
-    """The exact value of a hexadecimal float such as `0x1.8p3`."""
-    sign = -1 if token.startswith("-") else 1
-    mantissa, _, power = token.lower().lstrip("+-").removeprefix("0x").partition("p")
-    whole, _, part = mantissa.partition(".")
-    return sign * Fraction(int(whole + part or "0", 16)) * Fraction(2) ** (int(power or "0") - 4 * len(part))
+    """(The number written in `token`) − `value`, to a few digits, for a finite value; inf where it is out of all range."""
+    try:
+        return float(exact(token) - Fraction(value))
+    except (PrecisionError, OverflowError):
+        return math.inf * compare_exact(token, value)

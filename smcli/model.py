@@ -266,3 +266,20 @@ class RowReport:
     results: tuple[QuantityResult, ...]
     findings: tuple[Finding, ...]
     labels: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A plain table of words and figures.
+
+    Attributes:
+        heading: what it is about.
+        head: the names of its columns.
+        rows: its cells.
+        numbers: the columns that hold numbers, which stand to the right.
+    """
+
+    heading: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...] = ()

@@ -98,7 +98,11 @@ class Report:
         counts: dict[str, int] = {}
         for f in self.findings:
             counts[f.code] = counts.get(f.code, 0) + 1
-        summary: dict[str, Any] = {"rows": len(self.rows), "findings": dict(sorted(counts.items())), "worst": self.worst}
+        summary: dict[str, Any] = {
+            "rows": len(self.rows),
+            "findings": dict(sorted(counts.items())),
+            "worst": self.worst,
+        }
         if self.reduced:
             summary["reduced"] = {
                 r.quantity: {"exact": [r.exact], "methods": [_method(m, 0, short=True) for m in r.methods]}

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce")
 DEFAULT_METHODS = ("naive", "shifted", "fused")
-DEFAULT_QUANTITIES = {"compare": ("softmax", "cross-entropy"), "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy")}
+DEFAULT_QUANTITIES = {
+    "compare": ("softmax", "cross-entropy"),
+    "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy"),
+}
 REDUCTIONS = ("none", "mean", "sum")
 MOST_DIGITS = 10000
 
@@ -40,7 +43,7 @@ def settings(
     smoothing: float = 0.0,
     cotangent: RawRow | None = None,
     step: float | None = None,
-    **rest: Any,  # noqa: ANN401 - handed on to Settings as it is
+    **rest: Any,
 ) -> Settings:
     """Check what was asked and fill in what was not.
 
@@ -94,7 +97,7 @@ def _choice(option: str, value: str, allowed: Sequence[str]) -> None:
 
         near = difflib.get_close_matches(value, allowed, 1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"{option} {ascii(value)} is unknown", f"{meant}choose one of {', '.join(allowed)}")
+        raise UsageError(f"{option} {value!a} is unknown", f"{meant}choose one of {', '.join(allowed)}")
 
 
 def _quantities(command: str, given: Iterable[str] | str | None, no_target: bool, vjp: bool) -> tuple[str, ...]:  # noqa: FBT001
@@ -122,7 +125,9 @@ def _methods(command: str, given: Iterable[str] | str | None, quantities: Sequen
         return tuple(n for n, m in known.items() if any(m.defines(q) for q in quantities))
     chosen = tuple(methods.get(n).name for n in asked) or DEFAULT_METHODS
     if not any(methods.get(n).defines(q) for n in chosen for q in quantities):
-        raise UsageError(f"no {', '.join(quantities)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes")
+        raise UsageError(
+            f"no {', '.join(quantities)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes"
+        )
     return chosen
 
 

@@ -15,10 +15,9 @@ from smcli.errors import SmcliError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.cli.options import T
 
 CommandLineError = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
-COMMANDS = ("eval", "compare", "grad")
+COMMANDS = ("eval", "compare", "grad", "limits", "methods")
 
 
 def build(only: str | None = None) -> typer.Typer:
@@ -88,7 +87,7 @@ def command_line_message(error: Exception) -> tuple[str, str]:
     hint = f"`{ctx.command_path} --help` lists the options" if ctx is not None else ""
     near = getattr(error, "possibilities", None)
     if near:
-        text = text.split(" Did you mean")[0].split(" (Possible")[0].rstrip(".")
+        text = text.split(" Did you mean", maxsplit=1)[0].split(" (Possible", maxsplit=1)[0].rstrip(".")
         hint = f"did you mean {' or '.join(sorted(near))}?"
     elif " Did you mean" in text:
         text, _, meant = text.partition(" Did you mean")
@@ -110,7 +109,9 @@ def report(message: str, hint: str, code: int) -> int:
 
 def visible(text: str) -> str:
     """The text with control characters written out, and in the encoding of the error stream."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    from smcli.words import escape
+
+    safe = escape(text)
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
     return safe.encode(encoding, "backslashreplace").decode(encoding)
 

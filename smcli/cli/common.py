@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from smcli.cli.options import Input, LossOptions, Numbers, Output
+from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
 from smcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def read_rows(options: Input) -> list[RawRow]:
         rows = read.from_file(options.input, options.input_format, options.key)
     else:
         if options.logits is None and options.input is None and sys.stdin is not None and sys.stdin.isatty():
-            raise UsageError("no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe")
+            raise UsageError(
+                "no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe"
+            )
         rows = read.from_stdin(options.input_format, options.key)
     return sliced(rows, options.rows) if options.rows else rows
 
@@ -53,8 +55,12 @@ def sliced(rows: list[RawRow], text: str) -> list[RawRow]:
         numbers = [int(p) if p.strip() else None for p in parts]
     except ValueError:
         numbers = []
-    if not 1 <= len(numbers) <= 3 or (len(numbers) == 1 and numbers[0] is None) or (len(numbers) == 3 and numbers[2] == 0):
-        raise UsageError(f"--rows {ascii(text)} is not a slice", "write A:B as in Python, such as 0:10 or -5:")
+    if (
+        not 1 <= len(numbers) <= 3
+        or (len(numbers) == 1 and numbers[0] is None)
+        or (len(numbers) == 3 and numbers[2] == 0)
+    ):
+        raise UsageError(f"--rows {text!a} is not a slice", "write A:B as in Python, such as 0:10 or -5:")
     if len(numbers) == 1:
         one = numbers[0] or 0
         numbers = [one, one + 1 or None]
@@ -64,7 +70,7 @@ def sliced(rows: list[RawRow], text: str) -> list[RawRow]:
     return chosen
 
 
-def settings_of(command: str, options: Compute, **more: Any) -> Settings:  # noqa: ANN401
+def settings_of(command: str, options: Compute, **more: Any) -> Settings:
     """The settings that the options ask for."""
     from smcli import read
     from smcli.settings import settings
@@ -85,7 +91,9 @@ def settings_of(command: str, options: Compute, **more: Any) -> Settings:  # noq
             raise InputError(f"{what}: {raw.values.size} numbers, where one was expected", "give one number")
         value = float(raw.values[0])
         if not abs(value) < float("inf") or (positive and not value > 0):
-            raise UsageError(f"{what} {text} is out of range", "give a positive number" if positive else "give a finite number")
+            raise UsageError(
+                f"{what} {text} is out of range", "give a positive number" if positive else "give a finite number"
+            )
         return raw
 
     return settings(
@@ -98,9 +106,13 @@ def settings_of(command: str, options: Compute, **more: Any) -> Settings:  # noq
         temperature=scalar(options.temperature, "--temperature", positive=True),
         softcap=scalar(options.softcap, "--softcap", positive=True),
         target=None if options.target is None else read.indices(options.target, "--target"),
-        labels=None if options.labels is None else _finite(read.numbers_or_file(options.labels, "--labels"), "--labels"),
+        labels=None
+        if options.labels is None
+        else _finite(read.numbers_or_file(options.labels, "--labels"), "--labels"),
         smoothing=read.number(options.label_smoothing, "--label-smoothing")[0],
-        weights=None if (w := row(options.class_weights, "--class-weights")) is None else _finite([w], "--class-weights")[0],
+        weights=None
+        if (w := row(options.class_weights, "--class-weights")) is None
+        else _finite([w], "--class-weights")[0],
         z_loss=scalar(options.z_loss, "--z-loss"),
         ignore_index=options.ignore_index,
         reduction=options.reduction,
@@ -139,13 +151,12 @@ def finish(report: Report | Comparison, options: Output) -> int:
     return int(fails(report.findings, on) or report.beyond_limits())
 
 
-def write(thing: object, options: Output) -> None:
+def write(thing: object, options: Rendering) -> None:
     """Render to standard output, or to a file, in the format asked for or told by the file's suffix."""
     from smcli import render
 
     name = render.choose(options.format, options.output)
-    style = render.Style(
-        every_class=options.all, top=options.top, verbose=options.verbose, color=False if options.no_color else None,
-        to_file=options.output is not None,
-    )  # fmt: skip
+    style = render.Style(color=False if options.no_color else None, to_file=options.output is not None)
+    if isinstance(options, Output):
+        style = replace(style, every_class=options.all, top=options.top, verbose=options.verbose)
     render.deliver(thing, name, style, options.output)

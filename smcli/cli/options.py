@@ -41,7 +41,9 @@ class Input:
     ] = None  # fmt: skip
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="NAME", help="Which array of a file that has several.", show_default="the only one"),
+        typer.Option(
+            "--key", metavar="NAME", help="Which array of a file that has several.", show_default="the only one"
+        ),
     ] = None
     rows: Annotated[
         str | None,
@@ -61,7 +63,9 @@ class Numbers:
     ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
-        typer.Option("--accumulate", metavar="NAME", help="Number format of the running sum.", show_default="as --dtype"),
+        typer.Option(
+            "--accumulate", metavar="NAME", help="Number format of the running sum.", show_default="as --dtype"
+        ),
     ] = None
     sum: Annotated[
         str,
@@ -112,7 +116,9 @@ class LossOptions:
     ] = None
     ignore_index: Annotated[
         int | None,
-        typer.Option("--ignore-index", metavar="K", help="Rows with this target contribute nothing.", show_default="none"),
+        typer.Option(
+            "--ignore-index", metavar="K", help="Rows with this target contribute nothing.", show_default="none"
+        ),
     ] = None
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="HOW", help="Reduce the loss over the rows: none, mean or sum.")
@@ -120,13 +126,9 @@ class LossOptions:
 
 
 @dataclass
-class Output:
-    """What is shown, where, and when the exit code is 1."""
+class Rendering:
+    """In which form the result is given, and where."""
 
-    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.")] = False
-    top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
-    ] = 20
     format: Annotated[
         str | None,
         typer.Option("--format", "-f", metavar="NAME", show_default="table",
@@ -137,6 +139,17 @@ class Output:
         typer.Option("--output", "-o", metavar="FILE", show_default="standard output",
                      help="Write to a file, in the format of its suffix unless -f names one."),
     ] = None  # fmt: skip
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
+
+
+@dataclass
+class Output(Rendering):
+    """What is shown, where, and when the exit code is 1."""
+
+    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.")] = False
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
+    ] = 20
     fail_on: Annotated[
         str,
         typer.Option("--fail-on", metavar="WHAT", help="Exit 1 on findings: never, note, warning, error, or codes."),
@@ -153,14 +166,13 @@ class Output:
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show errors in ulp, verdicts, bounds and condition numbers.")
     ] = False
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
 def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]]:
     """Make a command of a function of one dataclass: Typer sees a parameter for each of its fields."""
 
     def wrap(body: Callable[[T], int]) -> Callable[..., int]:
-        def run(**given: Any) -> int:  # noqa: ANN401 - Typer hands over what the fields declare
+        def run(**given: Any) -> int:
             return body(options(**given))
 
         hints = get_type_hints(options, include_extras=True)

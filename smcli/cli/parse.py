@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
+from smcli.words import looks_like_number
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-NEGATIVE = re.compile(r"-(\.?[0-9]|\.?inf|nan)", re.IGNORECASE)
 
 
 class LogitsCommand(TyperCommand):
     """A command whose arguments are numbers: `-1`, `-.5e3`, `-inf,2` are arguments, not options."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - a context of Typer's vendored click
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the numbers behind `--` before Typer parses the options."""
         valued = {o for p in self.params if not getattr(p, "is_flag", True) for o in p.opts}
         return super().parse_args(ctx, numbers_last(args, valued))
@@ -37,7 +36,7 @@ def numbers_last(args: Sequence[str], valued: set[str]) -> list[str]:
         if word == "--":
             numbers += rest
             break
-        if word == "-" or not word.startswith("-") or NEGATIVE.match(word):
+        if word == "-" or not word.startswith("-") or looks_like_number(word):
             numbers.append(word)
             continue
         options.append(word)

@@ -107,4 +107,4 @@ def get(name: str) -> Method:
         return known[name]
     near = difflib.get_close_matches(name.lower(), known, 1)
     meant = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"unknown method {ascii(name)}", f"{meant}`smcli methods` lists them all")
+    raise UsageError(f"unknown method {name!a}", f"{meant}`smcli methods` lists them all")

@@ -223,7 +223,9 @@ def _differences(problem: Problem, quantity: str, o: Arithmetic, step: float | N
     f = o.format
     base = default_step(f) if step is None else step
     x = problem.logits
-    h = f.round(base * np.exp2(np.ceil(np.log2(1 + np.abs(np.where(np.isfinite(x), x, 0.0))))) if step is None else base + 0 * x)
+    h = f.round(
+        base * np.exp2(np.ceil(np.log2(1 + np.abs(np.where(np.isfinite(x), x, 0.0))))) if step is None else base + 0 * x
+    )
     up, down = f.round(x + h), f.round(x - h)
     spread = f.round(up - down)
     out = np.empty((rows, classes if quantity != "jacobian" else classes**2))

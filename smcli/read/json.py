@@ -11,7 +11,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
-from smcli.read._numbers import parse, parse_all, show, show_all
+from smcli.words import parse, parse_all, show, show_all
 from smcli.read._objects import build, innermost
 from smcli.read.text import line_and_column
 

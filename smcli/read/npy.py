@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from smcli.errors import InputError
-from smcli.read._numbers import show
+from smcli.words import show
 from smcli.read._objects import array_rows, check
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smcli.errors import InputError
-from smcli.read._numbers import show, show_all
+from smcli.words import show, show_all
 from smcli.read._objects import array_rows
 from smcli.read.npy import read_array
 

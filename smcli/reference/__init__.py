@@ -197,7 +197,7 @@ def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fracti
     return Truth(hi, lo, exp2.astype(np.int64), ARBITRARY_BOUND), text
 
 
-def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", target: Any = None) -> Truth:  # noqa: ANN401
+def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", target: Any = None) -> Truth:
     """The true values of an array [..., C] over its last axis, at array speed.
 
     Args:
@@ -216,7 +216,7 @@ def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", targ
     """
     fmt = formats.get(dtype)
     if quantity not in {"softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient"}:
-        raise UsageError(f"truth knows no quantity {ascii(quantity)}", "use exact, which knows all of them")
+        raise UsageError(f"truth knows no quantity {quantity!a}", "use exact, which knows all of them")
     x = np.asarray(array, dtype=np.float64)
     if x.size == 0 or x.ndim == 0:
         raise UsageError(f"an array of shape {x.shape} has no rows of logits", "the last axis is the classes")

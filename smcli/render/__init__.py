@@ -61,7 +61,7 @@ def module(name: str) -> ModuleType:
 
         near = difflib.get_close_matches(name, names(), 1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown output format {ascii(name)}", f"{meant}choose one of {', '.join(names())}")
+        raise UsageError(f"unknown output format {name!a}", f"{meant}choose one of {', '.join(names())}")
     return import_module(f"smcli.render.{name}")
 
 
@@ -80,7 +80,7 @@ def choose(name: str | None, output: str | None) -> str:
     for known in names():
         if suffix in module(known).SUFFIXES:
             return known
-    raise UsageError(f"the suffix {ascii(suffix)} of {ascii(output)} names no output format", "say which with -f")
+    raise UsageError(f"the suffix {suffix!a} of {output!a} names no output format", "say which with -f")
 
 
 def deliver(thing: object, name: str, style: Style, output: str | None) -> None:
@@ -124,7 +124,7 @@ def _replace(path: str, text: str) -> None:
             with open(path, "w", encoding="utf-8") as out:
                 out.write(text)
         except OSError as error:
-            raise UsageError(f"cannot write {ascii(path)}: {error.strerror}", "name another file") from None
+            raise UsageError(f"cannot write {path!a}: {error.strerror}", "name another file") from None
         return
     neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
     try:
@@ -134,4 +134,6 @@ def _replace(path: str, text: str) -> None:
     except OSError as error:
         if os.path.exists(neighbour):
             os.unlink(neighbour)
-        raise UsageError(f"cannot write {ascii(path)}: {error.strerror}", "is there such a folder, and may you write there?") from None
+        raise UsageError(
+            f"cannot write {path!a}: {error.strerror}", "is there such a folder, and may you write there?"
+        ) from None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.model import Verdict
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from smcli.model import Finding, MethodResult, QuantityResult, RowReport
     from smcli.render import Style
@@ -71,8 +71,12 @@ def chosen(q: QuantityResult, row: RowReport, style: Style) -> list[int]:
             first[f.at[0]] = None
     for m in q.methods:
         first[m.worst] = None
-    largest = np.argpartition(-q.truth, min(style.top, q.size - 1))[: style.top] if q.size > style.top else range(q.size)
-    order = sorted((int(i) for i in largest), key=lambda i: -float(q.truth[i]) if q.truth[i] == q.truth[i] else math.inf)
+    largest = (
+        np.argpartition(-q.truth, min(style.top, q.size - 1))[: style.top] if q.size > style.top else range(q.size)
+    )
+    order = sorted(
+        (int(i) for i in largest), key=lambda i: -float(q.truth[i]) if q.truth[i] == q.truth[i] else math.inf
+    )
     for i in order:
         first[i] = None
     return sorted(list(first)[: style.top])
@@ -98,9 +102,11 @@ def title(q: QuantityResult, row: RowReport) -> str:
         return f"cross-entropy of target {row.target}" if row.target is not None else "cross-entropy of the labels"
     if q.quantity == "gradient":
         return f"gradient of the loss of target {row.target}" if row.target is not None else "gradient of the loss"
-    return {"jacobian": "Jacobian of softmax, ∂p_i/∂x_j", "vjp": "vector-Jacobian product", "bce": "binary cross-entropy"}.get(
-        q.quantity, q.quantity
-    )
+    return {
+        "jacobian": "Jacobian of softmax, ∂p_i/∂x_j",
+        "vjp": "vector-Jacobian product",
+        "bce": "binary cross-entropy",
+    }.get(q.quantity, q.quantity)
 
 
 def wide(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style) -> Grid:
@@ -113,7 +119,7 @@ def wide(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style
         head.append(Cell("logit", "head", right=True))
     head.append(Cell("exact", "head"))
     for m in q.methods:
-        head += [Cell(m.method, "head"), Cell("rel. error", "head", right=True)]
+        head += [Cell(m.method, "head"), Cell("rel", "head", right=True)]
         if style.verbose:
             head += [Cell("ulp", "head", right=True), Cell("verdict", "head")]
     rows = []
@@ -137,17 +143,24 @@ def long(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style
     logits = [logit(q, row, i) for i in indices]
     with_logits = any(logits) and q.size > 1
     head = [Cell("i", "head", right=True)] + ([Cell("logit", "head", right=True)] if with_logits else [])
-    head += [Cell("method", "head"), Cell("value", "head"), Cell("rel. error", "head", right=True)]
+    head += [Cell("method", "head"), Cell("value", "head"), Cell("rel", "head", right=True)]
     if style.verbose:
         head += [Cell("ulp", "head", right=True), Cell("verdict", "head")]
     blank = [Cell("")] * (2 if with_logits else 1)
     rows = []
     for k, i in enumerate(indices):
         lead = [Cell(place(q, i), "dim", right=True)] + ([Cell(logits[k], right=True)] if with_logits else [])
-        rows.append([*lead, Cell("exact", "exact"), Cell(exact[k], "exact"), Cell("")] + [Cell("")] * (2 * style.verbose))
+        rows.append(
+            [*lead, Cell("exact", "exact"), Cell(exact[k], "exact"), Cell("")] + [Cell("")] * (2 * style.verbose)
+        )
         for m in q.methods:
             word = Verdict(int(m.verdicts[i])).label
-            cells = [*blank, Cell(m.method), Cell(value(float(m.values[i])), word), Cell(relative(m, i), word, right=True)]
+            cells = [
+                *blank,
+                Cell(m.method),
+                Cell(value(float(m.values[i])), word),
+                Cell(relative(m, i), word, right=True),
+            ]
             if style.verbose:
                 cells += [Cell(error(float(m.ulp[i])), word, right=True), Cell(word, word)]
             rows.append(cells)
@@ -156,16 +169,22 @@ def long(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style
 
 def trace(m: MethodResult) -> Grid:
     """The steps of a method: the range of each, and what overflowed, underflowed or became nan."""
-    head = [Cell("step", "head")] + [Cell(n, "head", right=True) for n in ("min", "max", "overflow", "underflow", "nan", "first")]
+    head = [Cell("step", "head")] + [
+        Cell(n, "head", right=True) for n in ("min", "max", "overflow", "underflow", "nan", "first")
+    ]
     rows = []
     went_wrong = False
     for s in m.steps or ():
         bad = bool(s.overflowed or s.nan)
-        kind = "lost" if bad and not went_wrong else "inaccurate" if bad else "not-representable" if s.underflowed else ""
+        kind = (
+            "lost" if bad and not went_wrong else "inaccurate" if bad else "not-representable" if s.underflowed else ""
+        )
         went_wrong |= bad
         first = "" if s.first is None else str(s.first)
         counts = [str(n) if n else "" for n in (s.overflowed, s.underflowed, s.nan)]
-        rows.append([Cell(s.step, kind)] + [Cell(t, kind, right=True) for t in (f"{s.min:.6g}", f"{s.max:.6g}", *counts, first)])
+        rows.append(
+            [Cell(s.step, kind)] + [Cell(t, kind, right=True) for t in (f"{s.min:.6g}", f"{s.max:.6g}", *counts, first)]
+        )
     return Grid(head, rows)
 
 
@@ -178,20 +197,33 @@ class Group:
 
 
 def grouped(found: Sequence[Finding]) -> list[Group]:
-    """Findings with equal code, message and remedy as one, with all methods and quantities that they are about."""
-    groups: dict[tuple[str, str, str | None], Group] = {}
-    about: dict[tuple[str, str, str | None], dict[str, list[str]]] = {}
+    """Findings that say the same as one, with all methods and quantities that they are about.
+
+    Notes of one code count as the same, whatever their figures: the first one's message stands for them.
+    """
+    groups: dict[tuple[str, str], tuple[Finding, dict[str, list[str]]]] = {}
     for f in found:
-        key = (f.code, f.message, f.method)
-        groups.setdefault(key, Group(f, []))
-        about.setdefault(key, {}).setdefault(f.method or "", []).append(f.quantity or "")
-    merged: dict[tuple[str, str], Group] = {}
-    for key, group in groups.items():
-        quantities = about[key][group.finding.method or ""]
-        words = f"{group.finding.method or ''}: {', '.join(quantities)}".strip(": ")
-        same = (key[0], key[1])
-        if same in merged:
-            merged[same].subjects.append(words)
-        else:
-            merged[same] = Group(group.finding, [words] if words else [])
-    return list(merged.values())
+        key = (f.code, "" if f.severity == Severity.NOTE else f.message)
+        _, about = groups.setdefault(key, (f, {}))
+        quantities = about.setdefault(f.method or "", [])
+        if f.quantity and f.quantity not in quantities:
+            quantities.append(f.quantity)
+    return [
+        Group(
+            f,
+            [
+                f"{method}: {', '.join(quantities)}".removeprefix(": ")
+                for method, quantities in about.items()
+                if method or quantities
+            ],
+        )
+        for f, about in groups.values()
+    ]
+
+
+def listings(thing: Any) -> Iterator[tuple[str, Grid]]:
+    """The tables of a noun that is no report, such as the limits of the formats."""
+    for listing in thing.listings():
+        head = [Cell(text, "head", right=k in listing.numbers) for k, text in enumerate(listing.head)]
+        rows = [[Cell(text, right=k in listing.numbers) for k, text in enumerate(cells)] for cells in listing.rows]
+        yield listing.heading, Grid(head, rows)

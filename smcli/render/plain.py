@@ -6,24 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from smcli.model import Verdict
 from smcli.render._grid import logit, place, value
-from smcli.report import Comparison
+from smcli.report import Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.render import Style
-    from smcli.report import Report
 
 SUFFIXES = (".txt", ".tsv")
 
 
-def render(thing: Any, _style: Style) -> str:  # noqa: ANN401 - Report or Comparison
+def render(thing: Any, _style: Style) -> str:
     """Columns row, quantity, i, logit, exact, and for each method its value, ulp, rel and verdict."""
     return "".join("\t".join(cells) + "\n" for cells in table(thing))
 
 
-def table(thing: Report | Comparison) -> Iterator[list[str]]:
+def table(thing: Any) -> Iterator[list[str]]:
     """The lines as lists of cells, the header first; several formats get a column of their own."""
+    if not isinstance(thing, (Report, Comparison)):
+        for k, listing in enumerate(thing.listings()):
+            yield from ([] if k == 0 else [[]])
+            yield list(listing.head)
+            yield from (list(cells) for cells in listing.rows)
+        return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     several = len(reports) > 1
     methods = list(dict.fromkeys(m.method for r in reports for row in r.rows for q in row.results for m in q.methods))
@@ -53,15 +58,17 @@ def _lines(report: Report, methods: list[str]) -> Iterator[list[str]]:
                 yield cells
 
 
-def notes(thing: Report | Comparison, _style: Style) -> str:
+def notes(thing: Any, _style: Style) -> str:
     """The findings, a line each."""
+    if not isinstance(thing, (Report, Comparison)):
+        return ""
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     lines = []
     for report in reports:
         for row in report.rows:
             for f in row.findings:
                 about = " ".join(w for w in (f.method, f.quantity) if w)
-                lines.append(f"{f.severity} {f.code} {f.name} row {row.row}{f' {about}' if about else ''}: {f.message}\n")
+                lines.append(
+                    f"{f.severity} {f.code} {f.name} row {row.row}{f' {about}' if about else ''}: {f.message}\n"
+                )
     return "".join(lines)
-
-

@@ -40,7 +40,7 @@ STYLES = {
 SEVERITIES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 
-def render(thing: Any, style: Style) -> str:  # noqa: ANN401 - whichever noun
+def render(thing: Any, style: Style) -> str:
     """The report as text, with ANSI codes where standard output shows them."""
     to_terminal = not style.to_file and sys.stdout is not None and sys.stdout.isatty()
     buffer = io.StringIO()
@@ -64,14 +64,16 @@ def render(thing: Any, style: Style) -> str:  # noqa: ANN401 - whichever noun
     return "\n".join(line.rstrip() if "\x1b" not in line else line for line in buffer.getvalue().split("\n"))
 
 
-def parts(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:  # noqa: ANN401 - whichever noun
+def parts(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
     """What is printed, one piece after the other."""
     if isinstance(thing, Comparison):
         yield from _comparison(thing, style)
     elif isinstance(thing, Report):
         yield from _report(thing, style, console)
     else:
-        yield from (_draw(g, heading) for heading, g in thing.grids())
+        for heading, g in grid.listings(thing):
+            yield _draw(g, heading, fold=True)
+            yield Text("")
 
 
 def _report(report: Report, style: Style, console: Console) -> Iterator[RenderableType]:
@@ -79,15 +81,21 @@ def _report(report: Report, style: Style, console: Console) -> Iterator[Renderab
     for row in rows:
         yield from _row(report, row, style, console)
     if len(rows) < len(report.rows):
-        yield Text(f"{len(rows)} of {len(report.rows)} rows are shown, the worst ones; --all shows every row, --rows A:B some", "dim")
+        yield Text(
+            f"{len(rows)} of {len(report.rows)} rows are shown, the worst ones; --all shows every row, --rows A:B some",
+            "dim",
+        )
     for r in report.reduced:
         yield Text(f"{r.quantity} reduced over the batch", "bold")
         cells = [[grid.Cell(r.exact, "exact")]]
         head = [grid.Cell("exact", "head")]
         for m in r.methods:
-            head += [grid.Cell(m.method, "head"), grid.Cell("rel. error", "head", right=True)]
+            head += [grid.Cell(m.method, "head"), grid.Cell("rel", "head", right=True)]
             word = Verdict(int(m.verdicts[0])).label
-            cells[0] += [grid.Cell(grid.value(float(m.values[0])), word), grid.Cell(grid.relative(m, 0), word, right=True)]
+            cells[0] += [
+                grid.Cell(grid.value(float(m.values[0])), word),
+                grid.Cell(grid.relative(m, 0), word, right=True),
+            ]
         yield _draw(grid.Grid(head, cells))
     yield _summary(report)
 
@@ -108,16 +116,20 @@ def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iter
         if not q.methods and report.command != "eval":
             continue
         indices = grid.chosen(q, row, style)
-        yield Text(grid.title(q, row), "bold")
+        yield Text.assemble((grid.title(q, row), "bold"), ("  value and relative error" if q.methods else "", "dim"))
         yield _fit(q, row, indices, style, console)
         if len(indices) < q.size:
-            yield Text(f"{len(indices)} of {q.size} classes are shown, those that matter most; --all shows every class", "dim")
+            yield Text(
+                f"{len(indices)} of {q.size} classes are shown, those that matter most; --all shows every class", "dim"
+            )
         if style.verbose:
             yield from (Text(line, "dim") for line in _background(q))
+        yield Text("")
         for m in q.methods:
             if m.steps is not None:
                 yield Text(f"steps of {m.method}", "bold")
                 yield _draw(grid.trace(m), fold=True)
+                yield Text("")
     yield from _findings(row, console)
 
 
@@ -132,20 +144,30 @@ def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, co
     """The widest layout that the terminal holds."""
     for layout in (grid.wide, grid.long):
         table = _draw(layout(q, row, indices, style))
-        if console.measure(table).maximum <= console.width:
+        if _width(table, console) <= console.width:
             return table
     return _stacked(q, row, indices, style, console.width)
 
 
+def _width(table: Table, console: Console) -> int:
+    """The columns that a table needs when nothing in it is folded."""
+    return table.__rich_measure__(console, console.options.update_width(WIDEST)).maximum
+
+
 def _draw(g: grid.Grid, heading: str = "", *, fold: bool = False) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=heading or None, title_justify="left", title_style="bold", padding=(0, 1))
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1),
+        title=heading or None, title_justify="left", title_style="bold",
+    )  # fmt: skip
     for k, cell in enumerate(g.head):
         table.add_column(
             Text(cell.text, "bold"), justify="right" if cell.right else "left", no_wrap=not (fold and k == 0),
-            overflow="fold" if fold and k == 0 else "ignore",
+            overflow="fold",
         )  # fmt: skip
     for cells in g.rows:
-        table.add_row(*(Text(c.text, STYLES.get(c.kind, ""), no_wrap=not (fold and k == 0)) for k, c in enumerate(cells)))
+        table.add_row(
+            *(Text(c.text, STYLES.get(c.kind, ""), no_wrap=not (fold and k == 0)) for k, c in enumerate(cells))
+        )
     return table
 
 
@@ -174,9 +196,6 @@ def _stacked(q: QuantityResult, row: RowReport, indices: list[int], style: Style
 
 
 def _findings(row: RowReport, console: Console) -> Iterator[RenderableType]:
-    if not row.findings:
-        return
-    yield Text("")
     for group in grid.grouped(row.findings):
         f = group.finding
         line = Text()
@@ -188,7 +207,8 @@ def _findings(row: RowReport, console: Console) -> Iterator[RenderableType]:
         indent = 2 if console.width < 60 else 4
         yield Padding(Text(f.message), (0, 0, 0, indent))
         yield Padding(Text(f"→ {f.remedy}", "italic"), (0, 0, 0, indent))
-    yield Text("")
+    if row.findings:
+        yield Text("")
 
 
 def _summary(report: Report) -> Text:
@@ -196,7 +216,10 @@ def _summary(report: Report) -> Text:
     out = Text()
     for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE):
         if counts[severity]:
-            out.append(f"{', ' if out else ''}{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}", SEVERITIES[severity])
+            out.append(
+                f"{', ' if out else ''}{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}",
+                SEVERITIES[severity],
+            )
     size = report.rows[0].logits.size
     what = f"{size} logit{'s' if size > 1 else ''}" if len(report.rows) == 1 else f"{len(report.rows)} rows"
     tail = f"{report.dtype}, {what}; every digit of exact is certified"
@@ -216,7 +239,11 @@ def _comparison(comparison: Comparison, _style: Style) -> Iterator[RenderableTyp
     names = dict.fromkeys(q.quantity for r in comparison.reports for row in r.rows for q in row.results)
     for quantity in names:
         head = [grid.Cell("format", "head"), grid.Cell("method", "head"), grid.Cell("worst ulp", "head", right=True)]
-        head += [grid.Cell("worst rel.", "head", right=True), grid.Cell("verdicts", "head"), grid.Cell("findings", "head")]
+        head += [
+            grid.Cell("worst rel.", "head", right=True),
+            grid.Cell("verdicts", "head"),
+            grid.Cell("findings", "head"),
+        ]
         lines = []
         for report in comparison.reports:
             for method, cells in _overview(report, quantity):
@@ -237,9 +264,12 @@ def _overview(report: Report, quantity: str) -> Iterator[tuple[str, list[grid.Ce
         worst = max((Verdict(int(v)) for v in np.flatnonzero(counts)), key=[1, 4, 2, 5, 3, 0].index).label
         codes = sorted({f.code for f in report.findings if f.method == first.method and f.quantity == quantity})
         nan, nan_rel = np.isnan(ulp).any(), np.isnan(rel).any()
-        yield first.method, [
-            grid.Cell("nan" if nan else grid.error(float(ulp.max())), worst, right=True),
-            grid.Cell("nan" if nan_rel else grid.error(float(rel.max())), worst, right=True),
-            grid.Cell(", ".join(f"{counts[v]} {v.label}" for v in Verdict if counts[v]), worst),
-            grid.Cell(" ".join(codes)),
-        ]
+        yield (
+            first.method,
+            [
+                grid.Cell("nan" if nan else grid.error(float(ulp.max())), worst, right=True),
+                grid.Cell("nan" if nan_rel else grid.error(float(rel.max())), worst, right=True),
+                grid.Cell(", ".join(f"{counts[v]} {v.label}" for v in Verdict if counts[v]), worst),
+                grid.Cell(" ".join(codes)),
+            ],
+        )

@@ -1,0 +1,47 @@
+"""The list of methods, for `smcli methods`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smcli import methods
+from smcli.model import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "gradient", "jacobian")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All methods, as data and as a table."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document (schema smcli.methods/1)."""
+        return {
+            "schema": "smcli.methods/1",
+            "methods": [
+                {
+                    "method": m.name,
+                    "summary": m.summary,
+                    "source": m.source,
+                    "backward": m.backward,
+                    "quantities": [q for q in QUANTITIES if m.defines(q)],
+                    "available": True,
+                }
+                for m in methods.everything().values()
+            ],
+        }
+
+    def listings(self) -> Iterable[Listing]:
+        """One table: what each method is, what it computes, where it comes from."""
+        yield Listing(
+            "methods",
+            ("method", "what it does", "softmax", "log-softmax", "logsumexp", "backward", "source"),
+            tuple(
+                (m.name, m.summary, *("yes" if m.defines(q) else "" for q in QUANTITIES[:3]), m.backward, m.source)
+                for m in methods.everything().values()
+            ),
+        )

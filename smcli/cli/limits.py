@@ -1,0 +1,40 @@
+"""smcli limits: what each number format can take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from smcli.cli.common import write
+from smcli.cli.options import Rendering, takes
+
+EXAMPLES = """\b
+Examples:
+  smcli limits
+  smcli limits float16 bfloat16
+  smcli limits float8_e4m3fn --format json"""
+
+
+@dataclass
+class Options(Rendering):
+    """The options of limits."""
+
+    dtype: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DTYPE]...", help="Number formats; all of them without any.", show_default=False),
+    ] = None
+
+
+@takes(Options)
+def main(options: Options) -> int:
+    """What each number format can take: safe logits, row lengths, thresholds, mask fills."""
+    from smcli import formats
+    from smcli.limits import Limits
+    from smcli.settings import names
+
+    asked = names(options.dtype)
+    chosen = formats.FORMATS.values() if not asked or "all" in asked else [formats.get(name) for name in asked]
+    write(Limits(tuple(chosen)), options)
+    return 0

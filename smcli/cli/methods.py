@@ -1,0 +1,27 @@
+"""smcli methods: every method, what it computes, who does it so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smcli.cli.common import write
+from smcli.cli.options import Rendering, takes
+
+EXAMPLES = """\b
+Examples:
+  smcli methods
+  smcli compare 1000 2000 --method all"""
+
+
+@dataclass
+class Options(Rendering):
+    """The options of methods."""
+
+
+@takes(Options)
+def main(options: Options) -> int:
+    """List every method: what it computes, how it goes backward, who does it so."""
+    from smcli.catalogue import Catalogue
+
+    write(Catalogue(), options)
+    return 0

@@ -1,0 +1,130 @@
+"""What each number format can take: thresholds of exp, lengths of sums, fill values of masks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli import formats
+from smcli.model import Listing
+from smcli.report import json_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from smcli.formats import Format
+
+ACCUMULATORS = ("float32", "float64")
+FILLS = ("-inf", "-1e4", "-1e9", "finfo.min")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of some formats."""
+
+    formats: tuple[Format, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document (schema smcli.limits/1)."""
+        return {"schema": "smcli.limits/1", "formats": [_figures(f) for f in self.formats]}
+
+    def listings(self) -> Iterable[Listing]:
+        """The limits as tables."""
+        yield Listing(
+            "numbers",
+            ("format", "p", "largest", "smallest normal", "smallest subnormal", "relative spacing"),
+            tuple(
+                (f.name, str(f.p), f"{f.max:.6g}", f"{f.smallest_normal:.6g}", f"{f.smallest_subnormal:.6g}",
+                 f"{2 * f.unit_roundoff:.3g}")
+                for f in self.formats
+            ),
+            (1, 2, 3, 4, 5),
+        )  # fmt: skip
+        yield Listing(
+            "logits: what exp(x) does",
+            ("format", "overflows from x", "loses digits below", "is 0 up to"),
+            tuple(
+                (f.name, f"{f.exp_overflow:.12g}", f"{f.exp_subnormal:.12g}", f"{f.exp_zero:.12g}")
+                for f in self.formats
+            ),
+            (1, 2, 3),
+        )
+        yield Listing(
+            "row length: a sum of n equal exps after the shift, one after the other",
+            ("format", "accumulator", "stalls at n", "overflows beyond n", "largest logit of naive, n = 1000"),
+            tuple(
+                (f.name, a.name, str(a.stall), _count(f), f"{largest_logit(f, a, 1000):.6g}")
+                for f in self.formats
+                for a in _accumulators(f)
+            ),
+            (2, 3, 4),
+        )
+        yield Listing(
+            "mask fills: what a fill value becomes in the format, and p beside a logit of 0",
+            ("format", *FILLS),
+            tuple((f.name, *(_fill_words(f, fill) for fill in FILLS)) for f in self.formats),
+        )
+
+
+def _figures(f: Format) -> dict[str, Any]:
+    return {
+        "dtype": f.name,
+        "p": f.p,
+        "emin": f.emin,
+        "max": f.max,
+        "smallest_normal": f.smallest_normal,
+        "smallest_subnormal": f.smallest_subnormal,
+        "exp_overflow": f.exp_overflow,
+        "exp_subnormal": f.exp_subnormal,
+        "exp_zero": f.exp_zero,
+        "stall": f.stall,
+        "sums": [
+            {"accumulate": a.name, "stall": a.stall, "naive_logit_1000": largest_logit(f, a, 1000)}
+            for a in _accumulators(f)
+        ],
+        "fills": {
+            fill: {"becomes": json_number(v), "p": json_number(p)} for fill in FILLS for v, p in [mask_fill(f, fill)]
+        },
+    }
+
+
+def _accumulators(f: Format) -> list[Format]:
+    return [f] + [formats.get(name) for name in ACCUMULATORS if formats.get(name).p > f.p]
+
+
+def _count(f: Format) -> str:
+    return f"{sum_overflow(f):.6g}" if sum_overflow(f) >= 1e7 else str(int(sum_overflow(f)))
+
+
+def sum_overflow(f: Format) -> float:
+    """The most ones whose true sum still rounds to a finite number of the format."""
+    half = math.ldexp(1.0, math.frexp(f.max)[1] - f.p - 1)
+    top = f.max + half
+    return top if not f.has_inf else math.nextafter(top, 0) if top > 2**53 else top - 1
+
+
+def largest_logit(f: Format, accumulator: Format, n: int) -> float:
+    """The logit that n classes can share before the naive sum of their exps overflows the format or its accumulator."""
+    top = min(f.max, accumulator.max)
+    return min(f.exp_overflow, math.log(top) - math.log(n))
+
+
+def mask_fill(f: Format, fill: str) -> tuple[float, float]:
+    """What a fill value becomes in the format, and the softmax that it gets beside a logit of 0 (as shifted computes it)."""
+    written = -f.max if fill == "finfo.min" else float(fill)
+    with np.errstate(all="ignore"):
+        value = float(f.round(np.array(written)))
+        p = float(f.round(np.exp(np.array(value)))) if value < 0 or math.isnan(value) else 1.0
+    return value, p
+
+
+def _fill_words(f: Format, fill: str) -> str:
+    value, p = mask_fill(f, fill)
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "−inf, p = 0 (a row of them: nan)"
+    return f"{value:.6g}, p = {p:.3g}"
