@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -129,11 +130,12 @@ class Format:
         return y
 
     def _midpoint(self, x: FloatArray, above: FloatArray, below: FloatArray) -> BoolArray:
-        """Where x is just half way between two numbers of the format, or between the largest and the next there would be."""
+        """Where x is half way between two numbers of the format, the first one beyond the largest included."""
         beyond = self.max + math.ldexp(1.0, self._top - self.p + 1)
         with np.errstate(invalid="ignore"):
-            ends = (np.where(np.isfinite(end), end, np.copysign(beyond, x)) for end in (above, below))
-            return np.isfinite(x) & (above != below) & (next(ends) - x == x - next(ends))
+            high, low = (np.where(np.isfinite(end), end, np.copysign(beyond, x)) for end in (above, below))
+            half_way: BoolArray = np.isfinite(x) & (above != below) & (high - x == x - low)
+        return half_way
 
     def ulp_exponent(self, log2: FloatArray) -> FloatArray:
         """The exponent of the spacing at numbers whose floor(log2) is given, clamped to the subnormal spacing."""
@@ -151,6 +153,7 @@ FORMATS = {
         Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
     )
 }
+_DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands
 _NATIVE = {"float32": np.float32, "float16": np.float16}  # NumPy rounds float64 to these straight and right
 ALIASES = {
     "double": "float64", "fp64": "float64", "f64": "float64",
@@ -174,12 +177,15 @@ def get(name: str) -> Format:
         return FORMATS[key]
     near = difflib.get_close_matches(key, [*FORMATS, *ALIASES], 1)
     meant = f"did you mean {ALIASES.get(near[0], near[0])}? " if near else ""
-    raise UsageError(f"unknown number format {ascii(name)}", f"{meant}the formats are {', '.join(FORMATS)}")
+    raise UsageError(f"unknown number format {name!a}", f"{meant}the formats are {', '.join(FORMATS)}")
 
 
 def written_error(token: str, value: float) -> float:
-    """(The number written in `token`) − `value`, to a few digits, for a finite value; inf where it is out of all range."""
+    """(The number written in `token`) − `value`, to a few digits, for a finite value; inf where it is out of range."""
     try:
-        return float(exact(token) - Fraction(value))
-    except (PrecisionError, OverflowError):
-        return math.inf * compare_exact(token, value)
+        if "x" in token.lower() or "/" in token:
+            return float(exact(token) - Fraction(value))
+        return float(_DECIMALS.subtract(Decimal(token), Decimal(value)))
+    except (PrecisionError, OverflowError, InvalidOperation):
+        side = compare_exact(token, value)
+        return math.inf * side if side else 0.0
