@@ -43,7 +43,7 @@ class Step:
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
         ignored: for a sum, per row the share of the true sum that the running sum did not take up.
-        stalled_at: for a sum, per row the index from which it stood still, or −1.
+        stalled_at: for a sum, per row the index of the first term that did not change the running sum, or −1.
     """
 
     expr: str
@@ -66,11 +66,12 @@ class Step:
         return np.isnan(self.output) & self._from_finite() & self._undefined()
 
     def _undefined(self) -> BoolArray:
+        where = np.zeros(self.output.shape, dtype=bool)
         if self.op == "div":
-            return (self.inputs[0] == 0) & (self.inputs[1] == 0)
-        if self.op == "log":
-            return self.inputs[0] < 0
-        return np.zeros(self.output.shape, dtype=bool)
+            where |= (self.inputs[0] == 0) & (self.inputs[1] == 0)
+        elif self.op == "log":
+            where |= self.inputs[0] < 0
+        return where
 
     @property
     def overflowed(self) -> BoolArray:
@@ -95,7 +96,8 @@ class Step:
         return np.isnan(self.output)
 
     def summary(self, row: int) -> StepSummary:
-        """The step in figures, for one row of the block."""
+        """The step in figures, for one row of the block; a step on constants is the same for every row."""
+        row = min(row, self.output.shape[0] - 1)
         out, over, under, nan = self.output[row], self.overflowed[row], self.underflowed[row], self.nan[row]
         known = out[~nan]
         bad = np.flatnonzero(over | nan) if (over | nan).any() else np.flatnonzero(under)
@@ -157,10 +159,13 @@ class Arithmetic:
         return self._done("div", expr or f"{_inner(a)}/{_inner(b)}", a.values / b.values, a.values, b.values)
 
     def fma(self, a: Rows, b: Rows, c: Rows, expr: str = "") -> Rows:
-        """a × b + c with one rounding (but for a near-tie): products and sums are taken error-free before it."""
+        """a × b + c with one rounding: in float64 but for a near-tie, products and sums being error-free before it."""
         high, low = two_product(a.values, b.values)
         total, rest = two_sum(high, c.values)
-        exact = np.where(np.isfinite(total), total + (rest + low), total)
+        corrected, rest = two_sum(total, rest + low)
+        if self.format.p < 53:
+            corrected = to_odd(corrected, rest)
+        exact = np.where(np.isfinite(total), corrected, total)
         return self._done("fma", expr or f"fma({a.expr}, {b.expr}, {c.expr})", exact, a.values, b.values, c.values)
 
     def neg(self, a: Rows) -> Rows:
@@ -193,7 +198,7 @@ class Arithmetic:
 
     def ldexp(self, a: Rows, n: Rows, expr: str = "") -> Rows:
         """a × 2**n for whole n: exact but for overflow and underflow."""
-        power = np.clip(np.nan_to_num(n.values), -4000, 4000).astype(np.int64)
+        power = np.clip(np.nan_to_num(n.values), -4000, 4000).astype(np.int32)
         scaled = np.where(np.isnan(n.values), np.nan, np.ldexp(a.values, power))
         return self._done("mul", expr or f"{_inner(a)}·2^{_inner(n)}", scaled, a.values, np.ones_like(scaled))
 
@@ -252,6 +257,15 @@ def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     return s, (a - (s - v)) + (b - v)
 
 
+def to_odd(total: FloatArray, rest: FloatArray) -> FloatArray:
+    """A rounded sum and its error as one number that a further rounding takes where it would take the exact sum.
+
+    An inexact number with an even last bit goes to its neighbour on the side of the exact sum (Boldo & Melquiond 2008).
+    """
+    even = total.view(np.int64) & 1 == 0
+    return np.where(even & (rest != 0), np.nextafter(total, np.copysign(np.inf, rest)), total)
+
+
 def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """a × b as rounded product and exact error (Dekker 1971), where nothing over- or underflows."""
     product = a * b
@@ -261,8 +275,9 @@ def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-    c = 134217729.0 * a  # 2**27 + 1 (Veltkamp)
-    high = c - (c - a)
+    scale = np.where(np.abs(a) > 2.0**990, 2.0**-30, 1.0)  # c stays finite
+    c = 134217729.0 * (a * scale)  # 2**27 + 1 (Veltkamp)
+    high = (c - (c - a * scale)) / scale
     return high, a - high
 
 
@@ -339,7 +354,7 @@ def _addition_errors(running: FloatArray, terms: FloatArray, fmt: Format) -> Flo
 
 
 def _stall(running: FloatArray, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Per row: the share of the sum that additions without effect left out, and the first index of the last such run."""
+    """Per row: the share of the sum that additions without effect left out, and the index of the first of them."""
     before, after, term = running[:, :-1], running[:, 1:], terms[:, 1:]
     still = (before == after) & (term != 0) & np.isfinite(term)
     left_out = np.where(still, np.abs(term), 0.0).sum(axis=1)
