@@ -100,6 +100,24 @@ def groups(report: Report) -> Iterator[tuple[RowReport, Group]]:
             yield row, group
 
 
+def merged(report: Report) -> list[tuple[str, Group]]:
+    """The findings of a report, worst first, those of several rows of a batch as one with the rows that they are about."""
+    if len(report.rows) == 1:
+        return [("", group) for _, group in groups(report)]
+    same: dict[tuple[str, ...], tuple[Group, list[int]]] = {}
+    for row, group in groups(report):
+        same.setdefault((group.finding.code, *group.subjects), (group, []))[1].append(row.row)
+    ranked = sorted(same.values(), key=lambda one: -RANK[one[0].finding.severity])
+    return [(_rows_in_words(of), group) for group, of in ranked]
+
+
+def _rows_in_words(of: list[int]) -> str:
+    if len(of) == 1:
+        return f"row {of[0]}"
+    more = f" and {len(of) - 10} more" if len(of) > 10 else ""
+    return f"rows {', '.join(map(str, of[:10]))}{more}; here row {of[0]}"
+
+
 def counts(thing: Report | Comparison) -> dict[Severity, int]:
     """How many findings there are of each severity."""
     found = [g.finding.severity for report in reports(thing) for _, g in groups(report)]

@@ -25,8 +25,8 @@ NARROWEST, PROSE = 46, 88  # letters of the picture, and of a line of prose wher
 FONTS = "ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono','Liberation Mono',Consolas,monospace"
 INK = {
     "": "#e6edf3", "head": "#ffffff", "heading": "#ffffff", "title": "#c9d1d9", "dim": "#8b949e", "exact": "#79c0ff",
-    "correct": "#7ee787", "ok": "#e6edf3", "inaccurate": "#e3b341", "lost": "#ff7b72", "not-representable": "#d2a8ff", "undefined": "#ff7b72",
-    Severity.ERROR: "#ff7b72", Severity.WARNING: "#e3b341", Severity.NOTE: "#79c0ff",
+    "correct": "#7ee787", "ok": "#e6edf3", "inaccurate": "#e3b341", "lost": "#ff7b72", "not-representable": "#d2a8ff",
+    "undefined": "#ff7b72", Severity.ERROR: "#ff7b72", Severity.WARNING: "#e3b341", Severity.NOTE: "#79c0ff",
 }  # fmt: skip
 BUTTONS = ("#ff5f57", "#febc2e", "#28c840")
 BOLD = {"head", "heading", "lost", "undefined", *Severity}
@@ -125,9 +125,8 @@ def _report(page: Page, report: Report, style: Style) -> None:
         page.say(heading, "heading")
         page.table(g)
     width = _prose(page)
-    for row in shown:
-        for group in grid.grouped(row.findings):
-            _finding(page, group, f"row {row.row}" if len(report.rows) > 1 else "", width)
+    for where, group in parts.merged(report):
+        _finding(page, group, where, width)
     page.say(note, "dim", width=width)
 
 
@@ -188,8 +187,9 @@ def _texts(lines: Sequence[Sequence[Span]]) -> Iterator[str]:
         for span in line:
             kind = f' class="{span.kind}"' if span.kind else ""
             anchor = ' text-anchor="end"' if span.right else ""
-            place = f'x="{MARGIN + span.at * CHAR:.5g}" y="{y}" textLength="{len(span.text) * CHAR:.5g}" lengthAdjust="spacingAndGlyphs"'
-            yield f"<text {place}{anchor}{kind}>{escape(span.text)}</text>\n"
+            place = f'x="{MARGIN + span.at * CHAR:.5g}" y="{y}"{anchor}'
+            size = f'textLength="{len(span.text) * CHAR:.5g}" lengthAdjust="spacingAndGlyphs"'
+            yield f"<text {place} {size}{kind}>{escape(span.text)}</text>\n"
 
 
 def _rules(rules: Sequence[tuple[int, int]]) -> Iterator[str]:
