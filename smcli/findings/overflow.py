@@ -25,7 +25,70 @@ def classes_of(mask: np.ndarray, ev: Evidence) -> np.ndarray:
 
 @rule("SM201", "exp-overflow", Severity.ERROR)
 def exp_overflow(ev: Evidence) -> Iterator[Hit]:
-    """exp of a logit exceeds the largest number of the format."""
+    """exp of a logit exceeds the largest number of the format.
+
+    ## What it means
+
+    exp(x) became inf. Softmax then divides: inf/inf is nan for that class, and anything finite over inf is 0 for the others.
+    The loss is nan, its gradient too, and after the next update so is every weight.
+
+    ## Why it happens
+
+    exp(x) overflows where it rounds beyond the largest number. In float64 that is from x = {float64:exp_overflow} on;
+    logits of 1000 are far outside, and in float16 a logit of 12 is enough.
+
+    {table:exp_overflow,max}
+
+    In Python `math.exp(1000)` raises `OverflowError: math range error`; NumPy returns inf with a RuntimeWarning; PyTorch,
+    JAX and TensorFlow return inf without a word. float8_e4m3fn has no inf and gives nan.
+
+    ## How to fix it
+
+    softmax(x) = softmax(x − c) for every c. With c = max(x) the largest term is exp(0) = 1. NumPy:
+
+    ```python
+    import numpy as np
+
+    x = np.array([1000.0, 2000.0, 3000.0])
+    z = x - x.max()
+    e = np.exp(z)
+    p = e / e.sum()
+    log_p = z - np.log(e.sum())
+    ```
+
+    PyTorch (both subtract the maximum themselves):
+
+    ```python
+    p = F.softmax(logits, dim=-1)
+    loss = F.cross_entropy(logits, target)
+    ```
+
+    JAX:
+
+    ```python
+    p = jax.nn.softmax(logits, axis=-1)
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, target)
+    ```
+
+    TensorFlow:
+
+    ```python
+    p = tf.nn.softmax(logits)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 1000 2000 3000 4000 5000
+    smcli compare 12 3 --dtype float16
+    ```
+
+    ## Source
+
+    Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), eq. (1.3). IEEE 754-2019, 7.4 (overflow). Python
+    documentation, math.exp.
+    """
     f = ev.format
     for step in ev.steps("exp", "exp2"):
         over = step.overflowed & ev.clean
@@ -47,7 +110,64 @@ def exp_overflow(ev: Evidence) -> Iterator[Hit]:
 
 @rule("SM202", "sum-overflow", Severity.ERROR)
 def sum_overflow(ev: Evidence) -> Iterator[Hit]:
-    """Every exp fits the format, their sum does not."""
+    """Every exp fits the format, their sum does not.
+
+    ## What it means
+
+    The denominator is inf, so every probability is a finite number over inf: exactly 0. No nan appears in softmax, the row
+    just sums to 0, and the loss is inf for every target.
+
+    ## Why it happens
+
+    n equal logits overflow the sum from ln(max/n) on, that is ln n earlier than one exp does: ten logits of 9 in float16,
+    where exp(9) = 8103 is harmless. Subtracting the maximum does not always help: about as many equal logits as the
+    largest number (a long vocabulary in float16, some 460 classes in float8_e4m3fn) add up to more than the format has, if
+    the sum does not stall before (SM404).
+
+    {table:max,exp_overflow}
+
+    ## How to fix it
+
+    Subtract the maximum, and let the sum run in a wider format. NumPy:
+
+    ```python
+    import numpy as np
+
+    x = np.full(10, 9.0, dtype=np.float16)
+    e = np.exp(x - x.max())
+    p = (e / e.sum(dtype=np.float32)).astype(np.float16)
+    ```
+
+    PyTorch:
+
+    ```python
+    p = F.softmax(logits, dim=-1, dtype=torch.float32)
+    ```
+
+    JAX:
+
+    ```python
+    p = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    ```
+
+    TensorFlow:
+
+    ```python
+    p = tf.nn.softmax(tf.cast(logits, tf.float32))
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 9 9 9 9 9 9 9 9 9 9 --dtype float16
+    smcli compare 709 709 709
+    ```
+
+    ## Source
+
+    Blanchard, Higham & Higham 2021, section 1. IEEE 754-2019, 7.4 (overflow). PyTorch documentation,
+    torch.nn.functional.softmax (dtype).
+    """
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
         if not over.any() or "exp" not in step.expr:
@@ -67,7 +187,65 @@ def sum_overflow(ev: Evidence) -> Iterator[Hit]:
 
 @rule("SM203", "scale-overflow", Severity.ERROR)
 def scale_overflow(ev: Evidence) -> Iterator[Hit]:
-    """Dividing the logits by the temperature exceeds the format."""
+    """Dividing the logits by the temperature exceeds the format.
+
+    ## What it means
+
+    x/T is infinite before softmax sees it, so subtracting the maximum comes too late: inf − inf is nan. A logit that went to
+    −inf is masked instead.
+
+    ## Why it happens
+
+    |x|/T goes beyond the largest number when T is small: in float16 a logit of 700 is enough at T = 0.01. Annealed sampling
+    and attention scores scaled by a large factor do this.
+
+    {table:max}
+
+    ## How to fix it
+
+    Subtract the maximum *before* the division: (x − max)/T is at most 0, and what overflows there goes to −inf, whose exp
+    is 0, which is the right answer. NumPy:
+
+    ```python
+    import numpy as np
+
+    x, T = np.array([2000.0, 1999.0], dtype=np.float16), np.float16(0.01)
+    z = (x - x.max()) / T
+    p = np.exp(z) / np.exp(z).sum()
+    ```
+
+    PyTorch:
+
+    ```python
+    z = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
+    p = F.softmax(z, dim=-1)
+    ```
+
+    JAX:
+
+    ```python
+    z = (logits - logits.max(axis=-1, keepdims=True)) / temperature
+    p = jax.nn.softmax(z, axis=-1)
+    ```
+
+    TensorFlow:
+
+    ```python
+    z = (logits - tf.reduce_max(logits, axis=-1, keepdims=True)) / temperature
+    p = tf.nn.softmax(z)
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 2000 1999 --temperature 0.01 --dtype float16
+    ```
+
+    ## Source
+
+    IEEE 754-2019, 7.4 (overflow). Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2
+    (softmax with a temperature).
+    """
     for step in ev.steps("div"):
         if step.expr != "x/T":
             continue
