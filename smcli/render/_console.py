@@ -1,0 +1,45 @@
+"""Rich's console as this program wants it: drawn into text, with ANSI codes only where standard output shows them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WIDEST = 10**6  # a pipe has no width
+
+
+def drawn(
+    draw: Callable[[Console], None], *, to_file: bool, color: bool | None, piped: int = WIDEST, most: int = WIDEST
+) -> str:
+    """What `draw` prints, as text.
+
+    Args:
+        draw: prints on the console that it is given.
+        to_file: the text goes to a file that the user named: never ANSI codes.
+        color: False: no colours; None: as NO_COLOR, FORCE_COLOR and TERM say.
+        piped: columns where there is no terminal.
+        most: columns at most, on a terminal.
+    """
+    to_terminal = not to_file and sys.stdout is not None and sys.stdout.isatty()
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=min(shutil.get_terminal_size().columns, most) if to_terminal else piped,
+        height=25,  # says nothing, but without it Rich takes 80 columns where TERM=dumb
+        no_color=True if color is False else None,
+        force_terminal=True if to_terminal else False if to_file else None,
+        legacy_windows=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=False,
+    )
+    draw(console)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().split("\n"))
