@@ -1,7 +1,5 @@
 """Entry point: the version without importing anything, all else through the command tree."""
 
-from __future__ import annotations
-
 import sys
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Backward = Literal["composed", "fused", "none"]
 T = TypeVar("T", bound=type)
-MODULES = ("softmax", "gradients")
+MODULES = ("softmax", "bigfloat", "gradients")
 
 
 @dataclass(frozen=True)
