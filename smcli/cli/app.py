@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 CommandLineError = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
-COMMANDS = ("eval", "compare", "grad", "limits", "methods")
+COMMANDS = ("eval", "compare", "grad", "limits", "explain", "methods")
 
 
 def build(only: str | None = None) -> typer.Typer:
