@@ -147,7 +147,13 @@ def finish(report: Report | Comparison, options: Output) -> int:
     from smcli.settings import check_fail_on
 
     on = check_fail_on(options.fail_on)
+    if options.plot is not None:
+        from smcli.render import _plot
+
+        _plot.check(options.plot)
     write(report, options)
+    if options.plot is not None:
+        _plot.save(report, options.plot)
     return int(fails(report.findings, on) or report.beyond_limits())
 
 

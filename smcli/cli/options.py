@@ -166,6 +166,11 @@ class Output(Rendering):
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show errors in ulp, verdicts, bounds and condition numbers.")
     ] = False
+    plot: Annotated[
+        str | None,
+        typer.Option("--plot", metavar="FILE", show_default="none",
+                     help="Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib)."),
+    ] = None  # fmt: skip
 
 
 def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]]:

@@ -116,20 +116,21 @@ def emit(text: str, *, error: bool = False) -> None:
     stream.flush()
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, content: str | bytes) -> None:
     """Write a file whole or not at all: to a neighbour first, which then takes its place."""
+    data = content if isinstance(content, bytes) else content.encode()
     folder, name = os.path.split(path)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
         try:
-            with open(path, "w", encoding="utf-8") as out:
-                out.write(text)
+            with open(path, "wb") as out:
+                out.write(data)
         except OSError as error:
             raise UsageError(f"cannot write {path!a}: {error.strerror}", "name another file") from None
         return
     neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
     try:
-        with open(neighbour, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
+        with open(neighbour, "wb") as out:
+            out.write(data)
         os.replace(neighbour, path)
     except OSError as error:
         if os.path.exists(neighbour):

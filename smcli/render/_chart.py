@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from smcli.render import _figures as figures
 from smcli.render import _parts as parts
+from smcli.render import _scale as scale
 from smcli.render._figures import Line
-from smcli.render._ticks import spell, ticks
+from smcli.render._scale import spell, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.render._figures import Bins, Figure, Series
+    from smcli.render._figures import Figure, Series
+    from smcli.render._scale import Bins
 
 COLOURS = 8  # how many the page defines, as classes s0, s1, …
 DASHES = ("7 4", "2 3", "9 3 2 3", "1 4", "12 4", "5 2 1 2")
@@ -56,15 +57,15 @@ class Frame:
 
 def draw(f: Figure, width: int, name: str) -> str:
     """One <svg> of that width; `name` makes its ids unique in the page."""
-    above, below = figures.bands(f)
-    low, high = figures.span(f)
-    y_ticks = ticks(low, high, 7, decades=f.y.decades)
+    above, below = scale.bands(f)
+    low, high = scale.span(f)
+    y_ticks = scale.y_ticks(f, 7)
     words = [label for _, label in y_ticks] + above + below
     left = max(len(word) for word in words) * LETTER + 12
     legend, rows = _legend(f, width)
     top = rows * LEGEND + 26 + BAND * len(above)
     tall = 230 if width > 500 else 190
-    frame = Frame(left, width - 8.0, top, top + tall, figures.reach(f), (low, high))
+    frame = Frame(left, width - 8.0, top, top + tall, scale.reach(f), (low, high))
     under = frame.bottom + BAND * len(below)
     most = int((frame.right - frame.left) / 64) + 1
     x_ticks = ticks(*frame.x_range, most, decades=f.x.decades, whole=not f.x.decades)
@@ -141,25 +142,26 @@ def _points(f: Figure, frame: Frame, places: dict[str, float]) -> Iterator[str]:
     columns = max(1, int((frame.right - frame.left) / PITCH))
     methods = [s for s in f.series if not s.truth]
     most = max(s.x.size for s in f.series)
-    pitch = (frame.right - frame.left) / (columns if most > figures.CROWD * columns else most)
+    pitch = (frame.right - frame.left) / (columns if most > scale.CROWD * columns else most)
     apart = min(14.0, 0.8 * pitch / max(len(methods), 1))
     for s in f.series:
         if s.truth:
-            b = figures.bins(s, *frame.x_range, columns)
+            b = scale.bins(s, *frame.x_range, columns)
             half = min(pitch * 0.46, max(len(methods) * apart / 2 + 6, 5))
             yield f'<path class="truth" d="{_strokes(b, frame, places, half, 0.0, 2.0)}"/>\n'
     for k, s in enumerate(methods):
-        b = figures.bins(s, *frame.x_range, columns)
+        b = scale.bins(s, *frame.x_range, columns)
+        own = scale.beside(places, s, k, len(methods), BAND)
         aside = 0.0 if s.joined else (k - (len(methods) - 1) / 2) * apart
-        if figures.crowded(s, columns) and not s.joined:
-            yield f'<path class="s{k % COLOURS}" d="{_strokes(b, frame, places, apart / 2, aside, 0.9)}"/>\n'
+        if scale.crowded(s, columns) and not s.joined:
+            yield f'<path class="s{k % COLOURS}" d="{_strokes(b, frame, own, apart / 2, aside, 0.9)}"/>\n'
             continue
         if s.joined:
             line = "".join(
                 f"{frame.x(x):.5g} {frame.y(y):.5g} " for x, y in zip(b.x, b.high, strict=True) if math.isfinite(y)
             )
             yield f'<polyline class="join j{k % COLOURS}" points="{line}"/>\n'
-        yield from _marks(s, b, frame, places, k, aside, min(4.5, max(1.3, 0.55 * apart)))
+        yield from _marks(s, b, frame, own, k, aside, min(4.5, max(1.3, 0.55 * apart)))
 
 
 def _marks(
@@ -195,7 +197,7 @@ def _strokes(b: Bins, frame: Frame, places: dict[str, float], half: float, aside
         x = frame.x(at) + aside
         spans = [(frame.y(high) - thick, frame.y(low) + thick)] if math.isfinite(high) else []
         spans += [
-            (places[word] - 2, places[word] + 2)
+            (places[word] - 1.5, places[word] + 1.5)
             for there, word in zip(off, (bottom, "inf", "nan"), strict=True) if there
         ]  # fmt: skip
         out += [f"M{x - half:.5g} {top:.5g}h{2 * half:.3g}V{end:.5g}h{-2 * half:.3g}z" for top, end in spans]

@@ -15,17 +15,16 @@ import numpy as np
 from smcli import formats
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
-from smcli.render._ticks import spell
+from smcli.render._scale import extent, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.model import BoolArray, FloatArray, MethodResult, QuantityResult, RowReport
+    from smcli.model import FloatArray, MethodResult, QuantityResult, RowReport
     from smcli.report import Report
 
 NEGLIGIBLE = -4.0  # log10 ulp: an error below counts as 0 in a picture
 NEAR = 12.0  # decades within which a line is worth stretching the picture for
-CROWD = 4  # points for each column of a picture up to which all are drawn
 SCALARS = {"logsumexp", "cross-entropy", "bce"}
 
 
@@ -75,24 +74,6 @@ class Figure:
     series: tuple[Series, ...]
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Points gathered into the columns of a picture.
-
-    Attributes:
-        x: where each column is.
-        low, high: its lowest and highest finite y, nan without any.
-        least, most, missing: whether it holds a −inf, an inf, a nan.
-    """
-
-    x: FloatArray
-    low: FloatArray
-    high: FloatArray
-    least: BoolArray
-    most: BoolArray
-    missing: BoolArray
 
 
 def per_class(q: QuantityResult) -> bool:
@@ -185,7 +166,7 @@ def _floors(dtype: str, series: Sequence[Series]) -> tuple[tuple[Line, ...], tup
     # the logarithm of a subnormal float64 is right, too
     lines = (Line(f"smallest normal {fmt.smallest_normal:.3g}", math.log10(fmt.smallest_normal)),
              Line(f"smallest subnormal {fmt.smallest_subnormal:.3g}", math.log10(fmt.smallest_subnormal)))  # fmt: skip
-    low, high = _extent(series)
+    low, high = extent(series)
     if low - lines[0].at <= max(NEAR, high - low):
         return lines, ()
     return (), (f"{dtype}'s {lines[0].name} and {lines[1].name} are far below this picture",)
@@ -195,59 +176,10 @@ def _bounds(ran: dict[str, list[tuple[FloatArray, MethodResult]]], limit: float 
     yield Line("0.5 ulp: correctly rounded", math.log10(0.5))
     if limit:
         yield Line(f"limit {grid.error(limit)} ulp", math.log10(limit))
-    same: dict[float, list[str]] = {}
+    same: dict[str, tuple[float, list[str]]] = {}
     for name, of in ran.items():
         known = [m.bound_ulp for _, m in of if m.bound_ulp]
         if len(known) == len(of):
-            same.setdefault(max(known), []).append(name)
-    for bound, names in same.items():
-        yield Line(f"bound of {', '.join(names)}: {grid.error(bound)} ulp", math.log10(bound))
-
-
-def _extent(series: Sequence[Series]) -> tuple[float, float]:
-    finite = np.concatenate([s.y[np.isfinite(s.y)] for s in series])
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-
-
-def span(f: Figure) -> tuple[float, float]:
-    """The y range that shows all finite values and lines, with some air and at least a decade."""
-    low, high = _extent(f.series)
-    low, high = min([low, *(line.at for line in f.lines)]), max([high, *(line.at for line in f.lines)])
-    air = max((high - low) * 0.05, (1.0 - (high - low)) / 2 if f.y.decades else 0.0, 1e-12 * abs(high))
-    return low - air, high + air
-
-
-def reach(f: Figure) -> tuple[float, float]:
-    """The x range, half a place wider than the points."""
-    x = np.concatenate([s.x for s in f.series])
-    low, high = float(x.min()), float(x.max())
-    air = 0.02 * (high - low) if f.x.decades else 0.5
-    return low - (air or 0.5), high + (air or 0.5)
-
-
-def bands(f: Figure) -> tuple[list[str], list[str]]:
-    """The bands that are needed above the picture (from the top) and below it."""
-    y = np.concatenate([s.y for s in f.series])
-    above = [word for word, there in (("nan", np.isnan(y).any()), ("inf", (y == np.inf).any())) if there]
-    return above, ["0" if f.y.decades else "-inf"] if (y == -np.inf).any() else []
-
-
-def crowded(s: Series, columns: int) -> bool:
-    """Whether there are too many points to draw each."""
-    return s.x.size > CROWD * columns
-
-
-def bins(s: Series, low: float, high: float, columns: int) -> Bins:
-    """The points of a series one by one, or gathered where there are more than CROWD of them for each column."""
-    finite = np.isfinite(s.y)
-    if not crowded(s, columns):
-        y = np.where(finite, s.y, np.nan)
-        return Bins(s.x, y, y, s.y == -np.inf, s.y == np.inf, np.isnan(s.y))
-    column = np.clip((s.x - low) / (high - low) * columns, 0, columns - 1).astype(np.int64)
-    least, most = np.full(columns, np.inf), np.full(columns, -np.inf)
-    np.minimum.at(least, column[finite], s.y[finite])
-    np.maximum.at(most, column[finite], s.y[finite])
-    empty = np.isinf(least)
-    least[empty] = most[empty] = np.nan
-    held = [np.bincount(column[mask], minlength=columns) > 0 for mask in (s.y == -np.inf, s.y == np.inf, np.isnan(s.y))]
-    return Bins(low + (np.arange(columns) + 0.5) * (high - low) / columns, least, most, *held)
+            same.setdefault(grid.error(max(known)), (max(known), []))[1].append(name)
+    for bound, (ulp, names) in same.items():
+        yield Line(f"bound of {', '.join(names)}: {bound} ulp", math.log10(ulp))

@@ -50,11 +50,16 @@ def literal(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def badness(row: RowReport) -> int:
+    """The rank of the worst finding of a row, -1 without any."""
+    return max((RANK[f.severity] for f in row.findings), default=-1)
+
+
 def rows(report: Report, style: Style) -> tuple[Sequence[RowReport], str]:
     """The rows to show, and what to say of those that are not: the worst ones of a long batch, in their order."""
     if style.every_class or len(report.rows) <= grid.MOST_ROWS:
         return report.rows, ""
-    worst = sorted(report.rows, key=lambda r: (-max((RANK[f.severity] for f in r.findings), default=-1), r.row))
+    worst = sorted(report.rows, key=lambda r: (-badness(r), r.row))
     shown = sorted(worst[: grid.MOST_ROWS], key=lambda r: r.row)
     total = len(report.rows)
     return shown, f"{len(shown)} of {total} rows are shown, the worst ones; --all shows every row, --rows A:B some"

@@ -80,7 +80,7 @@ def _report(report: Report, style: Style) -> Iterator[str]:
 def _body(report: Report, style: Style, names: Iterator[int]) -> Iterator[str]:
     """Tables and figures of one format."""
     shown, note = parts.rows(report, style)
-    drawn = {r.row for r in sorted(shown, key=lambda r: (not r.findings, r.row))[:MOST_FIGURES]}
+    drawn = {r.row for r in sorted(shown, key=lambda r: (-parts.badness(r), r.row))[:MOST_FIGURES]}
     for row in shown:
         if len(report.rows) > 1:
             yield f"<h2 class=row>{_text(parts.row_title(row))}</h2>\n"
@@ -89,7 +89,7 @@ def _body(report: Report, style: Style, names: Iterator[int]) -> Iterator[str]:
         yield _section(heading, [_table(g, heading)])
     if len(report.rows) > 1 or not any(figures.per_class(q) for row in shown for q in row.results):
         yield from _figures(figures.of_rows(report), names)
-    undrawn = f"figures are drawn of {len(drawn)} rows, those with findings first" if len(drawn) < len(shown) else ""
+    undrawn = f"figures are drawn of {len(drawn)} rows, the worst ones" if len(drawn) < len(shown) else ""
     yield from _notes([note, undrawn])
 
 
