@@ -1,0 +1,358 @@
+"""The double-double tier against Arb balls: what it certifies is within its bound, what it can't certify it says.
+
+SMCLI_EXHAUSTIVE=1 compares more than a million elements and prints the worst error found, as a part of the bound.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tracemalloc
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import flint
+import numpy as np
+import pytest
+from flint import arb
+
+from smcli.model import Loss, Problem
+from smcli.reference import double_double, twofold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Family = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+EXHAUSTIVE = bool(os.environ.get("SMCLI_EXHAUSTIVE"))
+INF = math.inf
+PLAIN = ("softmax", "log-softmax", "logsumexp", "cross-entropy")
+SHAPES = [(20, 1), (150, 2), (60, 3), (50, 10), (3, 100), (1, 1000)]
+
+
+@pytest.fixture(autouse=True)
+def precise() -> Iterator[None]:
+    old = flint.ctx.prec
+    flint.ctx.prec = 300
+    yield
+    flint.ctx.prec = old
+
+
+# The oracle: the definitions, in balls of 300 bits.
+
+
+def ball(x: float | Fraction) -> arb:
+    return arb(flint.fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else arb(float(x))
+
+
+class Row:
+    """The true values of one row; None stands for an infinity."""
+
+    def __init__(self, problem: Problem, row: int) -> None:
+        x = problem.logits[row].tolist()
+        self.n, self.top = len(x), x.index(max(x))
+        self.m, self.t = ball(x[self.top]), ball(problem.temperature)
+        self.z = [None if v == -INF else (ball(v) - self.m) / self.t for v in x]
+        self.e = [arb(0) if v is None else v.exp() for v in self.z]
+        self.s = sum((v for i, v in enumerate(self.e) if i != self.top), arb(0))
+        self.log = arb(0) if self.s == 0 else self.s.log1p()
+        self.scale = ball(problem.scale / Fraction(problem.temperature))
+        loss = problem.loss
+        if loss is not None:
+            self.c = self.coefficients(loss, row)
+            self.all = sum(self.c)
+
+    def coefficients(self, loss: Loss, row: int) -> list[Fraction]:
+        smoothing = Fraction(loss.smoothing)
+        y = [
+            Fraction(int(i == loss.target[row])) if loss.labels is None else Fraction(float(loss.labels[row, i]))
+            for i in range(self.n)
+        ]
+        y = [v * (1 - smoothing) + smoothing / self.n for v in y]
+        return y if loss.weights is None else [v * Fraction(float(w)) for v, w in zip(y, loss.weights, strict=True)]
+
+    def rest(self, i: int) -> arb:
+        return self.s if i == self.top else 1 + self.s - self.e[i]
+
+    def of(self, quantity: str, i: int) -> arb | None:
+        if quantity == "softmax":
+            return self.e[i] / (1 + self.s)
+        if quantity == "logsumexp":
+            return self.m / self.t + self.log
+        if quantity == "log-softmax":
+            return None if self.z[i] is None else self.z[i] - self.log
+        if quantity == "cross-entropy":
+            if not hasattr(self, "c"):
+                return None if self.z[i] is None else self.log - self.z[i]
+            return sum((ball(c) * (self.log - z) for c, z in zip(self.c, self.z, strict=True) if c), arb(0))
+        if quantity == "gradient":
+            push = self.e[i] * ball(self.all - self.c[i]) - ball(self.c[i]) * self.rest(i)
+            return push / (1 + self.s) * self.scale
+        a, b = divmod(i, self.n)
+        return (self.e[a] * self.rest(a) if a == b else -self.e[a] * self.e[b]) / (1 + self.s) ** 2
+
+
+def compare(problem: Problem, *quantities: str, most: int = 2000) -> tuple[float, int]:
+    """Worst error as a part of the bound, and how many elements were compared: at most so many of each quantity."""
+    worst, count = 0.0, 0
+    results = [(q, *double_double.attempt(problem, q)) for q in quantities]
+    rng = np.random.default_rng(7)
+    for row in range(len(problem.logits)):
+        if all(missing[row].all() for _, _, missing in results):
+            continue
+        truth = Row(problem, row)
+        for quantity, got, missing in results:
+            hi, lo, exp2, open_ = (a.reshape(len(a), -1)[row] for a in (got.hi, got.lo, got.exp2, missing))
+            for i in rng.permutation(np.flatnonzero(~open_))[:most].tolist():
+                true = truth.of(quantity, i)
+                count += 1
+                if true is None or true == 0:
+                    infinity = INF if quantity == "cross-entropy" else -INF
+                    assert (hi[i], lo[i], exp2[i]) == (infinity if true is None else 0, 0, 0), (quantity, row, i)
+                    continue
+                value = (ball(hi[i]) + ball(lo[i])) * arb(2) ** int(exp2[i])
+                error = float(abs(value / true - 1).upper()) / got.bound
+                assert error <= 1, (quantity, row, i, problem.logits[row], true, error)
+                worst = max(worst, error)
+    return worst, count
+
+
+def masked(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return np.where(rng.random(shape) < 0.3, -INF, rng.normal(0, 5, shape))
+
+
+def steps(rng: np.random.Generator, shape: tuple[int, int], least: int, off: float) -> np.ndarray:
+    """Next to where k of k·ln 2/2048 changes (off = 1/2), or to its multiples (off = 0); the maximum is 0."""
+    x = (rng.integers(least, 1, shape) - off) * math.log(2) / 2048 * (1 + rng.integers(-2, 3, shape) * 2.0**-52)
+    x[:, 0] = 0
+    return x
+
+
+FAMILIES: dict[str, Family] = {
+    "normal 1": lambda rng, shape: rng.normal(0, 1, shape),
+    "normal 10": lambda rng, shape: rng.normal(0, 10, shape),
+    "normal 1000": lambda rng, shape: rng.normal(0, 1000, shape),
+    "uniform 2^20": lambda rng, shape: rng.uniform(-(2.0**20), 0, shape),
+    "uniform 2^21": lambda rng, shape: rng.uniform(-(2.0**21), 0, shape),
+    "equal": lambda rng, shape: np.full(shape, rng.normal()),
+    "ties": lambda rng, shape: np.round(rng.normal(0, 1, shape)),
+    "to 1e308": lambda rng, shape: rng.uniform(-1.7, 1.7, shape) * 1e308,
+    "equal to 1.7e308": lambda _, shape: np.full(shape, 1.7e308),
+    "subnormal": lambda rng, shape: rng.integers(-50, 50, shape) * 2.0**-1074,
+    "masked": masked,
+    "offset 1e9": lambda rng, shape: 1e9 + rng.normal(0, 1, shape),
+    "offset 1e15": lambda rng, shape: 1e15 + rng.normal(0, 10, shape),
+    "gaps of all sizes": lambda rng, shape: -np.exp(rng.uniform(-740, 13, shape)),
+    "k changes": lambda rng, shape: steps(rng, shape, -20000, 0.5),
+    "k changes, far": lambda rng, shape: steps(rng, shape, -(2**31), 0.5),
+    "r is tiny": lambda rng, shape: steps(rng, shape, -20000, 0),
+    "all exponents": lambda rng, shape: np.ldexp(rng.normal(0, 1, shape), rng.integers(-60, 20, shape)),
+    "logsumexp near 0": lambda rng, shape: -math.log(shape[1]) + rng.normal(0, 1e-3, shape),
+}
+
+
+def losses(rng: np.random.Generator, shape: tuple[int, int]) -> Iterator[Loss]:
+    target, weights = rng.integers(0, shape[1], shape[0]), rng.uniform(0, 2, shape[1])
+    labels = rng.dirichlet(np.ones(shape[1]), shape[0])
+    yield Loss(target=target)
+    yield Loss(target=target, weights=weights)
+    yield Loss(target=target, weights=weights, smoothing=0.1)
+    yield Loss(labels=np.where(rng.random(shape) < 0.3, 0, labels))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_certified_is_within_the_bound(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x = FAMILIES[family](rng, shape)
+    compare(Problem("float64", x), *PLAIN, most=500)
+    if shape[1] <= 10:
+        compare(Problem("float64", x[:30]), "jacobian")
+    for temperature in (0.5, 3.3, 1e-5, 1e5):
+        compare(Problem("float64", x, temperature=temperature), *PLAIN[:3], most=30)
+    for loss in losses(rng, shape):
+        for temperature in (1, 0.7):
+            problem = Problem("float64", x, loss=loss, temperature=temperature, scale=Fraction(1, 3))
+            compare(problem, "cross-entropy", "gradient", most=50)
+
+
+@pytest.mark.parametrize(
+    "gap", [2.0**-1074, 1e-300, 1e-100, 2.0**-53, 1e-9, 1e-3, 1, 36.7, 40, 500, 554, 555, 700, 745, 2.0**20]
+)
+def test_two_logits_with_a_gap(gap: float) -> None:
+    x = np.array([[0, -gap], [gap, 0], [-gap / 3, gap / 3]])
+    compare(Problem("float64", x), *PLAIN, "jacobian")
+    for target in (0, 1):
+        compare(Problem("float64", x, loss=Loss(target=np.full(3, target))), "cross-entropy", "gradient")
+
+
+@pytest.mark.parametrize("shape", [(1, 10**6), (1, 131072), (1, 16385), (30, 1000), (3000, 10), (2000, 7)], ids=str)
+def test_long_rows_and_many_rows_are_within_the_bound(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(1).normal(0, 10, shape)
+    if shape[1] < 10**6 or EXHAUSTIVE:
+        worst, count = compare(Problem("float64", x), *PLAIN[:3], most=20000)
+        assert count > 2000 and worst > 0
+    else:  # the oracle takes seconds for the sum
+        compare(Problem("float64", x), "softmax", most=2000)
+
+
+@pytest.mark.skipif(not EXHAUSTIVE, reason="SMCLI_EXHAUSTIVE is not set")
+@pytest.mark.parametrize("quantity", [*PLAIN, "gradient", "jacobian"])
+def test_a_million_elements(quantity: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng()
+    worst, count = 0.0, 0
+    while count < (200_000 if quantity in {"logsumexp", "jacobian"} else 1_000_000):
+        for family in FAMILIES.values():
+            columns = int(2 ** rng.uniform(0, 5 if quantity == "jacobian" else 12))
+            x = family(rng, (1 + 4000 // columns, columns))
+            loss = Loss(target=rng.integers(0, columns, len(x))) if quantity == "gradient" else None
+            error, more = compare(Problem("float64", x, loss=loss), quantity)
+            worst, count = max(worst, error), count + more
+    with capsys.disabled():
+        print(f"\n{quantity}: {count} elements, worst error {worst:.4f} of the bound")
+
+
+# What is certified, and what is not.
+
+
+def missing(quantity: str, x: list[list[float]], **more: object) -> list[list[bool]]:
+    _, open_ = double_double.attempt(Problem("float64", np.array(x, dtype=float), **more), quantity)
+    return open_.tolist()
+
+
+@pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "cross-entropy"])
+def test_ordinary_rows_are_certified_in_full(quantity: str) -> None:
+    x = np.random.default_rng(2).normal(0, 10, (500, 50))
+    assert not double_double.attempt(Problem("float64", x), quantity)[1].any()
+    assert not double_double.attempt(Problem("float64", x, temperature=0.7), quantity)[1].any()
+    for loss in (Loss(target=np.arange(500) % 50), Loss(target=np.arange(500) % 50, smoothing=0.1)):
+        assert not double_double.attempt(Problem("float64", x, loss=loss), "cross-entropy")[1].any()
+    assert not double_double.attempt(Problem("float64", x, loss=Loss(target=np.arange(500) % 50)), "gradient")[1].any()
+
+
+def test_most_of_a_soft_gradient_is_certified() -> None:
+    rng = np.random.default_rng(3)
+    problem = Problem("float64", rng.normal(0, 5, (200, 50)), loss=Loss(target=np.arange(200) % 50, smoothing=0.1))
+    assert double_double.attempt(problem, "gradient")[1].mean() < 0.2
+
+
+def test_known_results_are_exact() -> None:
+    for quantity, value in (("softmax", 1), ("log-softmax", 0), ("logsumexp", 5), ("jacobian", 0)):
+        truth, open_ = double_double.attempt(Problem("float64", np.array([[5.0]])), quantity)
+        assert (truth.hi.item(), truth.lo.item(), truth.exp2.item(), open_.item()) == (value, 0, 0, False)
+    truth, _ = double_double.attempt(Problem("float64", np.array([[1.0, -INF, 1.0]])), "softmax")
+    assert (truth.hi * 2.0**truth.exp2).tolist() == [[0.5, 0, 0.5]] and not truth.lo.any()
+    truth, _ = double_double.attempt(Problem("float64", np.array([[3.0, -INF]])), "log-softmax")
+    assert truth.hi.tolist() == [[0, -INF]] and not truth.lo.any()
+
+
+def test_rows_without_a_finite_maximum_are_left_open() -> None:
+    rows = [[math.nan, 0], [0, math.nan], [INF, 0], [INF, INF], [-INF, -INF]]
+    for quantity in ("softmax", "log-softmax", "jacobian"):
+        assert np.all(missing(quantity, rows))
+    assert np.all(missing("gradient", rows, loss=Loss(target=np.zeros(5, int))))
+    assert np.all(missing("cross-entropy", rows, loss=Loss(target=np.zeros(5, int), smoothing=0.1)))
+
+
+def test_far_logits_are_left_open_one_by_one() -> None:
+    assert missing("softmax", [[0, -1, -(2.0**21)]]) == [[False, False, True]]
+    assert missing("softmax", [[1.7e308, -1.7e308, 1.7e308]]) == [[False, True, False]]
+    assert missing("log-softmax", [[0, -1, -(2.0**21)]]) == [[False, False, False]]
+    assert missing("log-softmax", [[0, -1000, -2000]]) == [[True, False, False]]
+    assert missing("log-softmax", [[1.7e308, -1.7e308, 1.7e308]]) == [[False, True, False]]
+
+
+def test_cancellation_is_left_open() -> None:
+    assert missing("logsumexp", [[-math.log(2)] * 2, [-0.775, -0.6175], [1, 1]]) == [[True], [True], [False]]
+
+
+def test_ignored_rows_are_zero() -> None:
+    x, ignored = np.array([[1.0, 2.0], [math.nan, 0.0]]), np.array([False, True])
+    problem = Problem("float64", x, loss=Loss(target=np.array([0, -100])), ignored=ignored)
+    for quantity in ("cross-entropy", "gradient"):
+        truth, open_ = double_double.attempt(problem, quantity)
+        assert not open_.any() and not truth.hi[1].any() and not truth.lo[1].any() and truth.hi[0].any()
+
+
+def test_what_is_not_supported_is_left_open() -> None:
+    x, target = [[1.0, 2.0]], np.array([0])
+    assert np.all(missing("vjp", x)) and np.all(missing("softmax", x, softcap=30.0)) and np.all(missing("gradient", x))
+    for loss in (
+        Loss(kind="bce", target=target),
+        Loss(target=target, z_loss=0.1),
+        Loss(labels=np.array([[1.0, -1.0]])),
+    ):
+        assert np.all(missing("gradient", x, loss=loss)) and np.all(missing("cross-entropy", x, loss=loss))
+    assert np.all(missing("gradient", [[0, -INF]], loss=Loss(target=np.array([1]))))
+
+
+def test_memory_stays_below_twelve_arrays() -> None:
+    x = np.random.default_rng(4).normal(0, 10, (1, 300_000))
+    for quantity in ("softmax", "log-softmax", "logsumexp"):
+        tracemalloc.start()
+        double_double.attempt(Problem("float64", x), quantity)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 12 * x.nbytes
+
+
+# The arithmetic of pairs.
+
+U = Fraction(1, 2**53)
+
+
+def exact(pair: tuple, i: int = 0) -> Fraction:
+    return Fraction(float(np.ravel(pair[0])[i])) + Fraction(float(np.ravel(pair[1])[i]))
+
+
+@pytest.mark.parametrize(("name", "bound"), [("add", 4), ("add_any", 4), ("mul", 9), ("div", 13)])
+def test_pairs_keep_the_bounds_of_their_docstrings(name: str, bound: int) -> None:
+    rng = np.random.default_rng(5)
+    n, sign = 20000, 1 if name == "add" else rng.choice([-1, 1], 20000)
+    a, b = (twofold.fast_two_sum(h, h * 2.0**-53 * rng.uniform(-1, 1, n)) for h in rng.uniform(1, 2, (2, n)))
+    scale = 2.0 ** rng.integers(-60, 60, n)
+    b = b[0] * sign * scale, b[1] * sign * scale
+    result = getattr(twofold, name)(a, b)
+    for i in range(n):
+        x, y = exact(a, i), exact(b, i)
+        true = {"add": x + y, "add_any": x + y, "mul": x * y, "div": x / y}[name]
+        assert abs(exact(result, i) - true) <= bound * U**2 * abs(true)
+        assert abs(result[1][i]) <= 2.0**-53 * abs(result[0][i])
+
+
+def test_exponential_and_log1p_keep_their_bounds() -> None:
+    rng, n = np.random.default_rng(6), 12000
+    z = np.concatenate([-rng.uniform(0, r, n // 6) for r in (1e-5, 3e-4, 0.01, 1, 700, 2.0**20)])[None]
+    zl = z * 2.0**-53 * rng.uniform(-0.5, 0.5, z.shape)
+    hi, lo, *spare = np.empty((8, *z.shape))
+    k = np.empty(z.shape, np.int64)
+    twofold.exponential((z.copy(), zl.copy()), hi, lo, k, spare)
+    for i in range(n):
+        true = (ball(z[0, i]) + ball(zl[0, i])).exp()
+        assert abs((ball(hi[0, i]) + ball(lo[0, i])) * arb(2) ** int(k[0, i]) / true - 1) < arb(2) ** -87.8
+        assert abs(lo[0, i]) <= 2.0**-53 * hi[0, i] and 0.9998 < hi[0, i] < 2.0003
+    s = np.concatenate([2.0 ** rng.uniform(-800, 60, n // 2), 2.0 ** rng.uniform(-12, 3, n // 2)])
+    sl = s * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    hi, lo = twofold.log1p((s, sl))
+    for i in range(n):
+        assert abs((ball(hi[i]) + ball(lo[i])) / (ball(s[i]) + ball(sl[i])).log1p() - 1) < arb(2) ** -92
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 7, 64, 1000, 4097])
+def test_the_sum_of_pairs(columns: int) -> None:
+    rng = np.random.default_rng(8)
+    hi = 2.0 ** rng.uniform(-80, 0, (3, columns))
+    lo = hi * 2.0**-54
+    spare = np.empty_like(hi), np.empty_like(hi)
+    total = twofold.fold(hi.copy(), lo.copy(), spare)
+    for row in range(3):
+        true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
+        assert abs(exact((total[0][row], total[1][row])) - true) <= true / 2**96
+
+
+@pytest.mark.parametrize(
+    "number", [Fraction(1, 3), Fraction(-7, 10**40), Fraction(2**200 + 1), Fraction(1), Fraction(0)]
+)
+def test_fractions_as_pairs(number: Fraction) -> None:
+    high, low, exponent = twofold.of_fraction(number)
+    assert abs((Fraction(high) + Fraction(low)) * Fraction(2) ** exponent - number) <= 2 * U**2 * abs(number)
