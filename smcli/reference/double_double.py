@@ -9,18 +9,18 @@
 n·2^-1021, nothing beside s >= 2^-800. Rows with a smaller s are "tiny": their s is used only where it adds to 1. The tree
 adds 2^-96 for n < 2^26, a hundredth of what the rounding of EXP leaves free: SUM = 2^-87.5.
 
-| value | how | error |
-|---|---|---|
-| p = e/(1 + s) | sum, quotient and product of pairs: 22u² | EXP + SUM·s/(1 + s) + 2^-101 < 2^-86.5 |
-| log1p(s) | its condition is <= 1; own error 2^-92 | LOG = 2^-87.4 |
-| log p = z - log1p(s) | both <= 0; 13u² and 4u² | LOG + 2^-102 |
-| logsumexp = m + log1p(s) | cancels: certified where LOG·log1p(s) + 2^-100·abs(m) is within BOUND | BOUND |
-| 1 - p_t = rest/(1 + s) | rest = s, or 1 + (s - e_t): e_t is the very number that was added, which leaves (s - e_t)·EXP and the tree's 2^-96·s | 2^-86.5 |
-| cross-entropy, Σ c(log1p(s) - z) | all terms >= 0; c to 2^-99, tree 2^-96 | LOG + 2^-95 |
-| gradient of a hard target | p or 1 - p_t, and a factor to 50u² | 2^-86.5 + 2^-100 |
-| gradient of soft labels | a - b with a = p·Σ other c, b = c(1 - p): certified where SOFT·(a + b) + 2^-94·p·Σc is within BOUND | BOUND |
-| Jacobian | p·p or p(1 - p) | 2·2^-86.5 + 2^-102 |
-"""  # noqa: E501 - a table
+- p = e/(1 + s) by a sum, a quotient and a product of pairs, 22u²: EXP + SUM·s/(1 + s) + 2^-101 < 2^-86.5.
+- log1p(s): its condition is <= 1, its own error 2^-92: LOG = 2^-87.4.
+- log p = z - log1p(s), both <= 0; 13u² and 4u²: LOG + 2^-102.
+- logsumexp = m + log1p(s) cancels: certified where LOG·log1p(s) + 2^-100·abs(m) is within BOUND.
+- 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t). This e_t is the very number that was added, which
+  leaves EXP·(s - e_t) and the tree's 2^-96·s, as e_t <= 1 <= rest: 2^-86.5.
+- cross-entropy, Σ c(log1p(s) - z): all terms >= 0; c to 2^-99, tree 2^-96: LOG + 2^-95.
+- Gradient of a hard target: p or 1 - p_t and a factor to 50u²: 2^-86.5 + 2^-100.
+- Gradient of soft labels: a - b with a = p·Σ other c, b = c(1 - p): certified where SOFT·(a + b) + 2^-94·p·Σc is within
+  BOUND.
+- Jacobian, p·p or p(1 - p): 2·2^-86.5 + 2^-102.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ import numpy as np
 
 from smcli.model import Truth
 from smcli.reference import twofold
-from smcli.reference.float64 import Pool, Sheet, count_others, hard_target, ignore, is_hard, shape_of, tiles
+from smcli.reference.float64 import Pool, Sheet, count_others, hard_target, ignore, is_hard, own_cells, shape_of, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BOUND = 2.0**-85
 
 _LOG, _SOFT = 2.0**-87.4, 2.0**-86.4
-_BLOCK = 8192
+_BLOCK = 16384
 _TINY = 2.0**-800
 _SMALL, _WIDE = 2.0**-900, 2.0**900  # below, the low part of a pair may be cut; above, products may overflow
 
@@ -113,13 +113,12 @@ def _pair(a: FloatArray) -> Pair:
 
 
 def _shift(x: FloatArray, m: FloatArray, temperature: float, arrays: list[FloatArray]) -> Pair:
-    """(x - m)/temperature as pairs, in the first two of four arrays; inf or nan where it overflows."""
-    zh, zl, a, b = arrays[:4]
-    np.copyto(a, x)
-    np.subtract(a, m, zh)
-    np.subtract(zh, a, b)
+    """(x - m)/temperature as pairs, in the first two of three arrays; inf or nan where it overflows."""
+    zh, zl, b = arrays[:3]
+    np.subtract(x, m, zh)
+    np.subtract(zh, x, b)
     np.subtract(zh, b, zl)
-    np.subtract(a, zl, zl)
+    np.subtract(x, zl, zl)
     np.add(b, m, b)
     np.subtract(zl, b, zl)
     if temperature != 1:
@@ -152,26 +151,31 @@ def _reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> _Rows:
     limit = 2.0**20 if frexp(temperature)[0] == 0.5 else 2.0**12
     at, m, total = np.empty((rows, 1), np.int64), np.empty((rows, 1)), _Total(rows)
     for r, c in tiles(x.shape, _BLOCK):
-        tile = x[r, c]
         if c.start == 0:
             at[r, 0] = x[r].argmax(axis=1)
             m[r] = np.take_along_axis(x[r], at[r], axis=1)
-        arrays = pool.cut(tile)
-        zh, zl = _shift(tile, m[r], temperature, arrays)
+        spare = pool.cut(x[r, c])
+        hi, lo, k = spare.pop(), spare.pop(), spare.pop().view(np.int64)
+        if sheet is not None:
+            hi, lo = pool.room(sheet.hi[r, c], hi), pool.room(sheet.lo[r, c], lo)
+            k = pool.room(sheet.exp2[r, c], k.view(np.float64))
+        zh, zl = _shift(pool.load(x[r, c], spare[3]), m[r], temperature, spare)
         wild = None if zh.min() >= -limit else ~(zh >= -limit)
         if wild is not None:
             zh[wild] = zl[wild] = 0
-        hi, lo, k = twofold.exponential(arrays)
+        twofold.exponential((zh, zl), hi, lo, k, spare[2:])
         if wild is not None:
             hi[wild] = lo[wild] = k[wild] = 0
         if sheet is not None:
-            sheet.hi[r, c], sheet.lo[r, c], sheet.exp2[r, c] = hi, lo, k
+            pool.store(sheet.hi[r, c], hi)
+            pool.store(sheet.lo[r, c], lo)
+            pool.store(sheet.exp2[r, c], k)
             if wild is not None:
-                sheet.missing[r, c] = wild & (tile != -np.inf)
-        twofold.scale(hi, lo, k, arrays[0])
-        here = np.flatnonzero((at[r, 0] >= c.start) & (at[r, 0] < c.stop))
-        hi[here, at[r, 0][here] - c.start] = 0
-        total.take((r, c), columns, (hi, lo), (arrays[0], arrays[1]))
+                sheet.missing[r, c] = wild & (x[r, c] != -np.inf)
+        a, b = spare[:2]
+        twofold.scale(hi, lo, k, (a, b), spare[2])
+        a[own_cells(at[r, 0], c)] = 0
+        total.take((r, c), columns, (a, b), (spare[2], spare[3]))
     tiny = count_others(x, total.hi < _TINY)
     return _Rows(m, at, (total.hi, total.lo), ~np.isfinite(m), tiny)
 
@@ -179,11 +183,11 @@ def _reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> _Rows:
 def _times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
     """Multiply the exponentials of the sheet by a factor [R, 1]."""
     for r, c in tiles(sheet.hi.shape, _BLOCK):
-        hi, lo, *spare = pool.cut(sheet.hi[r, c])
-        np.copyto(hi, sheet.hi[r, c])
-        np.copyto(lo, sheet.lo[r, c])
+        a, b, *spare = pool.cut(sheet.hi[r, c])
+        hi, lo = pool.load(sheet.hi[r, c], a), pool.load(sheet.lo[r, c], b)
         twofold.times(hi, lo, (factor[0][r], factor[1][r]), spare)
-        sheet.hi[r, c], sheet.lo[r, c] = hi, lo
+        pool.store(sheet.hi[r, c], hi)
+        pool.store(sheet.lo[r, c], lo)
 
 
 def _softmax(problem: Problem, sheet: Sheet) -> None:
@@ -199,10 +203,9 @@ def _log_softmax(problem: Problem, sheet: Sheet) -> None:
     rows = _reduce(problem, pool)
     log = twofold.log1p(rows.s)
     for r, c in tiles(x.shape, _BLOCK):
-        tile = x[r, c]
-        arrays = pool.cut(tile)
-        zh, zl = _shift(tile, rows.m[r], problem.temperature, arrays)
-        hi, lo, t = arrays[2:5]
+        spare = pool.cut(x[r, c])
+        zh, zl = _shift(pool.load(x[r, c], spare[3]), rows.m[r], problem.temperature, spare)
+        hi, lo, t = pool.room(sheet.hi[r, c], spare[4]), pool.room(sheet.lo[r, c], spare[5]), spare[3]
         np.subtract(zh, log[0][r], hi)
         np.subtract(hi, zh, t)
         np.subtract(hi, t, lo)
@@ -210,8 +213,13 @@ def _log_softmax(problem: Problem, sheet: Sheet) -> None:
         np.add(t, log[0][r], t)
         np.subtract(lo, t, lo)  # hi + lo = zh - log
         np.subtract(zl, log[1][r], zl)
-        np.add(lo, zl, lo)
-        sheet.hi[r, c], sheet.lo[r, c] = twofold.fast_two_sum(hi, lo)
+        np.add(lo, zl, zl)
+        np.add(hi, zl, t)
+        np.subtract(t, hi, hi)
+        np.subtract(zl, hi, lo)
+        np.add(t, 0.0, hi)
+        pool.store(sheet.hi[r, c], hi)
+        pool.store(sheet.lo[r, c], lo)
         if rows.tiny[r].any():
             sheet.missing[r, c] |= rows.tiny[r] & (zh == 0)
     if not np.isfinite(sheet.lo).all():
@@ -249,7 +257,7 @@ def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     rows = _reduce(problem, _pool(problem.logits))
     at, weight, wrong = hard_target(problem, loss)
     x = np.take_along_axis(problem.logits, at, axis=1)
-    z = _shift(x, rows.m, problem.temperature, [np.empty_like(x) for _ in range(4)])
+    z = _shift(x, rows.m, problem.temperature, [np.empty_like(x) for _ in range(3)])
     value = twofold.add(twofold.log1p(rows.s), (-z[0], -z[1]))
     sheet.hi[...], sheet.lo[...] = twofold.mul(value, _pair(weight))
     exact = (value[0] == 0) | (weight == 0)
@@ -288,7 +296,7 @@ def _soft_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     some = np.zeros_like(sheet.missing)
     for r, c in tiles(x.shape, _BLOCK):
         arrays = pool.cut(x[r, c])
-        zh, zl = _shift(x[r, c], rows.m[r], problem.temperature, arrays)
+        zh, zl = _shift(pool.load(x[r, c], arrays[3]), rows.m[r], problem.temperature, arrays)
         weight = _coefficients(loss, x.shape[1], r, c)
         value = twofold.add((log[0][r], log[1][r]), (-zh, -zl))
         product = twofold.mul(weight, value)
@@ -310,9 +318,10 @@ def _complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
 
 def _plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
-    hi, lo = sheet.hi[tile].copy(), sheet.lo[tile].copy()
-    twofold.scale(hi, lo, sheet.exp2[tile], np.empty_like(hi))
-    return hi, lo
+    hi, lo = sheet.hi[tile], sheet.lo[tile]
+    plain = np.empty_like(hi), np.empty_like(lo)
+    twofold.scale(hi, lo, sheet.exp2[tile], plain, np.empty_like(hi))
+    return plain
 
 
 def _gradient(problem: Problem, sheet: Sheet) -> None:

@@ -2,30 +2,28 @@
 
 **The bound**, relative, in units of u = 2^-53, to first order, for n <= 2^24 logits.
 
-*z = x - m* of two such numbers mostly is exact; e^z is right to 8u wherever it is, or |z| <= 8. It is exact if |z| <= 700
-and neither x nor m is within 2^-19 of 0 (both are multiples of 2^-42 then); where that does not decide, Knuth's sum gives the
-error itself, and a row with a larger z that errs is given up. NumPy's exp and log1p are taken to be within 4 ulp = 8u: its
-kernels claim that, most libraries have 1, and the tests compare. So e: 16.
+*z = x - m* of two such numbers mostly is exact; e^z is right to 8u wherever it is, or |z| <= 8. It is exact if |z| <= 600
+and neither x nor m is within 2^-19 of 0 (both are multiples of 2^-42 then); where that does not decide, Knuth's sum gives
+the error itself, and a row with a larger z that errs is given up. NumPy's exp and log1p are taken to be within 4 ulp = 8u:
+its kernels claim that, most libraries have 1, and the tests compare. e = e^z: 16.
 
-*s*, the sum of all e but that of one maximum, by halves, 24 levels: 16 + 24 = 40. e^z below e^-700 is not certified by itself;
-in s it is nothing beside s >= 2^-900, and rows with a smaller s are "tiny": s is not used where it counts relatively.
+*s*, the sum of all e but that of one maximum, by halves, 24 levels: 16 + 24 = 40. e^z below e^-600 is not certified by
+itself; in s it is nothing beside s >= 2^-900, and rows with a smaller s are "tiny": their s only adds to 1.
 
-| value | error |
-|---|---|
-| p = e/(1 + s) | 16 + 40 + 2 roundings |
-| log p = z - log1p(s), both <= 0 | 40 + 8 + 2 roundings |
-| logsumexp = m + log1p(s) | cancels: certified where 48·log1p(s) + 1·abs(sum) is within BOUND |
-| cross-entropy of a hard target, c(log1p(s) - z) | 48 + 3 roundings |
-| 1 - p_t = rest/(1 + s), rest = s or 1 + (s - e_t) | s stands in both: its error counts once, 40; e_t <= 1 <= rest: 16; 4 roundings |
-| gradient of a hard target, p or 1 - p_t times c·scale/T | 60 + 3 roundings |
-"""  # noqa: E501 - a table
+- p = e/(1 + s): 16 + 40 and 2 roundings.
+- log p = z - log1p(s), both <= 0: 40 + 8 and 2 roundings. Cross-entropy of a hard target: a factor more, 3 roundings.
+- logsumexp = m + log1p(s) cancels: certified where 48·log1p(s) + abs(sum) is within BOUND.
+- 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,
+  which is <= rest, adds 16; 4 roundings.
+- Gradient of a hard target, p or 1 - p_t times c·scale/T: 60 and 3 roundings.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from math import frexp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -34,12 +32,15 @@ from smcli.model import Truth
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
 
+Array = TypeVar("Array", bound="NDArray[Any]")
 BOUND = 2.0**-47
 
-_BLOCK = 8192
-_DEEPEST = -700.0
+_BLOCK = 16384
+_DEEPEST = -600.0
 _COARSE = 2.0**-19
 _TINY = 2.0**-900
 _QUANTITIES = {"softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient"}
@@ -50,7 +51,7 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
 
     Shapes: [R, C] for softmax, log-softmax, gradient and cross-entropy without a loss; [R, 1] for logsumexp and
     cross-entropy with one. Left to a higher tier: all else; soft labels and smoothing; temperatures that are no power
-    of 2; softmax more than 700 below the maximum; rows whose maximum is no finite number; masked targets.
+    of 2; softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets.
     """
     sheet = Sheet.empty(shape_of(problem, quantity))
     with np.errstate(all="ignore"):
@@ -93,12 +94,17 @@ class Sheet:
         """A sheet to be filled; low parts and exponents are 0 (memory that costs nothing until it is used)."""
         return cls(np.empty(shape), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
 
+    @property
+    def numbers(self) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Hi, lo and exp2."""
+        return self.hi, self.lo, self.exp2
+
 
 class Pool:
     """Scratch for one block, from which arrays of any shape are cut; short rows lie column by column there."""
 
     def __init__(self, columns: int, count: int, block: int) -> None:
-        self._buffers = [np.empty(block) for _ in range(count)]
+        self._buffers = np.empty((count, block + 40))  # not a multiple of 4096 bytes: see twofold.fold
         self._by_column = columns < 64
 
     def cut(self, tile: FloatArray) -> list[FloatArray]:
@@ -107,6 +113,24 @@ class Pool:
         if self._by_column:
             return [b[: rows * columns].reshape(columns, rows).T for b in self._buffers]
         return [b[: rows * columns].reshape(rows, columns) for b in self._buffers]
+
+    def load(self, tile: Array, spare: FloatArray) -> Array:
+        """The tile in the memory order of the pool: itself, or copied to the spare array."""
+        if not self._by_column:
+            return tile
+        copy = self.room(tile, spare)
+        np.copyto(copy, tile)
+        return copy
+
+    def room(self, tile: Array, spare: FloatArray) -> Array:
+        """Where to compute what `store` then puts into the tile."""
+        own: Any = spare.view(tile.dtype)
+        return own if self._by_column else tile
+
+    def store(self, tile: Array, result: Array) -> None:
+        """Put what was computed in its `room` into the tile."""
+        if self._by_column:
+            np.copyto(tile, result)
 
 
 def tiles(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, slice]]:
@@ -155,6 +179,12 @@ def count_others(x: FloatArray, suspects: BoolArray) -> BoolArray:
     return suspects
 
 
+def own_cells(at: IntArray, columns: slice) -> tuple[IntArray, IntArray]:
+    """The cells of a tile that hold the maximum of their row."""
+    rows = np.flatnonzero((at >= columns.start) & (at < columns.stop))
+    return rows, at[rows] - columns.start
+
+
 @dataclass
 class _Rows:
     """What is known of every row, [R, 1] each.
@@ -177,39 +207,39 @@ def _reduce(problem: Problem, keep: str, sheet: Sheet) -> _Rows:
     """Maximum and sum of every row; z or e themselves are kept in the sheet, if asked."""
     x, temperature = problem.logits, problem.temperature
     rows, columns = x.shape
-    pool = Pool(columns, 3, _BLOCK)
+    pool = Pool(columns, 4, _BLOCK)
     at, m, s, lost = np.empty((rows, 1), np.int64), np.empty((rows, 1)), np.empty((rows, 1)), np.zeros((rows, 1), bool)
     parts: list[FloatArray] = []
     for r, c in tiles(x.shape, _BLOCK):
-        tile = x[r, c]
-        z, e, spare = pool.cut(tile)
-        np.copyto(spare, tile)
+        spare, *room, other = pool.cut(x[r, c])
+        tile = pool.load(x[r, c], spare)
         if c.start == 0:
             at[r, 0] = x[r].argmax(axis=1)
             m[r] = np.take_along_axis(x[r], at[r], axis=1)
-        np.subtract(spare, m[r], z)
-        lost[r] |= _inexact(spare, m[r], z, e, temperature)
+        z, e = (pool.room(sheet.hi[r, c], a) if keep == name else a for name, a in zip("ze", room, strict=True))
+        np.subtract(tile, m[r], z)
+        lost[r] |= _inexact(tile, m[r], z, e, temperature)
         if temperature != 1:
             np.divide(z, temperature, z)
         np.exp(z, e)
-        if keep == "z":
-            sheet.hi[r, c] = z
-        elif keep == "e":
-            sheet.hi[r, c] = e
-            if not z.min() >= _DEEPEST:
-                sheet.missing[r, c] = (z < _DEEPEST) & (tile != -np.inf)
-        here = np.flatnonzero((at[r, 0] >= c.start) & (at[r, 0] < c.stop))
-        e[here, at[r, 0][here] - c.start] = 0
-        parts.append(_halve(e, 32).copy("F"))
+        if keep:
+            pool.store(sheet.hi[r, c], z if keep == "z" else e)
+        if keep == "e" and not z.min() >= _DEEPEST:
+            sheet.missing[r, c] = (z < _DEEPEST) & (tile != -np.inf)
+        own = own_cells(at[r, 0], c)
+        e[own] = 0
+        parts.append(_halve(e, other, 32).copy("F"))
+        e[own] = 1
         if c.stop == columns:
-            s[r] = _halve(np.asfortranarray(np.concatenate(parts, axis=1)), 1)
+            part = np.asfortranarray(np.concatenate(parts, axis=1))
+            s[r] = _halve(part, np.empty_like(part), 1)
             parts.clear()
     tiny = count_others(x, s < _TINY)
     return _Rows(m, at, s, lost | ~np.isfinite(m), tiny)
 
 
 def _inexact(x: FloatArray, m: FloatArray, z: FloatArray, spare: FloatArray, temperature: float) -> BoolArray:
-    """Rows [R, 1] where some z = x - m with 8 < |z| <= 700 (after the temperature) is rounded."""
+    """Rows [R, 1] where some z = x - m with 8 < |z| <= 600 (after the temperature) is rounded."""
     no = np.zeros(m.shape, bool)
     if temperature <= 2 and np.abs(x, spare).min() >= _COARSE and np.abs(m).min() >= _COARSE:
         return no
@@ -222,13 +252,14 @@ def _inexact(x: FloatArray, m: FloatArray, z: FloatArray, spare: FloatArray, tem
     return rows
 
 
-def _halve(a: FloatArray, width: int) -> FloatArray:
-    """Sum [rows, n] over the columns by halves, in place, until at most `width` are left."""
+def _halve(a: FloatArray, spare: FloatArray, width: int) -> FloatArray:
+    """Sum [rows, n] over the columns by halves until at most `width` are left; a stays as it is."""
     n = a.shape[1]
     while n > width:
         half = n // 2
-        a[:, :half] += a[:, n - half : n]
-        n -= half
+        np.add(a[:, :half], a[:, n - half : n], spare[:, :half])
+        spare[:, half : n - half] = a[:, half : n - half]
+        a, n = spare, n - half
     return a[:, :n]
 
 
@@ -277,8 +308,7 @@ def _gradient(problem: Problem, rows: _Rows, sheet: Sheet) -> None:
     here, own, total = (np.arange(len(at))[:, None], at), at == rows.at, 1 + rows.s
     rest = np.where(own, rows.s, 1 + (rows.s - sheet.hi[here]))
     sheet.hi *= share / total
-    if not np.abs(sheet.hi).min() >= 2.0**-1000:
-        sheet.missing |= (np.abs(sheet.hi) < 2.0**-1000) & (problem.logits != -np.inf) & (share != 0)
+    if (share < 0).any():
         sheet.hi += 0.0  # no -0
     sheet.hi[here] = 0.0 - rest / total * share
     sheet.missing[here] = own & rows.tiny
