@@ -22,7 +22,7 @@ from smcli.report import RANK, Comparison, Reduced, Report
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from smcli.model import Finding, FloatArray, RawRow, Settings
+    from smcli.model import BoolArray, Finding, FloatArray, RawRow, Settings
 
 BLOCK = 1 << 20  # logits that are worked on at once
 
@@ -145,7 +145,7 @@ def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classe
     return Loss(kind, None, labels, settings.smoothing, weights, z_loss)
 
 
-def _ignored(settings: Settings, start: int, stop: int, count: int) -> FloatArray | None:
+def _ignored(settings: Settings, start: int, stop: int, count: int) -> BoolArray | None:
     targets = _targets(settings, count)
     if targets is None or settings.ignore_index is None:
         return None
@@ -239,7 +239,7 @@ def _row_evidence(problem: Problem, raw: Sequence[RawRow], fmt: formats.Format) 
     return findings.Evidence(problem, fmt, written, change, labelled=labelled)
 
 
-def _labelled(problem: Problem) -> FloatArray | None:
+def _labelled(problem: Problem) -> BoolArray | None:
     """Where the loss puts weight, smoothing included; None without a cross-entropy target."""
     loss = problem.loss
     if loss is None or loss.kind != "cross-entropy":
@@ -249,7 +249,7 @@ def _labelled(problem: Problem) -> FloatArray | None:
         weight = weight.copy()
         rows = np.arange(loss.target.size)
         weight[rows, np.maximum(loss.target, 0)] = 1.0
-    where = (weight != 0) | (loss.smoothing > 0)
+    where: BoolArray = (weight != 0) | (loss.smoothing > 0)
     if problem.ignored is not None:
         where &= ~problem.ignored[:, None]
     return where

@@ -355,10 +355,10 @@ def _addition_errors(running: FloatArray, terms: FloatArray, fmt: Format) -> Flo
 
 def _stall(running: FloatArray, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Per row: the share of the sum that additions without effect left out, and the index of the first of them."""
-    before, after, term = running[:, :-1], running[:, 1:], terms[:, 1:]
-    still = (before == after) & (term != 0) & np.isfinite(term)
-    left_out = np.where(still, np.abs(term), 0.0).sum(axis=1)
+    before = np.concatenate([np.zeros_like(running[:, :1]), running[:, :-1]], axis=1)
+    still = (before == running) & (terms != 0) & np.isfinite(terms)
+    left_out = np.where(still, np.abs(terms), 0.0).sum(axis=1)
     total = np.abs(running[:, -1]) + left_out
     share = np.divide(left_out, total, out=np.zeros_like(total), where=(total > 0) & np.isfinite(total))
-    first = np.where(still.any(axis=1), still.argmax(axis=1) + 1, -1).astype(np.float64)
+    first = np.where(still.any(axis=1), still.argmax(axis=1), -1).astype(np.float64)
     return share, first

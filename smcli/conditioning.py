@@ -48,9 +48,7 @@ def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArr
         return 2 * np.where(log_p == 0, 1.0, -np.expm1(log_p) / np.abs(log_p)) * size
 
 
-def bound_ulp(
-    problem: Problem, quantity: str, method: str, fmt: Format, settings: Settings
-) -> FloatArray | None:
+def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, settings: Settings) -> FloatArray | None:
     """A bound of the error that holds before anything is computed, in ulp at the truth, for each row.
 
     First order in u, for sums in any order, with elementary functions good to c·u (c = 1, and 2 in float64, whose
@@ -81,10 +79,8 @@ def bound_ulp(
         s = whole - 1
         lse = top + np.log(whole)
         spread = top - bottom
-        if method == "naive":
-            normal = (bottom > fmt.exp_subnormal) & (lse < fmt.exp_overflow - 1)
-        else:
-            normal = -spread > fmt.exp_subnormal
+        fits = (bottom > fmt.exp_subnormal) & (lse < fmt.exp_overflow - 1)
+        normal = fits if method == "naive" else -spread > fmt.exp_subnormal
         normal &= (n * fmt.unit_roundoff < 0.1) & np.isfinite(problem.logits).all(axis=1)
         if quantity == "softmax":
             relative = {
@@ -104,5 +100,5 @@ def bound_ulp(
 
 
 def _spacing(t: FloatArray, fmt: Format) -> FloatArray:
-    exponent = fmt.ulp_exponent(np.frexp(t)[1] - 1.0)
+    exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)
     return np.ldexp(1.0, exponent.astype(np.int32))

@@ -18,7 +18,7 @@ from smcli.written import compare_exact, exact
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import BoolArray, FloatArray
+    from smcli.model import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,10 @@ class Format:
             half_way: BoolArray = np.isfinite(x) & (above != below) & (high - x == x - low)
         return half_way
 
-    def ulp_exponent(self, log2: FloatArray) -> FloatArray:
+    def ulp_exponent(self, log2: IntArray) -> IntArray:
         """The exponent of the spacing at numbers whose floor(log2) is given, clamped to the subnormal spacing."""
-        return np.maximum(log2, self.emin) - (self.p - 1)
+        exponents: IntArray = np.maximum(log2, self.emin) - (self.p - 1)
+        return exponents
 
 
 FORMATS = {

@@ -34,11 +34,13 @@ def floor_log2(truth: Truth) -> IntArray:
     """floor(log2 |t|) of each true value; 0 where it is zero, infinite or nan."""
     mantissa, exponent = np.frexp(truth.hi)
     below = (np.abs(mantissa) == 0.5) & (np.signbit(truth.lo) != np.signbit(truth.hi)) & (truth.lo != 0)
-    return np.where(_number(truth), truth.exp2 + exponent - 1 - below, 0)
+    exponents: IntArray = np.where(_number(truth), truth.exp2 + exponent - 1 - below, 0)
+    return exponents
 
 
 def _number(truth: Truth) -> BoolArray:
-    return np.isfinite(truth.hi) & (truth.hi != 0)
+    number: BoolArray = np.isfinite(truth.hi) & (truth.hi != 0)
+    return number
 
 
 def round_truth(truth: Truth, fmt: Format) -> tuple[FloatArray, BoolArray]:
@@ -48,7 +50,7 @@ def round_truth(truth: Truth, fmt: Format) -> tuple[FloatArray, BoolArray]:
         float64 numbers of the format (infinite or nan beyond its largest), and a mask of undecided ones.
     """
     with np.errstate(all="ignore"):
-        quantum = fmt.ulp_exponent(floor_log2(truth)).astype(np.int64)
+        quantum = fmt.ulp_exponent(floor_log2(truth))
         shift = np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32)
         high, low = np.ldexp(truth.hi, shift), np.ldexp(truth.lo, shift)
         whole = np.rint(high)
@@ -89,7 +91,7 @@ def measure(
         apart = np.abs((np.ldexp(values, shift) - truth.hi) - truth.lo)
         number, finite = _number(truth), np.isfinite(values)
         rel = apart / np.abs(truth.hi + truth.lo)
-        quantum = fmt.ulp_exponent(floor_log2(truth)).astype(np.int64)
+        quantum = fmt.ulp_exponent(floor_log2(truth))
         near = np.ldexp(apart, np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32))
         far = np.ldexp(np.abs(values), np.clip(-quantum, -3000, 3000).astype(np.int32))  # y ≫ t: t does not count
         ulp = np.where(np.isfinite(apart), near, far)
@@ -146,10 +148,12 @@ def accuracy_limit(problem: Problem, quantity: str, truth_lse: FloatArray | None
             if quantity == "jacobian":
                 rows, classes = x.shape
                 below = (below[:, :, None] + below[:, None, :]).reshape(rows, classes**2)
-            return np.maximum(8.0, 2 * (base + below))
+            by_distance: FloatArray = np.maximum(8.0, 2 * (base + below))
+            return by_distance
         if quantity == "logsumexp" and truth_lse is not None:
             size = np.fmax.reduce(np.abs(finite), axis=1, keepdims=True)
-            return np.maximum(8.0, 2 * (base + np.nan_to_num(size / np.abs(truth_lse), nan=0.0)))
+            by_size: FloatArray = np.maximum(8.0, 2 * (base + np.nan_to_num(size / np.abs(truth_lse), nan=0.0)))
+            return by_size
     return np.array(max(8.0, 2 * base))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-CommandLineError = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
-COMMANDS = ("eval", "compare", "grad", "limits", "explain", "methods")
+CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
+COMMANDS = ("eval", "compare", "grad", "limits", "explain", "methods", "completions")
 
 
 def build(only: str | None = None) -> typer.Typer:
@@ -100,10 +101,8 @@ def report(message: str, hint: str, code: int) -> int:
     """Print an error as `error:` and `hint:` lines on stderr; control characters are shown, not obeyed."""
     lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
     if sys.stderr is not None:
-        try:
+        with contextlib.suppress(OSError):
             print(*map(visible, lines), sep="\n", file=sys.stderr, flush=True)
-        except OSError:
-            pass
     return code
 
 
@@ -121,4 +120,4 @@ def silence() -> None:
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError, AttributeError):
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.common import Compute, finish, read_rows, settings_of, write
 from smcli.cli.options import takes
+from smcli.errors import UsageError
 
 EXAMPLES = """\b
 Examples:
   smcli grad 1 2 3 --target 0
   smcli grad 0 -800 --target 1 --method shifted,fused
+  smcli grad 1 2 3 --target 0 --sweep --dtype float32
   smcli grad 1 2 3 4"""
 
 
@@ -40,6 +42,9 @@ class Options(Compute):
         typer.Option("--cotangent", metavar="V,V,...", help="Give the vector-Jacobian product with this vector.",
                      show_default="none"),
     ] = None  # fmt: skip
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Show the error of finite differences over the step, and the best step.")
+    ] = False
 
 
 @takes(Options)
@@ -58,4 +63,11 @@ def main(options: Options) -> int:
         step=None if options.step is None else read.number(options.step, "--step")[0],
         cotangent=None if options.cotangent is None else read.numbers(options.cotangent, "--cotangent"),
     )
+    if options.sweep:
+        from smcli.sweep import sweep
+
+        if len(settings.dtypes) > 1:
+            raise UsageError("--sweep takes one number format", "name one with --dtype")
+        write(sweep(read_rows(options), settings), options)
+        return 0
     return finish(analyse(read_rows(options), settings), options)

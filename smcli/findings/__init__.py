@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -15,6 +14,8 @@ from smcli.errors import UsageError
 from smcli.model import Finding, Severity, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from smcli.arithmetic import Step
     from smcli.formats import Format
     from smcli.measure import Errors
@@ -80,7 +81,8 @@ class Evidence:
         """Where the format holds the truth: it rounds to a finite non-zero number, or is exactly 0 or infinite."""
         assert self.truth is not None and self.rounded is not None  # noqa: S101
         exact = (self.truth.hi == 0) | np.isinf(self.truth.hi)
-        return (np.isfinite(self.rounded) & (self.rounded != 0)) | exact
+        held: BoolArray = (np.isfinite(self.rounded) & (self.rounded != 0)) | exact
+        return held
 
     @cached_property
     def finite_truth(self) -> BoolArray:
@@ -91,7 +93,8 @@ class Evidence:
     def verdict(self, word: Verdict) -> BoolArray:
         """Where the verdict is that word."""
         assert self.errors is not None  # noqa: S101
-        return self.errors.verdicts == word
+        same: BoolArray = self.errors.verdicts == word
+        return same
 
     @cached_property
     def clean(self) -> BoolArray:
@@ -100,7 +103,8 @@ class Evidence:
         usable = ~np.isnan(x).any(axis=1) & ~(x == np.inf).any(axis=1) & ~(x == -np.inf).all(axis=1)
         if self.problem.ignored is not None and self.quantity in {"cross-entropy", "bce", "gradient"}:
             usable &= ~self.problem.ignored
-        return usable[:, None]
+        column: BoolArray = usable[:, None]
+        return column
 
     def steps(self, *ops: str) -> list[Step]:
         """The steps of the run that are one of these operations."""
@@ -186,9 +190,9 @@ def get(code: str) -> Rule:
         return rules[key]
     if code.strip().lower() in by_name:
         return by_name[code.strip().lower()]
-    near = difflib.get_close_matches(key, rules, 1) or difflib.get_close_matches(code.lower(), by_name, 1)
+    near = difflib.get_close_matches(key, rules, 1, 0.85) or difflib.get_close_matches(code.lower(), by_name, 1)
     meant = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"there is no finding {ascii(code)}", f"{meant}`smcli explain` lists them all")
+    raise UsageError(f"there is no finding {code!a}", f"{meant}`smcli explain` lists them all")
 
 
 def find(evidence: Evidence, about: About) -> dict[int, list[Finding]]:

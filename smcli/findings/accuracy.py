@@ -91,7 +91,11 @@ def inaccurate(ev: Evidence) -> Iterator[Hit]:
             f"a careful {ev.format.name} algorithm stays within {number(float(limit[row, most]))} ulp here"
         )
 
-    yield Hit(wrong, say, "compare with the methods shifted, fused and log1p, a wider accumulator or another order of summation")
+    yield Hit(
+        wrong,
+        say,
+        "compare with the methods shifted, fused and log1p, a wider accumulator or another order of summation",
+    )
 
 
 @rule("SM402", "saturated", Severity.WARNING)
@@ -241,14 +245,16 @@ def not_normalised(ev: Evidence) -> Iterator[Hit]:
     assert ev.accurate_ulp is not None  # noqa: S101 - a rule about a run
     f, y = ev.format, ev.y
     total = y.sum(axis=1, keepdims=True)
-    spacing = np.maximum(np.abs(y), f.smallest_normal) * 2 * f.unit_roundoff
+    spacing = np.maximum(np.abs(ev.t), f.smallest_normal) * 2 * f.unit_roundoff
     allowed = (spacing * ev.accurate_ulp).sum(axis=1, keepdims=True) + y.shape[1] * 2.0**-52
     off = (np.abs(total - 1) > allowed) & np.isfinite(total) & ev.clean & (y.shape[1] > 1)
 
     def say(row: int, _at: IntArray) -> str:
         return f"the probabilities sum to {number(float(total[row, 0]))}; rounding explains only 1 ± {number(float(allowed[row, 0]))}"
 
-    yield Hit(np.broadcast_to(off, y.shape), say, "the sum in the denominator is wrong: look at its order and its accumulator")
+    yield Hit(
+        np.broadcast_to(off, y.shape), say, "the sum in the denominator is wrong: look at its order and its accumulator"
+    )
 
 
 @rule("SM404", "stalled-sum", Severity.WARNING)
@@ -316,7 +322,7 @@ def stalled_sum(ev: Evidence) -> Iterator[Hit]:
     for step in ev.steps("sum"):
         if step.ignored is None:
             continue
-        explained = 2 * (math.log2(max(count, 2)) + 4) * ev.format.unit_roundoff
+        explained = min(2 * (math.log2(max(count, 2)) + 4) * ev.format.unit_roundoff, 0.25)
         stalled = (step.ignored > explained)[:, None] & ev.clean
 
         def say(row: int, _at: IntArray, step: Step = step) -> str:
@@ -404,9 +410,11 @@ def ill_conditioned(ev: Evidence) -> Iterator[Hit]:
     def say(row: int, at: IntArray) -> str:
         most = int(at[np.argmax(condition[row, at])])
         kappa = float(condition[row, most])
+        change = kappa * ev.format.unit_roundoff
+        by = f"by {number(change)} relative" if change < 0.5 else "by its own size or more"
         return (
-            f"the condition number is {number(kappa)} at index {most}: logits off by one rounding (relative {number(ev.format.unit_roundoff)}) "
-            f"change it by {number(kappa * ev.format.unit_roundoff)} relative, so no algorithm in {ev.format.name} can promise better"
+            f"the condition number is {number(kappa)} at index {most}: one rounding of the logits ({number(ev.format.unit_roundoff)} "
+            f"relative) already changes it {by}, and no algorithm in {ev.format.name} can make up for that"
         )
 
     yield Hit(bad, say, "the digits are not in the logits: carry them in a wider format, or do not rely on these")

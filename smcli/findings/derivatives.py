@@ -88,7 +88,7 @@ def backward_nan(ev: Evidence) -> Iterator[Hit]:
     if ev.quantity not in DERIVATIVES:
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
-    rows = wrong.any(axis=1)
+    rows = np.asarray(wrong.any(axis=1))
     step = next((s for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub") if _breaks(s, rows)), None)
 
     def say(row: int, at: IntArray) -> str:
@@ -96,7 +96,9 @@ def backward_nan(ev: Evidence) -> Iterator[Hit]:
         first = f"; it went wrong first in {step.expr}" if step is not None else ""
         return f"{got} is returned at {places(at)} where the true derivative is {true}{first}"
 
-    remedy = "take the gradient of the fused loss (p − y), not back through log(softmax); mask before the loss, not after it"
+    remedy = (
+        "take the gradient of the fused loss (p − y), not back through log(softmax); mask before the loss, not after it"
+    )
     yield Hit(wrong, say, remedy, step.expr if step is not None else "")
 
 
@@ -184,7 +186,9 @@ def vanished_gradient(ev: Evidence) -> Iterator[Hit]:
         return f"0 is returned at {places(at)} where the true derivative is {number(float(ev.t[row, at[0]]))}, which {ev.format.name} holds"
 
     step = next((s.expr for s in reversed(ev.steps("sub")) if (s.output == 0).any()), "")
-    yield Hit(gone, say, "for the target's class take −(1 − p) as the sum of the other probabilities, never p − 1", step)
+    yield Hit(
+        gone, say, "for the target's class take −(1 − p) as the sum of the other probabilities, never p − 1", step
+    )
 
 
 @rule("SM503", "gradient-sum", Severity.WARNING)
@@ -252,7 +256,11 @@ def gradient_sum(ev: Evidence) -> Iterator[Hit]:
     f, y = ev.format, ev.y
     total = y.sum(axis=1, keepdims=True)
     spacing = np.maximum(np.abs(y), f.smallest_normal) * 2 * f.unit_roundoff
-    allowed = (spacing * np.maximum(ev.accurate_ulp, 8)).sum(axis=1, keepdims=True) + f.unit_roundoff * np.abs(y).max(axis=1, keepdims=True)
+    allowed = (spacing * np.maximum(ev.accurate_ulp, 8)).sum(axis=1, keepdims=True) + f.unit_roundoff * np.abs(y).max(
+        axis=1, keepdims=True
+    )
+    assert ev.truth is not None  # noqa: S101 - a rule about a run
+    vanished = bool(((y == 0) & (ev.truth.hi != 0) & ev.held).any())
     off = (np.abs(total) > allowed) & np.isfinite(total) & ev.clean & (y.shape[1] > 1)
 
     def say(row: int, _at: IntArray) -> str:
@@ -263,5 +271,9 @@ def gradient_sum(ev: Evidence) -> Iterator[Hit]:
             f"where rounding explains ±{number(float(allowed[row, 0]))} and the truth is 0"
         )
 
-    remedy = "labels that do not sum to 1 need p·Σy − y, not p − y; check masks, ignored rows and the reduction"
+    remedy = "check the sum in the denominator, the masks and the reduction"
+    if loss.labels is not None:
+        remedy = "labels that do not sum to 1 need p·Σy − y, not p − y"
+    if vanished:
+        remedy = "mend the vanished derivative first (SM502): it is what the sum lacks"
     yield Hit(np.broadcast_to(off, y.shape), say, remedy)

@@ -77,7 +77,11 @@ def nan_logit(ev: Evidence) -> Iterator[Hit]:
     def say(_row: int, at: IntArray) -> str:
         return f"the logit at {places(at)} is nan: every result of the row is nan, whatever computes it"
 
-    yield Hit(np.isnan(ev.x), say, "look upstream: the nan was there before softmax (a 0/0, inf − inf or log of a negative)")
+    yield Hit(
+        np.isnan(ev.x) & ~np.isinf(ev.change),
+        say,
+        "look upstream: the nan was there before softmax (a 0/0, inf − inf or log of a negative)",
+    )
 
 
 @rule("SM102", "infinite-logit", Severity.ERROR, about="row")
@@ -148,7 +152,9 @@ def infinite_logit(ev: Evidence) -> Iterator[Hit]:
         limit = "a one-hot row (the limit)" if at.size == 1 else "nan at those places and 0 elsewhere"
         return f"the logit at {places(at)} is +inf: the convention gives {limit}; frameworks compute inf − inf and return nan"
 
-    yield Hit((ev.x == np.inf) & nan_free, say, "find the overflow upstream; clamp logits to a finite range before softmax")
+    yield Hit(
+        (ev.x == np.inf) & nan_free, say, "find the overflow upstream; clamp logits to a finite range before softmax"
+    )
 
 
 @rule("SM103", "all-masked", Severity.ERROR, about="row")
@@ -220,9 +226,13 @@ def all_masked(ev: Evidence) -> Iterator[Hit]:
     masked = ev.x == -np.inf
 
     def say(_row: int, at: IntArray) -> str:
-        return f"all {at.size} logits are −inf: softmax is 0/0, nan by convention, and its gradient too; logsumexp is −inf"
+        return (
+            f"all {at.size} logits are −inf: softmax is 0/0, nan by convention, and its gradient too; logsumexp is −inf"
+        )
 
-    remedy = "leave at least one class unmasked, or skip such rows before softmax (a where() after it keeps nan gradients)"
+    remedy = (
+        "leave at least one class unmasked, or skip such rows before softmax (a where() after it keeps nan gradients)"
+    )
     yield Hit(masked & masked.all(axis=1, keepdims=True), say, remedy)
 
 
@@ -299,7 +309,9 @@ def masked_target(ev: Evidence) -> Iterator[Hit]:
     somewhere = masked & ev.labelled & ~masked.all(axis=1, keepdims=True) & ~np.isnan(ev.x).any(axis=1, keepdims=True)
 
     def say(_row: int, at: IntArray) -> str:
-        return f"the target has weight on {places(at, 'class')}, whose logit is −inf: the loss is +inf, and that is right"
+        return (
+            f"the target has weight on {places(at, 'class')}, whose logit is −inf: the loss is +inf, and that is right"
+        )
 
     yield Hit(somewhere, say, "check that targets never fall on masked classes; label smoothing gives them weight too")
 
@@ -371,7 +383,11 @@ def rounded_logit(ev: Evidence) -> Iterator[Hit]:
         change = np.abs(ev.change[row, at])
         most = int(at[change.argmax()])
         by = float(change.max())
-        effect = f"changes p by a factor of about e^±{number(by)}" if by > 0.1 else f"changes p by about {number(by)} relative"
+        effect = (
+            f"changes p by a factor of about e^±{number(by)}"
+            if by > 0.1
+            else f"changes p by about {number(by)} relative"
+        )
         return (
             f"{at.size} of {ev.x.shape[1]} logits are not {ev.format.name} numbers; the largest change is {number(by)}, at index "
             f"{most} ({number(float(ev.written[row, most]))} became {number(float(ev.x[row, most]))}), which {effect}"
@@ -448,7 +464,11 @@ def logit_overflow(ev: Evidence) -> Iterator[Hit]:
         written = number(first) if np.isfinite(first) else "a number beyond float64"
         return f"the logit at {places(at)} ({written}) is beyond {ev.format.name}'s largest number {number(ev.format.max)} and became {became}"
 
-    yield Hit(lost, say, "scale or clamp the logits, mask with −inf or a fill value that the format holds, or use a wider format")
+    yield Hit(
+        lost,
+        say,
+        "scale or clamp the logits, mask with −inf or a fill value that the format holds, or use a wider format",
+    )
 
 
 @rule("SM903", "looks-like-probabilities", Severity.WARNING, about="row")
@@ -515,17 +535,21 @@ def looks_like_probabilities(ev: Evidence) -> Iterator[Hit]:
     if count < 2:
         return
     inside = ((x >= 0) & (x <= 1)).all(axis=1)
-    slack = 2 * ev.format.unit_roundoff * count + 1e-6
+    slack = min(2 * ev.format.unit_roundoff * count + 1e-6, 1e-2)
     one_hot = (x == 1).any(axis=1)
     row = inside & (np.abs(x.sum(axis=1) - 1) <= slack) & ~one_hot
 
     def say(_row: int, _at: IntArray) -> str:
         return f"all {count} values are in [0, 1] and sum to 1: these look like probabilities, and softmax of them is nearly uniform"
 
-    yield Hit(np.broadcast_to(row[:, None], x.shape), say, "pass the logits, before any softmax; a softmax applied twice flattens")
+    yield Hit(
+        np.broadcast_to(row[:, None], x.shape),
+        say,
+        "pass the logits, before any softmax; a softmax applied twice flattens",
+    )
 
 
-CLIPS = {1e-7: "Keras", 1e-12: "1e-12", 1e-15: "scikit-learn before 1.5"}
+CLIPS = (1e-7, 1e-12, 1e-15)  # Keras; common in hand-written losses; scikit-learn before 1.2
 
 
 @rule("SM904", "clip-constant", Severity.NOTE)

@@ -103,7 +103,10 @@ def exp_overflow(ev: Evidence) -> Iterator[Hit]:
                 f"which holds {base} only below {number(top)}"
             )
 
-        yield Hit(over, say, "subtract the maximum first (softmax of x − max(x) is the same), or use the fused loss", step.expr)
+        remedy = "subtract the maximum first (softmax of x − max(x) is the same), or use the fused loss"
+        if ev.quantity == "bce":
+            remedy = "use max(x, 0) − x·y + log1p(exp(−|x|)), as BCEWithLogitsLoss does: exp of a negative number cannot overflow"
+        yield Hit(over, say, remedy, step.expr)
         if over.any():
             return
 
@@ -254,4 +257,9 @@ def scale_overflow(ev: Evidence) -> Iterator[Hit]:
             x, t = float(step.inputs[0][row, at[0]]), float(step.inputs[1].flat[0])
             return f"x/T overflows {ev.format.name} at {places(at)}: {number(x)}/{number(t)} is beyond {number(ev.format.max)}"
 
-        yield Hit(step.overflowed & ev.clean, say, "subtract the maximum before dividing by T, or divide in a wider format", step.expr)
+        yield Hit(
+            step.overflowed & ev.clean,
+            say,
+            "subtract the maximum before dividing by T, or divide in a wider format",
+            step.expr,
+        )

@@ -79,9 +79,10 @@ def underflow_not_representable(ev: Evidence) -> Iterator[Hit]:
 
     def say(_row: int, at: IntArray) -> str:
         smallest = number(ev.format.smallest_subnormal)
-        return f"0 is returned at {places(at)}; the truth is not 0 but below {ev.format.name}'s smallest number {smallest}: nothing was lost"
+        below = f"below {ev.format.name}'s smallest number {smallest}"
+        return f"0 is returned at {places(at)}; the truth is not 0 but {below}: nothing was lost"
 
-    yield Hit(small, say, "nothing to mend in softmax; if you need these values, keep them as log-softmax, which holds them")
+    yield Hit(small, say, "nothing to mend: where such small probabilities matter, keep their logarithms (log-softmax)")
 
 
 @rule("SM302", "underflow-lost", Severity.WARNING)
@@ -224,9 +225,13 @@ def log_of_zero(ev: Evidence) -> Iterator[Hit]:
 
         def say(row: int, at: IntArray, step: Step = step) -> str:
             true, got = number(float(ev.t[row, at[0]])), number(float(ev.y[row, at[0]]))
-            return f"{step.expr} takes the log of an underflowed 0: {got} is returned at {places(at)}, the truth is {true}"
+            return f"{step.expr} takes the log of 0, where a probability was lost: {got} is returned at {places(at)}, the truth is {true}"
 
-        remedy = "compute the loss from logits in log space: log_softmax, cross_entropy, softmax_cross_entropy_with_logits"
+        remedy = (
+            "compute the loss from logits in log space: log_softmax, cross_entropy, softmax_cross_entropy_with_logits"
+        )
+        if ev.quantity == "bce":
+            remedy = "compute the loss from logits: BCEWithLogitsLoss, sigmoid_cross_entropy_with_logits"
         yield Hit(wrong & zero, say, remedy, step.expr)
         if (wrong & zero).any():
             return
@@ -295,13 +300,15 @@ def zero_sum(ev: Evidence) -> Iterator[Hit]:
         empty = (step.output == 0) & ev.clean & np.isfinite(step.inputs[0]).all(axis=1, keepdims=True)
 
         def say(row: int, _at: IntArray, step: Step = step) -> str:
-            most = number(float(ev.x[row].max()))
+            most = number(max(float(s.inputs[0][row].max()) for s in ev.steps("exp", "exp2")[:1]))
             return (
                 f"{step.expr} is 0: exp underflows for every logit (the largest is {most}; exp is 0 up to "
                 f"{number(ev.format.exp_zero)} in {ev.format.name})"
             )
 
-        yield Hit(np.broadcast_to(empty, ev.y.shape), say, "subtract the maximum first: its own term is then 1", step.expr)
+        yield Hit(
+            np.broadcast_to(empty, ev.y.shape), say, "subtract the maximum first: its own term is then 1", step.expr
+        )
         if empty.any():
             return
 
@@ -369,7 +376,9 @@ def subnormal_intermediate(ev: Evidence) -> Iterator[Hit]:
     if ev.errors is None:
         return
     f = ev.format
-    normal = (np.abs(ev.t) >= f.smallest_normal) & np.isfinite(ev.y) & (ev.errors.ulp > 1) & ev.verdict(Verdict.INACCURATE)
+    normal = (
+        (np.abs(ev.t) >= f.smallest_normal) & np.isfinite(ev.y) & (ev.errors.ulp > 1) & ev.verdict(Verdict.INACCURATE)
+    )
     for step in ev.steps("exp", "exp2", "div", "mul"):
         size = np.abs(step.output)
         subnormal = classes_of((size > 0) & (size < f.smallest_normal), ev)
@@ -381,6 +390,8 @@ def subnormal_intermediate(ev: Evidence) -> Iterator[Hit]:
                 f"{places(at)} look normal and are wrong by {number(float(np.max(ev.errors.rel[row, at])))} relative"  # type: ignore[union-attr]
             )
 
-        yield Hit(hurt & ev.clean, say, "subtract the maximum first; never exponentiate logits that far below 0", step.expr)
+        yield Hit(
+            hurt & ev.clean, say, "subtract the maximum first; never exponentiate logits that far below 0", step.expr
+        )
         if (hurt & ev.clean).any():
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from smcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smcli.arithmetic import Step
     from smcli.model import FloatArray
 

@@ -23,7 +23,7 @@ class BigFloat:
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
         from mpmath.libmp import mpf_div
 
-        def row(terms: list[Any], total: Any, p: int) -> list[Any]:  # noqa: ANN401 - mpmath is untyped
+        def row(terms: list[Any], total: Any, p: int) -> list[Any]:
             return [mpf_div(e, total, p, "n") for e in terms]
 
         return self._each(x, o, row, "e^x/Σ e^x with an unbounded exponent")
@@ -31,7 +31,7 @@ class BigFloat:
     def log_softmax(self, x: Rows, o: Arithmetic) -> Rows:
         from mpmath.libmp import mpf_div, mpf_log
 
-        def row(terms: list[Any], total: Any, p: int) -> list[Any]:  # noqa: ANN401
+        def row(terms: list[Any], total: Any, p: int) -> list[Any]:
             return [mpf_log(mpf_div(e, total, p, "n"), p, "n") for e in terms]
 
         return self._each(x, o, row, "log(e^x/Σ e^x) with an unbounded exponent")
@@ -39,15 +39,13 @@ class BigFloat:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         from mpmath.libmp import mpf_log
 
-        def row(_terms: list[Any], total: Any, p: int) -> list[Any]:  # noqa: ANN401
+        def row(_terms: list[Any], total: Any, p: int) -> list[Any]:
             return [mpf_log(total, p, "n")]
 
         return self._each(x, o, row, "log Σ e^x with an unbounded exponent")
 
-    def _each(
-        self, x: Rows, o: Arithmetic, row: Callable[[list[Any], Any, int], list[Any]], expr: str
-    ) -> Rows:
-        from mpmath.libmp import fzero, from_float, mpf_add, mpf_exp, to_float
+    def _each(self, x: Rows, o: Arithmetic, row: Callable[[list[Any], Any, int], list[Any]], expr: str) -> Rows:
+        from mpmath.libmp import from_float, fzero, mpf_add, mpf_exp, to_float
 
         p = o.format.p
         out: list[FloatArray] = []

@@ -34,13 +34,13 @@ def run(m: Method, problem: Problem, quantity: str, o: Arithmetic, step: float |
             out = _derivative(m, problem, quantity, x, o, step)
         else:
             out = _value(m, problem, quantity, x, o)
-        values = np.broadcast_to(out.values, _shape(problem, quantity, out.values))
+        values = np.broadcast_to(out.values, _shape(problem, quantity))
         if problem.ignored is not None and quantity in {"cross-entropy", "bce", "gradient"}:
             values = np.where(problem.ignored[:, None], 0.0, values)
     return Run(m.name, np.ascontiguousarray(values), o.steps)
 
 
-def _shape(problem: Problem, quantity: str, values: FloatArray) -> tuple[int, int]:
+def _shape(problem: Problem, quantity: str) -> tuple[int, int]:
     rows, classes = problem.logits.shape
     if quantity == "logsumexp" or (quantity == "cross-entropy" and problem.loss is not None):
         return rows, 1
@@ -74,8 +74,8 @@ def _value(m: Method, problem: Problem, quantity: str, x: Rows, o: Arithmetic) -
             z = Rows(z.values[:, :1], z.expr)
             value = o.add(value, o.mul(o.const(loss.z_loss, "z"), o.mul(z, z)))
         return value
-    value = getattr(algorithm, quantity.replace("-", "_"))(x, o)
-    return value
+    other: Rows = getattr(algorithm, quantity.replace("-", "_"))(x, o)
+    return other
 
 
 def labels(loss: Loss, shape: tuple[int, ...], o: Arithmetic) -> Rows:
@@ -117,13 +117,10 @@ def _derivative(m: Method, problem: Problem, quantity: str, x: Rows, o: Arithmet
     if quantity == "gradient":
         loss = problem.loss
         assert loss is not None  # noqa: S101 - the command line asks for a target first
-        if loss.kind == "bce":
-            g = _bce_backward(m, loss, x, o)
-        else:
-            g = _backward(m, loss, x, o)
+        g = _bce_backward(m, loss, x, o) if loss.kind == "bce" else _backward(m, loss, x, o)
         return _through_scaling(problem, g, x, o)
     p = _probabilities(m, x, o)
-    rows, classes = p.values.shape
+    classes = p.values.shape[1]
     if quantity == "vjp":
         v = o.given(np.broadcast_to(problem.cotangent, p.values.shape), "v")  # type: ignore[arg-type]
         g = o.mul(p, o.sub(v, o.sum(o.mul(v, p))))

@@ -22,7 +22,9 @@ def walk(x: Rows, o: Arithmetic, threshold: float) -> tuple[Rows, Rows]:
     by_column = x.values.shape[1] <= COLUMNS or x.values.shape[0] >= x.values.shape[1]
     reference, total = _columns(x.values, o, threshold) if by_column else _segments(x.values, o, threshold)
     m = Rows(reference, "m")
-    d = o.running("d (running sum of exp(x − m))", o.format.round(total), x.values, _missing(x.values - m.values, total))
+    d = o.running(
+        "d (running sum of exp(x − m))", o.format.round(total), x.values, _missing(x.values - m.values, total)
+    )
     return m, d
 
 
@@ -40,7 +42,7 @@ def _columns(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray
         xi = x[:, i : i + 1]
         new = np.where((xi > m + threshold) | np.isnan(xi) | ((m == -np.inf) & (xi > m)), np.maximum(m, xi), m)
         scale = np.where(new == m, 1.0, f.round(np.exp(f.round(m - new))))
-        d = np.where(new == m, d, acc.round(d * scale))
+        d = np.where(new == m, d, np.where(m == -np.inf, 0.0, acc.round(d * scale)))  # nothing to rescale at first
         term = np.where((xi == -np.inf) & (new == -np.inf), 0.0, f.round(np.exp(f.round(xi - new))))
         d = acc.round(d + acc.round(term))
         m = new
@@ -51,17 +53,17 @@ def _segments(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArra
     f, acc = o.format, o.accumulate
     reference, total = np.empty((x.shape[0], 1)), np.empty((x.shape[0], 1))
     for r, row in enumerate(x):
-        m, d, start = -math.inf, 0.0, 0
+        m, d, start, window = -math.inf, 0.0, 0, COLUMNS
         while start < row.size:
-            beyond = ~(row[start:] <= (m + threshold if m > -math.inf else m))
-            ahead = int(np.argmax(beyond)) if beyond.any() else row.size - start
-            if ahead:
-                terms = acc.round(f.round(np.exp(f.round(row[start : start + ahead] - m)))) if m > -math.inf else None
-                if terms is not None:
-                    d = float(sequential(terms[None], acc, np.array([d]))[0, -1])
-                start += ahead
-            if start < row.size:
-                new = float(row[start])
+            part = row[start : start + window]
+            beyond = ~(part <= m + threshold)
+            ahead = int(np.argmax(beyond)) if beyond.any() else part.size
+            if ahead and m > -math.inf:
+                terms = acc.round(f.round(np.exp(f.round(part[:ahead] - m))))
+                d = float(sequential(terms[None], acc, np.array([d]))[0, -1])
+            start, window = start + ahead, 2 * window
+            if ahead < part.size:
+                new, window = float(part[ahead]), COLUMNS
                 if m > -math.inf:
                     d = float(acc.round(np.array(d * f.round(np.exp(f.round(np.array(m - new)))))))
                 m = new

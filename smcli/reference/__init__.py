@@ -87,6 +87,10 @@ class Reference:
     def _certify(self, quantity: str) -> Truth:
         from smcli.reference import double_double
 
+        if self._only_exact(quantity):
+            shape = len(self.problem.logits), size(self.problem, quantity)
+            blank = Truth(np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64), ARBITRARY_BOUND)
+            return self._fill(quantity, blank, np.ones(shape, dtype=bool))
         if formats.get(self.problem.dtype).p <= 24:
             from smcli.reference import float64
 
@@ -98,6 +102,16 @@ class Reference:
             truth = _flat(truth)
             truth = self._fill(quantity, truth, missing.reshape(truth.hi.shape))
         return _flat(truth)
+
+    def _only_exact(self, quantity: str) -> bool:
+        """Whether only arbitrary precision knows the quantity of this problem."""
+        loss = self.problem.loss
+        special = loss is not None and (loss.kind == "bce" or loss.z_loss != 0)
+        return (
+            quantity in {"bce", "vjp"}
+            or self.problem.softcap is not None
+            or (special and quantity in ZERO_WHEN_IGNORED)
+        )
 
     def _next_tier(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
         """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
@@ -142,8 +156,8 @@ class Reference:
         """Decide with more digits those roundings to a format that the truth's bound leaves open (Ziv 1991)."""
         for row, index in np.argwhere(undecided).tolist():
             exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
-            fits = abs(exact) <= Fraction(fmt.max)
-            rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, float(np.sign(exact)))
+            fits = -fmt.max <= exact <= fmt.max
+            rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
         return rounded
 
     def strings(self, quantity: str, row: int, indices: Sequence[int], digits: int) -> list[str]:

@@ -45,7 +45,11 @@ def texts(truth: Truth, digits: int) -> list[str | None]:
         certain &= ~(low | high)
         negative = np.signbit(hi[near])
         for i, n, at, minus in zip(
-            near[certain].tolist(), number[certain].tolist(), place[certain].tolist(), negative[certain].tolist(), strict=True
+            near[certain].tolist(),
+            number[certain].tolist(),
+            place[certain].tolist(),
+            negative[certain].tolist(),
+            strict=True,
         ):
             text = layout(str(n), at + (n == 10**digits), digits)
             out[i] = f"-{text}" if minus else text
@@ -77,7 +81,7 @@ def _scaled(
 def power_of_ten(k: int) -> tuple[float, float, int]:
     """(h, l, e) with (h + l)·2^e = 10^k to 2u²: by squaring, cut to 192 bits after each of at most 40 products."""
     mantissa, exponent = 1 << (_BITS - 1), 1 - _BITS
-    for bit in bin(abs(k))[2:]:
+    for bit in f"{abs(k):b}":
         mantissa, exponent = mantissa * mantissa, 2 * exponent
         if bit == "1":
             mantissa *= 10

@@ -8,6 +8,6 @@ from typing import Any
 SUFFIXES = (".json",)
 
 
-def render(thing: Any, _style: object) -> str:  # noqa: ANN401 - every noun has to_dict
+def render(thing: Any, _style: object) -> str:
     """One document on one line, valid JSON without nan and infinity."""
     return json.dumps(thing.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"

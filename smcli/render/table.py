@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from smcli.model import Severity, Verdict
 from smcli.render import _grid as grid
+from smcli.render._console import WIDEST, drawn
 from smcli.report import Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from smcli.model import QuantityResult, RowReport
     from smcli.render import Style
 
 SUFFIXES: tuple[str, ...] = ()
-WIDEST = 10**6  # a pipe has no width
 STYLES = {
     "head": "bold",
     "dim": "dim",
@@ -42,26 +39,12 @@ SEVERITIES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.N
 
 def render(thing: Any, style: Style) -> str:
     """The report as text, with ANSI codes where standard output shows them."""
-    to_terminal = not style.to_file and sys.stdout is not None and sys.stdout.isatty()
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=None if to_terminal else WIDEST,
-        no_color=True if style.color is False else None,
-        force_terminal=True if to_terminal else False if style.to_file else None,
-        legacy_windows=False,
-        highlight=False,
-        emoji=False,
-        markup=False,
-        soft_wrap=False,
-    )
-    if to_terminal:
-        import shutil
 
-        console.width = shutil.get_terminal_size().columns
-    for part in parts(thing, style, console):
-        console.print(part, crop=False, overflow="fold")
-    return "\n".join(line.rstrip() if "\x1b" not in line else line for line in buffer.getvalue().split("\n"))
+    def draw(console: Console) -> None:
+        for part in parts(thing, style, console):
+            console.print(part, crop=False, overflow="fold")
+
+    return drawn(draw, to_file=style.to_file, color=style.color)
 
 
 def parts(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
