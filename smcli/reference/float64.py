@@ -2,13 +2,13 @@
 
 **The bound**, relative, in units of u = 2^-53, to first order, for n <= 2^24 logits.
 
-*z = x - m* of two such numbers mostly is exact; e^z is right to 8u wherever it is, or |z| <= 8. It is exact if |z| <= 600
+*z = x - m* of two such numbers mostly is exact; e^z is right to 8u wherever it is, or |z| <= 8. It is exact if |z| <= 700
 and neither x nor m is within 2^-19 of 0 (both are multiples of 2^-42 then); where that does not decide, Knuth's sum gives
 the error itself, and a row with a larger z that errs is given up. NumPy's exp and log1p are taken to be within 4 ulp = 8u:
 its kernels claim that, most libraries have 1, and the tests compare. e = e^z: 16.
 
 *s*, the sum of all e but that of one maximum, by halves, 24 levels: 16 + 24 = 40. e^z below e^-600 is not certified by
-itself; in s it is nothing beside s >= 2^-900, and rows with a smaller s are "tiny": their s only adds to 1.
+itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are "tiny": their s only adds to 1.
 
 - p = e/(1 + s): 16 + 40 and 2 roundings.
 - log p = z - log1p(s), both <= 0: 40 + 8 and 2 roundings. Cross-entropy of a hard target: a factor more, 3 roundings.
@@ -73,7 +73,7 @@ def _supported(problem: Problem, quantity: str) -> bool:
     loss, (mantissa, exponent) = problem.loss, frexp(problem.temperature)
     if quantity not in _QUANTITIES or problem.softcap is not None or not 0 < problem.logits.shape[1] <= 2**24:
         return False
-    if mantissa != 0.5 or abs(exponent) > 100:
+    if problem.dtype == "float64" or mantissa != 0.5 or abs(exponent) > 100:
         return False
     if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
         return True
@@ -239,11 +239,11 @@ def _reduce(problem: Problem, keep: str, sheet: Sheet) -> _Rows:
 
 
 def _inexact(x: FloatArray, m: FloatArray, z: FloatArray, spare: FloatArray, temperature: float) -> BoolArray:
-    """Rows [R, 1] where some z = x - m with 8 < |z| <= 600 (after the temperature) is rounded."""
+    """Rows [R, 1] where some z = x - m with 8 < |z| <= 700 (after the temperature) is rounded."""
     no = np.zeros(m.shape, bool)
     if temperature <= 2 and np.abs(x, spare).min() >= _COARSE and np.abs(m).min() >= _COARSE:
         return no
-    low, high = _DEEPEST * temperature, -8 * temperature
+    low, high = -700 * temperature, -8 * temperature
     if z.min() >= high:
         return no
     part = z - x
