@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smcli.render import Style
     from smcli.render._grid import Cell, Grid, Group
 
+BESIDE = ": value and relative error"  # what a method's columns show
 SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 BADNESS = [Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.INACCURATE, Verdict.LOST, Verdict.UNDEFINED]
 MEANINGS = {
@@ -36,13 +37,8 @@ def reports(thing: Report | Comparison) -> tuple[Report, ...]:
 
 
 def is_report(thing: object) -> bool:
-    """Whether it is a report or several; other nouns have `grids()`."""
+    """Whether it is a report or several; other nouns are `grid.listings`."""
     return isinstance(thing, Report | Comparison)
-
-
-def grids(thing: Any) -> Iterator[tuple[str, Grid]]:
-    """The tables of a noun that is no report, each with its heading."""
-    yield from thing.grids()
 
 
 def literal(text: str) -> str:
@@ -76,6 +72,11 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
 def missing(row: RowReport) -> list[str]:
     """The methods that could not run, each with the reason."""
     return list(dict.fromkeys(f"{m.method}: {m.reason}" for q in row.results for m in q.methods if not m.available))
+
+
+def heading(q: QuantityResult, row: RowReport) -> str:
+    """The heading of a quantity's table, and what stands in its columns."""
+    return f"{grid.title(q, row)}{BESIDE if q.methods else ''}"
 
 
 def row_title(row: RowReport) -> str:
@@ -149,10 +150,10 @@ def reduced(report: Report) -> Iterator[tuple[str, Grid]]:
     for r in report.reduced:
         head, cells = [grid.Cell("exact", "head")], [grid.Cell(r.exact, "exact")]
         for m in r.methods:
-            head += [grid.Cell(m.method, "head"), grid.Cell("rel. error", "head", right=True)]
+            head += [grid.Cell(m.method, "head"), grid.Cell("rel", "head", right=True)]
             word = Verdict(int(m.verdicts[0])).label
             cells += [grid.Cell(grid.value(float(m.values[0])), word), grid.Cell(grid.relative(m, 0), word, right=True)]
-        yield f"{r.quantity} reduced over the batch", grid.Grid(head, [cells])
+        yield f"{r.quantity} reduced over the batch{BESIDE if r.methods else ''}", grid.Grid(head, [cells])
 
 
 def overview(comparison: Comparison) -> Iterator[tuple[str, Grid]]:

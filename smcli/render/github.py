@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smcli.model import Severity
+from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE:
 def render(thing: Any, _style: Style) -> str:
     """A command for each finding, then a summary line; other nouns are plain lines."""
     if not parts.is_report(thing):
-        cells = [cells for _, g in parts.grids(thing) for cells in [g.head, *g.rows]]
+        cells = [cells for _, g in grid.listings(thing) for cells in [g.head, *g.rows]]
         return "".join(f"{_plain(' '.join(c.text for c in line if c.text))}\n" for line in cells)
     several = parts.reports(thing)
     lines = [line for report in several for line in _annotations(report, named=len(several) > 1)]
@@ -55,7 +56,7 @@ def _command(group: Group, where: str) -> str:
 
 def _escape(text: str) -> str:
     """As the toolkit of GitHub Actions escapes the data of a command."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return parts.literal(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _plain(text: str) -> str:

@@ -40,7 +40,7 @@ def render(thing: Any, style: Style) -> str:
         ]
     else:
         title, under = "smcli", ""
-        body = [_section(heading, [_table(g, heading)]) for heading, g in parts.grids(thing)]
+        body = [_section(heading, [_table(g, heading)]) for heading, g in grid.listings(thing)]
     return "".join([
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
@@ -96,7 +96,7 @@ def _body(report: Report, style: Style, names: Iterator[int]) -> Iterator[str]:
 def _row(report: Report, row: RowReport, style: Style, names: Iterator[int] | None) -> Iterator[str]:
     for q in parts.results(report, row):
         indices = grid.chosen(q, row, style)
-        heading = grid.title(q, row)
+        heading = parts.heading(q, row)
         inside = [_table(grid.wide(q, row, indices, style), heading)]
         inside += _notes([parts.shortened(q, len(indices)), *(parts.bounds(q) if style.verbose else ())])
         for m in q.methods:

@@ -23,7 +23,7 @@ MARKUP = re.compile(r"[\\`*<>\[\]|~&$@]|(?<![^\W_])_|_(?![^\W_])|#(?=\w)")
 def render(thing: Any, style: Style) -> str:
     """Blocks parted by empty lines."""
     if not parts.is_report(thing):
-        blocks: Iterable[str] = (b for heading, g in parts.grids(thing) for b in _titled(heading, g))
+        blocks: Iterable[str] = (b for heading, g in grid.listings(thing) for b in _titled(heading, g))
     elif isinstance(thing, Comparison):
         blocks = _comparison(thing)
     else:
@@ -74,7 +74,7 @@ def _report(report: Report, style: Style) -> Iterator[str]:
 def _row(report: Report, row: RowReport, style: Style, level: int) -> Iterator[str]:
     for q in parts.results(report, row):
         indices = grid.chosen(q, row, style)
-        yield from _titled(grid.title(q, row), grid.wide(q, row, indices, style), level)
+        yield from _titled(parts.heading(q, row), grid.wide(q, row, indices, style), level)
         yield _note(parts.shortened(q, len(indices)))
         if style.verbose:
             yield "\n".join(f"- {escape(line)}" for line in parts.bounds(q))

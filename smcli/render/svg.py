@@ -91,7 +91,7 @@ def render(thing: Any, style: Style) -> str:
     elif isinstance(thing, Report):
         _report(page, thing, style)
     else:
-        for heading, g in parts.grids(thing):
+        for heading, g in grid.listings(thing):
             page.say(heading, "heading")
             page.table(g)
     title = "smcli"
@@ -111,7 +111,7 @@ def _report(page: Page, report: Report, style: Style) -> None:
             page.say(parts.row_title(row), "dim")
         for q in parts.results(report, row):
             indices = grid.chosen(q, row, style)
-            page.say(grid.title(q, row), "heading")
+            page.say(parts.heading(q, row), "heading")
             page.table(grid.wide(q, row, indices, style))
             notes = [parts.shortened(q, len(indices)), *(parts.bounds(q) if style.verbose else ())]
             for text in filter(None, notes):
