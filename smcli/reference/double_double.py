@@ -57,14 +57,14 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     maximum is no finite number; logits more than 2^20 below the maximum (2^12 with a temperature), but for logarithms;
     what depends on s relatively where all others are that far or 554 below the maximum; what cancels; masked targets.
     """
-    sheet = Sheet.empty(shape_of(problem, quantity))
+    sheet = Sheet.of_pairs(shape_of(problem, quantity))
     solve = _QUANTITIES.get(quantity)
     with np.errstate(all="ignore"):
         if solve is None or not _supported(problem, quantity):
             sheet.missing[...] = True
         else:
             solve(problem, sheet)
-        ignore(problem, quantity, sheet)
+        ignore(problem, quantity, sheet.hi, sheet.lo, sheet.exp2, sheet.missing)
     return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
 
 
@@ -393,7 +393,7 @@ def _soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[flo
 def _jacobian(problem: Problem, sheet: Sheet) -> None:
     x = problem.logits
     columns = x.shape[1]
-    pool, soft = _pool(x), Sheet.empty(x.shape)
+    pool, soft = _pool(x), Sheet.of_pairs(x.shape)
     rows = _reduce(problem, pool, soft)
     own = rows.at == np.arange(columns)
     g = rows.reciprocal()

@@ -52,14 +52,17 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     Shapes: [R, C] for softmax, log-softmax, gradient and cross-entropy without a loss; [R, 1] for logsumexp and
     cross-entropy with one. Left to a higher tier: all else; soft labels and smoothing; temperatures that are no power
     of 2; softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets.
+    Low parts and exponents are 0, and can be written only where something is missing.
     """
-    sheet = Sheet.empty(shape_of(problem, quantity))
+    sheet = Sheet.of_numbers(shape_of(problem, quantity))
     with np.errstate(all="ignore"):
         if _supported(problem, quantity):
             _solve(problem, quantity, _reduce(problem, _keep(problem, quantity), sheet), sheet)
         else:
             sheet.missing[...] = True
-        ignore(problem, quantity, sheet)
+        ignore(problem, quantity, sheet.hi, sheet.missing)
+    if sheet.missing.any():
+        sheet.lo, sheet.exp2 = np.zeros(sheet.hi.shape), np.zeros(sheet.hi.shape, np.int64)
     return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
 
 
@@ -90,14 +93,15 @@ class Sheet:
     missing: BoolArray
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...]) -> Sheet:
-        """A sheet to be filled; low parts and exponents are 0 (memory that costs nothing until it is used)."""
-        return cls(np.empty(shape), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
+    def of_pairs(cls, shape: tuple[int, ...]) -> Sheet:
+        """A sheet to be filled; the exponents are 0."""
+        return cls(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
 
-    @property
-    def numbers(self) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Hi, lo and exp2."""
-        return self.hi, self.lo, self.exp2
+    @classmethod
+    def of_numbers(cls, shape: tuple[int, ...]) -> Sheet:
+        """A sheet to be filled; low parts and exponents are one 0 each, shown everywhere, which costs no time."""
+        zeros = np.broadcast_to(np.float64(0), shape), np.broadcast_to(np.int64(0), shape)
+        return cls(np.empty(shape), *zeros, np.zeros(shape, np.bool_))
 
 
 class Pool:
@@ -150,10 +154,10 @@ def shape_of(problem: Problem, quantity: str) -> tuple[int, ...]:
     return (rows, columns, columns) if quantity == "jacobian" else (rows, columns)
 
 
-def ignore(problem: Problem, quantity: str, sheet: Sheet) -> None:
+def ignore(problem: Problem, quantity: str, *arrays: NDArray[Any]) -> None:
     """Rows that are left out of the loss: 0, certainly."""
     if problem.ignored is not None and quantity in {"cross-entropy", "gradient"}:
-        for array in (sheet.hi, sheet.lo, sheet.exp2, sheet.missing):
+        for array in arrays:
             array[problem.ignored] = 0
 
 
