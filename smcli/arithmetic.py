@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,16 +24,14 @@ ORDERS = ("pairwise", "sequential", "compensated")
 COLUMNS = 64  # rows shorter than this, or more numerous than long, are summed column by column
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Numbers of a format, float64 [R, C] or [R, 1], with the expression that they are the value of."""
 
     values: FloatArray
     expr: str
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One operation on a block of rows.
 
     Attributes:
@@ -112,7 +110,7 @@ class Step:
         )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Arithmetic:
     """The operations of one number format, over the last axis of blocks [R, C].
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A binary floating-point format. Its numbers are held as float64 everywhere in smcli.
 
     Attributes:
@@ -66,7 +63,7 @@ class Format:
         """What a finite result beyond the largest number becomes."""
         return math.inf if self.has_inf else math.nan
 
-    @cached_property
+    @property
     def exp_overflow(self) -> float:
         """The x from which exp(x) rounds beyond the largest number (log of max plus half its spacing)."""
         return math.log(self.max) + math.log1p(math.ldexp(1.0, self._top - self.p) / self.max)

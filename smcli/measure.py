@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, ByteArray, FloatArray, IntArray, Problem, Truth
 
 
-@dataclass(frozen=True)
-class Errors:
+class Errors(NamedTuple):
     """The errors of a block of values [R, N].
 
     Attributes:
@@ -65,8 +63,7 @@ def round_truth(truth: Truth, fmt: Format) -> tuple[FloatArray, BoolArray]:
     return np.where(number, y, special), undecided & number & (np.abs(high) > 0.25)
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """What counts as accurate: both at once."""
 
     ulp: FloatArray

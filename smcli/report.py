@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ LABELS = np.array([v.label for v in Verdict])
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
-@dataclass(frozen=True)
-class Reduced:
+class Reduced(NamedTuple):
     """A loss summed or averaged over the rows of a batch."""
 
     quantity: str
@@ -30,8 +28,7 @@ class Reduced:
     methods: tuple[MethodResult, ...]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What one command found in one number format.
 
     Attributes:
@@ -49,7 +46,7 @@ class Report:
     rows: tuple[RowReport, ...]
     reduced: tuple[Reduced, ...] = ()
     limits: tuple[float | None, float | None] = (None, None)
-    tolerance: dict[str, Any] = field(default_factory=dict)
+    tolerance: dict[str, Any] | None = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -120,8 +117,7 @@ class Report:
         return document | ({"tolerance": self.tolerance} if self.tolerance else {})
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The same analysis in several number formats."""
 
     command: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from smcli.report import Comparison, Report
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Compute(Output, LossOptions, Numbers, Input):
     """The options of a command that computes."""
 

@@ -17,7 +17,7 @@ Examples:
   python train.py | smcli compare --dtype float16 --trace"""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of compare."""
 

@@ -17,7 +17,7 @@ Examples:
   smcli eval 1000 2000 --method shifted --format plain"""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of eval."""
 

@@ -19,7 +19,7 @@ Examples:
   smcli grad 1 2 3 4"""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of grad."""
 

@@ -17,7 +17,7 @@ Examples:
   smcli limits float8_e4m3fn --format json"""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Options(Rendering):
     """The options of limits."""
 

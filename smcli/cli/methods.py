@@ -13,7 +13,7 @@ Examples:
   smcli compare 1000 2000 --method all"""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Options(Rendering):
     """The options of methods."""
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 INPUT, NUMBERS, LOSS, OUTPUT = "Input", "Numbers", "Loss", "Output"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Input:
     """Where the logits come from."""
 
@@ -53,7 +53,7 @@ class Input:
     ] = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Numbers:
     """In which arithmetic, and how exactly."""
 
@@ -91,7 +91,7 @@ class Numbers:
     ] = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LossOptions:
     """What cross-entropy and gradients are taken of."""
 
@@ -127,7 +127,7 @@ class LossOptions:
     ] = "none"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Rendering:
     """In which form the result is given, and where."""
 
@@ -144,7 +144,7 @@ class Rendering:
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Output(Rendering):
     """What is shown, where, and when the exit code is 1."""
 

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ DERIVATIVES = {"gradient", "jacobian", "vjp"}
 LOGS = {"log-softmax", "cross-entropy", "logsumexp", "bce"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """All that is known about a block: of the rows alone, of a truth, or of what one method returned.
 
@@ -112,8 +112,7 @@ class Evidence:
         return [s for s in self.run.steps if s.op in ops]
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """One thing that a rule found in a block.
 
     Attributes:
@@ -129,8 +128,7 @@ class Hit:
     step: str = ""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A code, its name and severity, the question it puts to the evidence, and its page."""
 
     code: str

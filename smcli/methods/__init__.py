@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from smcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from smcli.arithmetic import Step
     from smcli.model import FloatArray
@@ -21,8 +20,7 @@ T = TypeVar("T", bound=type)
 MODULES = ("softmax", "bigfloat", "gradients")
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """One algorithm.
 
     Attributes:
@@ -55,8 +53,7 @@ class Method:
         return hasattr(self.algorithm, part)
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What one method returned for one quantity of a block, and how it got there.
 
     Attributes:
@@ -67,7 +64,7 @@ class Run:
 
     method: str
     values: FloatArray
-    steps: list[Step] = field(default_factory=list)
+    steps: Sequence[Step] = ()
 
 
 REGISTRY: dict[str, Method] = {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20  # of a batch, in formats for reading
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A piece of text, and what it means: a verdict's label, "dim", "head" or nothing."""
 
     text: str
@@ -28,12 +26,16 @@ class Cell:
     right: bool = False
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """A table: its header and its rows of cells."""
 
     head: list[Cell]
     rows: list[list[Cell]]
+
+
+def width(g: Grid) -> int:
+    """The columns that a table takes: each as wide as its widest cell, two blanks between them."""
+    return sum(max(len(row[k].text) for row in [g.head, *g.rows]) for k in range(len(g.head))) + 2 * (len(g.head) - 1)
 
 
 def value(x: float) -> str:
@@ -188,8 +190,7 @@ def trace(m: MethodResult) -> Grid:
     return Grid(head, rows)
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Findings that say the same of several methods or quantities of a row."""
 
     finding: Finding

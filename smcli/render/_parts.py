@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +65,7 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
     for q in row.results:
         ran = tuple(m for m in q.methods if m.available)
         if ran or report.command == "eval":
-            yield replace(q, methods=ran)
+            yield q._replace(methods=ran)
 
 
 def missing(row: RowReport) -> list[str]:

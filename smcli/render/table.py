@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -126,15 +125,10 @@ def _background(q: QuantityResult) -> Iterator[str]:
 def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, console: Console) -> RenderableType:
     """The widest layout that the terminal holds."""
     for layout in (grid.wide, grid.long):
-        table = _draw(layout(q, row, indices, style))
-        if _width(table, console) <= console.width:
-            return table
+        g = layout(q, row, indices, style)
+        if grid.width(g) <= console.width:
+            return _draw(g)
     return _stacked(q, row, indices, style, console.width)
-
-
-def _width(table: Table, console: Console) -> int:
-    """The columns that a table needs when nothing in it is folded."""
-    return table.__rich_measure__(console, console.options.update_width(WIDEST)).maximum
 
 
 def _draw(g: grid.Grid, heading: str = "", *, fold: bool = False) -> Table:
@@ -188,10 +182,22 @@ def _findings(row: RowReport, console: Console) -> Iterator[RenderableType]:
             line.append(f"  {'; '.join(group.subjects)}", "dim")
         yield line
         indent = 2 if console.width < 60 else 4
-        yield Padding(Text(f.message), (0, 0, 0, indent))
-        yield Padding(Text(f"→ {f.remedy}", "italic"), (0, 0, 0, indent))
+        yield Text(_indented(f.message, indent, console.width))
+        yield Text(_indented(f"→ {f.remedy}", indent, console.width), "italic")
     if row.findings:
         yield Text("")
+
+
+def _indented(text: str, indent: int, width: int) -> str:
+    """A paragraph that stands to the right; in a pipe it stays one line, for grep."""
+    margin = " " * indent
+    if width >= WIDEST:
+        return margin + text
+    import textwrap
+
+    return textwrap.fill(
+        text, width, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _summary(report: Report) -> Text:
