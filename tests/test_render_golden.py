@@ -23,9 +23,14 @@ FINDINGS = (
 )
 
 
+def changed(noun, **changes):
+    """A copy of a noun with some of its fields changed, whichever kind of record it is."""
+    return noun._replace(**changes) if hasattr(noun, "_replace") else replace(noun, **changes)
+
+
 def with_findings(report):
     """The report with findings whose words no other change moves."""
-    return replace(report, rows=(replace(report.rows[0], findings=FINDINGS), *report.rows[1:]))
+    return changed(report, rows=(changed(report.rows[0], findings=FINDINGS), *report.rows[1:]))
 
 
 def overflow():

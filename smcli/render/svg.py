@@ -140,7 +140,7 @@ def _finding(page: Page, group: grid.Group, where: str, width: int) -> None:
     about = parts.literal(" · ".join(w for w in (where, "; ".join(group.subjects)) if w))
     start = len(f.severity) + 1
     line = [Span(0, f.severity, f.severity), Span(start, name, "heading")]
-    if start + len(name) + 2 + len(about) <= width:
+    if about and start + len(name) + 2 + len(about) <= width:
         line.append(Span(start + len(name) + 2, about, "dim"))
         about = ""
     page.lines.append(line)
