@@ -163,5 +163,8 @@ def test_the_command_line_draws(drawing, tmp_path):
     assert (tmp_path / "a.svg").read_bytes().startswith(MAGIC["svg"])
     done = smcli_("compare", "1", "2", "--plot", str(tmp_path / "none" / "a.svg"))
     assert done.returncode == 2 and "error: cannot write" in done.stderr
+    done = smcli_("grad", "1", "2", "3", "--target", "0", "--sweep", "--plot", str(tmp_path / "b.pdf"), "-f", "html")
+    assert done.returncode == 0 and "<polyline" in done.stdout and "error per step" in done.stdout
+    assert (tmp_path / "b.pdf").read_bytes().startswith(MAGIC["pdf"])
     done = smcli_("compare", "1", "2", "--plot", "a.gif")
     assert done.returncode == 2 and done.stdout == ""

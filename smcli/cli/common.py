@@ -147,13 +147,7 @@ def finish(report: Report | Comparison, options: Output) -> int:
     from smcli.settings import check_fail_on
 
     on = check_fail_on(options.fail_on)
-    if options.plot is not None:
-        from smcli.render import _plot
-
-        _plot.check(options.plot)
     write(report, options)
-    if options.plot is not None:
-        _plot.save(report, options.plot)
     return int(fails(report.findings, on) or report.beyond_limits())
 
 
@@ -165,4 +159,11 @@ def write(thing: object, options: Rendering) -> None:
     style = render.Style(color=False if options.no_color else None, to_file=options.output is not None)
     if isinstance(options, Output):
         style = replace(style, every_class=options.all, top=options.top, verbose=options.verbose)
+    plot = options.plot if isinstance(options, Output) else None
+    if plot is not None:
+        from smcli.render import _plot
+
+        _plot.check(plot)
     render.deliver(thing, name, style, options.output)
+    if plot is not None:
+        _plot.save(thing, plot)

@@ -43,6 +43,7 @@ class Frame:
     bottom: float
     x_range: tuple[float, float]
     y_range: tuple[float, float]
+    decades: bool  # of x
 
     def x(self, value: float) -> float:
         """From a number to px."""
@@ -65,7 +66,7 @@ def draw(f: Figure, width: int, name: str) -> str:
     legend, rows = _legend(f, width)
     top = rows * LEGEND + 26 + BAND * len(above)
     tall = 230 if width > 500 else 190
-    frame = Frame(left, width - 8.0, top, top + tall, scale.reach(f), (low, high))
+    frame = Frame(left, width - 8.0, top, top + tall, scale.reach(f), (low, high), f.x.decades)
     under = frame.bottom + BAND * len(below)
     most = int((frame.right - frame.left) / 64) + 1
     x_ticks = ticks(*frame.x_range, most, decades=f.x.decades, whole=not f.x.decades)
@@ -167,9 +168,10 @@ def _points(f: Figure, frame: Frame, places: dict[str, float]) -> Iterator[str]:
 def _marks(
     s: Series, b: Bins, frame: Frame, places: dict[str, float], k: int, aside: float, radius: float
 ) -> Iterator[str]:
-    marks = [
-        (_mark(k, frame.x(x) + aside, y, radius), f"{s.name}, {x:g}: {word}") for x, y, word in _spots(b, frame, places)
-    ]
+    marks = []
+    for x, y, word in _spots(b, frame, places):
+        where = spell(x) if frame.decades else f"{x:g}"
+        marks.append((_mark(k, frame.x(x) + aside, y, radius), f"{s.name}, {where}: {word}"))
     if len(marks) > TIPS:
         yield f'<path class="s{k % COLOURS}" d="{"".join(d for d, _ in marks)}"/>\n'
     else:

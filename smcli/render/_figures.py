@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from smcli.report import Report
 
 NEGLIGIBLE = -4.0  # log10 ulp: an error below counts as 0 in a picture
+MOST_CURVES = 8  # rows of a sweep that are drawn
 NEAR = 12.0  # decades within which a line is worth stretching the picture for
 SCALARS = {"logsumexp", "cross-entropy", "bce"}
 
@@ -104,6 +105,33 @@ def of_report(report: Report, row: RowReport) -> list[Figure]:
     """All figures that stand for a report with one row in full; a lone scalar only where there is nothing else."""
     some = [f for q in parts.results(report, row) for f in of_quantity(report, row, q)]
     return some + (list(of_rows(report)) if len(report.rows) > 1 or not some else [])
+
+
+def of_sweep(thing: object) -> list[Figure]:
+    """The error of finite differences over their step, of another noun nothing."""
+    from smcli.sweep import Sweep
+
+    if not isinstance(thing, Sweep):
+        return []
+    curves = thing.curves[:MOST_CURVES]
+    series = tuple(
+        Series(
+            f"row {c.row}" if len(thing.curves) > 1 else "finite differences",
+            _log10(np.array([p.step for p in c.points])),
+            _log10(np.array([p.error for p in c.points])),
+            joined=True,
+        )
+        for c in curves
+    )
+    best = "; ".join(f"row {c.row}: best step {c.best.step:.3g}, error {c.best.error:.2g}" for c in curves)
+    left_out = len(thing.curves) - len(curves)
+    u = formats.get(thing.dtype).unit_roundoff
+    notes = (best, *([f"{left_out} more rows are not drawn"] if left_out else []))
+    return [
+        Figure(f"{thing.quantity} by finite differences: error per step", f"In {thing.dtype}. {best}.",
+               Axis("step", decades=True), Axis("relative error", decades=True), series,
+               (Line(f"unit roundoff {u:.3g}", math.log10(u)),), notes)
+    ]  # fmt: skip
 
 
 def _pair(

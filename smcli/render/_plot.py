@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smcli.render._figures import Figure, Series
-    from smcli.report import Comparison, Report
+    from smcli.report import Report
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#b0529a", "#8a6d00", "#0093b8", "#6f4bb8", "#7a4a2b")
@@ -52,7 +52,7 @@ def check(path: str) -> str:
     return suffix[1:]
 
 
-def save(thing: Report | Comparison, path: str) -> None:
+def save(thing: Any, path: str) -> None:
     """Draw size and error of every quantity; of a batch the row with the worst finding, and each loss over the rows.
 
     Raises:
@@ -65,7 +65,7 @@ def save(thing: Report | Comparison, path: str) -> None:
     _replace(path, draw(thing, kind))
 
 
-def draw(thing: Report | Comparison, kind: str) -> bytes:
+def draw(thing: Any, kind: str) -> bytes:
     """The picture as the bytes of a file of that kind.
 
     Raises:
@@ -75,7 +75,9 @@ def draw(thing: Report | Comparison, kind: str) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    drawn = [(title, f) for report in parts.reports(thing) for title, f in _chosen(report)]
+    drawn = [(thing.dtype, f) for f in figures.of_sweep(thing)]
+    if parts.is_report(thing):
+        drawn = [one for report in parts.reports(thing) for one in _chosen(report)]
     if not drawn:
         raise UsageError("--plot: there is nothing to draw", "ask for a quantity with a value for each class")
     across = min(2, len(drawn))
@@ -163,8 +165,9 @@ def _method(ax: Any, s: Series, reach: tuple[float, float], places: dict[str, fl
         shift = (reach[1] - reach[0]) / COLUMNS * (0.25 if k % 2 else -0.25)
         ax.vlines(b.x + shift, b.low, b.high, color=colour, linewidth=0.8)
     points = _spots(b, places)
-    ax.plot([x + aside for x, _ in points], [y for _, y in points], linestyle="-" if s.joined else "none",
-            linewidth=1, markersize=size, **look)  # fmt: skip
+    if s.joined:
+        ax.plot(b.x, b.high, color=colour, linewidth=1)
+    ax.plot([x + aside for x, _ in points], [y for _, y in points], linestyle="none", markersize=size, **look)
     ax.plot([], [], linestyle="none", markersize=5, label=name, **look)
 
 

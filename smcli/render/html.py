@@ -41,13 +41,14 @@ def render(thing: Any, style: Style) -> str:
     else:
         title, under = "smcli", ""
         body = [_section(heading, [_table(g, heading)]) for heading, g in grid.listings(thing)]
+        body += _figures(figures.of_sweep(thing), count(1))
     return "".join([
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
         f"<title>{_text(title)}{' · ' if under else ''}{_text(under)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n",
         f"<header>\n<h1>{_text(title)}</h1>\n<p>{_text(under)}</p>\n</header>\n<main>\n",
         *body,
-        f"</main>\n<footer>{_closing()}</footer>\n</body>\n</html>\n",
+        f"</main>\n<footer>{_closing(thing)}</footer>\n</body>\n</html>\n",
     ])  # fmt: skip
 
 
@@ -55,10 +56,11 @@ def _text(text: str) -> str:
     return escape(parts.literal(text))
 
 
-def _closing() -> str:
+def _closing(thing: object) -> str:
     from smcli import __version__
 
-    return f"smcli {__version__} · every digit of <i>exact</i> is certified · <code>smcli explain CODE</code> says more"
+    more = " · every digit of <i>exact</i> is certified · <code>smcli explain CODE</code> says more"
+    return f"smcli {__version__}{more if parts.is_report(thing) else ''}"
 
 
 def _badges(thing: Report | Comparison) -> str:
