@@ -24,7 +24,7 @@ adds 2^-96 for n < 2^26, a hundredth of what the rounding of EXP leaves free: SU
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import frexp, ldexp
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ def _supported(problem: Problem, quantity: str) -> bool:
     return loss.kind == "cross-entropy" and not loss.z_loss and 0 <= loss.smoothing <= 1
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Rows:
     """What is known of every row, [R, 1] each.
 
@@ -148,7 +148,7 @@ def _reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> _Rows:
     """Maximum and sum of every row; the exponentials themselves go to the sheet, if there is one."""
     x, temperature = problem.logits, problem.temperature
     rows, columns = x.shape
-    limit = 2.0**20 if frexp(temperature)[0] == 0.5 else 2.0**12
+    limit = _limit(temperature)
     at, m, total = np.empty((rows, 1), np.int64), np.empty((rows, 1)), _Total(rows)
     for r, c in tiles(x.shape, _BLOCK):
         if c.start == 0:
@@ -178,6 +178,11 @@ def _reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> _Rows:
         total.take((r, c), columns, (a, b), (spare[2], spare[3]))
     tiny = count_others(x, total.hi < _TINY)
     return _Rows(m, at, (total.hi, total.lo), ~np.isfinite(m), tiny)
+
+
+def _limit(temperature: float) -> float:
+    """How far below the maximum a logit may be: further, and its exponential is not certified."""
+    return 2.0**20 if frexp(temperature)[0] == 0.5 else 2.0**12
 
 
 def _times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
@@ -226,7 +231,31 @@ def _log_softmax(problem: Problem, sheet: Sheet) -> None:
         masked = x == -np.inf
         sheet.missing |= ~np.isfinite(sheet.lo) & ~masked
         sheet.hi[masked], sheet.lo[masked] = -np.inf, 0
+    _minute_logs(problem, rows, sheet)
     sheet.missing |= rows.undefined
+
+
+def _minute_logs(problem: Problem, rows: _Rows, sheet: Sheet) -> None:
+    """log p of the maximum in tiny rows: -log1p(s) = -s to a relative 2^-801, with s summed below the second largest.
+
+    s = e^(m2 - m)·(1 + s2), m2 and s2 being the maximum and the rest of the row without m: EXP + EXP·s2/(1 + s2) + 13u².
+    """
+    some = np.flatnonzero(rows.tiny & np.isfinite(rows.m))
+    if not some.size:
+        return
+    x, here = problem.logits[some], (np.arange(some.size)[:, None], rows.at[some])
+    x[here] = -np.inf
+    rest = _reduce(replace(problem, logits=x), _pool(x))
+    arrays = [np.empty_like(rest.m) for _ in range(11)]
+    zh, zl = _shift(rest.m, rows.m[some], problem.temperature, arrays)
+    known = (zh >= -_limit(problem.temperature)) & ~rest.undefined
+    zh[~known] = zl[~known] = 0
+    hi, lo, k = arrays[8], arrays[9], arrays[10].view(np.int64)
+    twofold.exponential((zh, zl), hi, lo, k, arrays[2:8])
+    hi, lo = twofold.mul((hi, lo), twofold.add(_pair(np.ones_like(hi)), rest.s))
+    at = (some[:, None][known], rows.at[some][known])
+    sheet.hi[at], sheet.lo[at], sheet.exp2[at] = -hi[known], -lo[known], k[known]
+    sheet.missing[at] = False
 
 
 def _logsumexp(problem: Problem, sheet: Sheet) -> None:

@@ -83,7 +83,7 @@ def _supported(problem: Problem, quantity: str) -> bool:
     return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Sheet:
     """The results: pairs, exponents and what could not be certified."""
 
@@ -189,7 +189,7 @@ def own_cells(at: IntArray, columns: slice) -> tuple[IntArray, IntArray]:
     return rows, at[rows] - columns.start
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Rows:
     """What is known of every row, [R, 1] each.
 

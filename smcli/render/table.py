@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -40,8 +41,7 @@ def render(thing: Any, style: Style) -> str:
     """The report as text, with ANSI codes where standard output shows them."""
 
     def draw(console: Console) -> None:
-        for part in parts(thing, style, console):
-            console.print(part, crop=False, overflow="fold")
+        console.print(Group(*parts(thing, style, console)), crop=False, overflow="fold")
 
     return drawn(draw, to_file=style.to_file, color=style.color)
 
@@ -169,6 +169,7 @@ def _stacked(q: QuantityResult, row: RowReport, indices: list[int], style: Style
                 used = len(text) + (4 if gap != "  " else len(name) + 4)
                 out.append(("  " if used + len(note) + 2 <= width else "\n    ") + note, "dim")
             out.append("\n")
+    out.rstrip()
     return out
 
 
