@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from smcli.render import _parts as parts
+from smcli import words
 from smcli.render import _scale as scale
 from smcli.render._figures import Line
 from smcli.render._scale import spell, ticks
@@ -93,7 +93,7 @@ def draw(f: Figure, width: int, name: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(parts.literal(text))
+    return escape(words.escape(text))
 
 
 def _legend(f: Figure, width: int) -> tuple[list[str], int]:

@@ -98,7 +98,7 @@ def logit(q: QuantityResult, row: RowReport, i: int) -> str:
 
 def title(q: QuantityResult, row: RowReport) -> str:
     """The heading of a quantity's table."""
-    if q.quantity == "cross-entropy" and q.size > 1:
+    if q.quantity == "cross-entropy" and row.target is None and row.labels is None:
         return "cross-entropy, for each class as the target"
     if q.quantity == "cross-entropy":
         return f"cross-entropy of target {row.target}" if row.target is not None else "cross-entropy of the labels"
@@ -137,6 +137,48 @@ def wide(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style
                 cells += [Cell(error(float(m.ulp[i])), word, right=True), Cell(word, word)]
         rows.append(cells)
     return Grid(head, rows)
+
+
+def with_bars(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style) -> Grid:
+    """`wide` with a bar for each probability, and one for the digits that each method lost."""
+    plain = wide(q, row, indices, style)
+    if q.size == 1 or q.square:
+        return plain
+    head, rows = list(plain.head), [list(cells) for cells in plain.rows]
+    per_method = 4 if style.verbose else 2
+    first = len(head) - per_method * len(q.methods)
+    for k in range(len(q.methods) - 1, -1, -1):
+        m, at = q.methods[k], first + per_method * (k + 1)
+        bars = [bar(lost_share(m, i), 5) for i in indices]
+        if not any(bars):
+            continue
+        head.insert(at, Cell("bits lost", "head"))
+        for cells, i, drawn in zip(rows, indices, bars, strict=True):
+            cells.insert(at, Cell(drawn, Verdict(int(m.verdicts[i])).label))
+    if q.quantity == "softmax":
+        head.insert(first, Cell("", "head"))
+        largest = max((float(q.truth[i]) for i in indices if q.truth[i] > 0), default=1.0)
+        for cells, i in zip(rows, indices, strict=True):
+            cells.insert(first, Cell(bar(float(q.truth[i]) / largest, 8), "exact"))
+    return Grid(head, rows)
+
+
+def lost_share(m: MethodResult, i: int) -> float:
+    """How many of its bits a value has lost, as a share: 0 up to 1 ulp, 1 where none is right or there is no number."""
+    ulp, rel = float(m.ulp[i]), float(m.rel[i])
+    if m.verdicts[i] in {Verdict.NOT_REPRESENTABLE, Verdict.CORRECT, Verdict.UNDEFINED} or ulp <= 1:
+        return 0.0
+    if not rel < 1:
+        return 1.0
+    return math.log(ulp) / (math.log(ulp) - math.log(rel)) if rel else 0.0
+
+
+def bar(share: float, size: int) -> str:
+    """A bar of blocks, in eighths; the least that is not nothing is one eighth."""
+    if not share > 0:
+        return ""
+    eighths = max(1, round(min(share, 1.0) * size * 8))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def long(q: QuantityResult, row: RowReport, indices: Sequence[int], style: Style) -> Grid:

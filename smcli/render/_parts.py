@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.model import QuantityResult, Severity, Verdict
+from smcli.model import Severity, Verdict
 from smcli.render import _grid as grid
 from smcli.report import RANK, Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.model import MethodResult, RowReport
+    from smcli.model import MethodResult, QuantityResult, RowReport
     from smcli.render import Style
     from smcli.render._grid import Cell, Grid, Group
 
@@ -40,11 +40,6 @@ def is_report(thing: object) -> bool:
     return isinstance(thing, Report | Comparison)
 
 
-def literal(text: str) -> str:
-    """A text with its control characters spelled out, so that none takes effect."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def badness(row: RowReport) -> int:
     """The rank of the worst finding of a row, -1 without any."""
     return max((RANK[f.severity] for f in row.findings), default=-1)
@@ -65,7 +60,7 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
     for q in row.results:
         ran = tuple(m for m in q.methods if m.available)
         if ran or report.command == "eval":
-            yield QuantityResult(q.quantity, q.exact, q.size, q.certified, q.truth, q.log10, q.square, ran)
+            yield q._replace(methods=ran)
 
 
 def missing(row: RowReport) -> list[str]:

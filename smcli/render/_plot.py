@@ -9,6 +9,7 @@ from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from smcli import words
 from smcli.errors import UnavailableError, UsageError
 from smcli.render import _figures as figures
 from smcli.render import _parts as parts
@@ -115,8 +116,8 @@ def _axes(ax: Any, f: Figure, title: str) -> None:
     ax.set_ylim(low - band * len(below), high + band * len(above))
     ax.set_yticks([y for y, _ in y_ticks], [label for _, label in y_ticks])
     ax.set_xticks([x for x, _ in x_ticks], [label for _, label in x_ticks])
-    ax.set_title(parts.literal(f"{f.title} · {title}"), loc="left")
-    ax.set_xlabel(parts.literal(f.x.label))
+    ax.set_title(words.escape(f"{f.title} · {title}"), loc="left")
+    ax.set_xlabel(words.escape(f.x.label))
     ax.set_ylabel(f.y.label)
     ax.grid(axis="y", color=EDGE, linewidth=0.6)
     ax.set_axisbelow(True)
@@ -132,8 +133,8 @@ def _axes(ax: Any, f: Figure, title: str) -> None:
         own = scale.beside(places, s, k, len(methods), band)
         _method(ax, s, (left, right), own, k, 0.0 if s.joined else (k - (len(methods) - 1) / 2) * apart)
     for k, line in enumerate(f.lines):
-        ax.axhline(line.at, color=LINE, linewidth=1, linestyle=DASHES[k % len(DASHES)], label=parts.literal(line.name))
-    _legend(ax, [line for note in f.notes for line in wrap(parts.literal(note), 90)])
+        ax.axhline(line.at, color=LINE, linewidth=1, linestyle=DASHES[k % len(DASHES)], label=words.escape(line.name))
+    _legend(ax, [line for note in f.notes for line in wrap(words.escape(note), 90)])
 
 
 def _legend(ax: Any, notes: Sequence[str]) -> None:
@@ -157,7 +158,7 @@ def _truth(ax: Any, s: Series, reach: tuple[float, float], places: dict[str, flo
 
 
 def _method(ax: Any, s: Series, reach: tuple[float, float], places: dict[str, float], k: int, aside: float) -> None:
-    colour, name = COLOURS[k % len(COLOURS)], parts.literal(s.name)
+    colour, name = COLOURS[k % len(COLOURS)], words.escape(s.name)
     b = scale.bins(s, *reach, COLUMNS)
     size = min(5.0, max(1.5, 130 / max(b.x.size, 1)))
     look = {"color": colour, "marker": MARKERS[k % len(MARKERS)], "markeredgewidth": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smcli import words
 from smcli.model import Severity
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
@@ -56,10 +57,10 @@ def _command(group: Group, where: str) -> str:
 
 def _escape(text: str) -> str:
     """As the toolkit of GitHub Actions escapes the data of a command."""
-    return parts.literal(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
+    return words.escape(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _plain(text: str) -> str:
     """A line that no runner takes for a command."""
-    line = parts.literal(text)
+    line = words.escape(text)
     return f" {line}" if line.startswith(("::", "##[")) else line

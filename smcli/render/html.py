@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli import words
 from smcli.render import _chart as chart
 from smcli.render import _figures as figures
 from smcli.render import _grid as grid
@@ -53,7 +54,7 @@ def render(thing: Any, style: Style) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(parts.literal(text))
+    return escape(words.escape(text))
 
 
 def _closing(thing: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from smcli import words
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 from smcli.report import Comparison
@@ -33,7 +34,7 @@ def render(thing: Any, style: Style) -> str:
 
 def escape(text: str) -> str:
     """A text that Markdown shows as it is; an underscore inside a word means nothing to it and stays readable."""
-    return MARKUP.sub(lambda m: f"\\{m[0]}" if m[0] not in "@#" else f"&#{ord(m[0])};", parts.literal(text))
+    return MARKUP.sub(lambda m: f"\\{m[0]}" if m[0] not in "@#" else f"&#{ord(m[0])};", words.escape(text))
 
 
 def table(g: grid.Grid) -> str:

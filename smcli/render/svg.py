@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from smcli import words
 from smcli.model import Severity
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
@@ -77,7 +78,7 @@ class Page:
 
     def say(self, text: str, kind: str = "", *, indent: int = 0, width: int = 10**9) -> None:
         """Add prose, wrapped."""
-        for line in wrap(parts.literal(text), max(width - indent, 20), break_long_words=False, break_on_hyphens=False):
+        for line in wrap(words.escape(text), max(width - indent, 20), break_long_words=False, break_on_hyphens=False):
             self.lines.append([Span(indent, line, kind)])
 
 
@@ -101,7 +102,7 @@ def render(thing: Any, style: Style) -> str:
         page.say(closing, "dim", width=_prose(page))
     while page.lines and not page.lines[-1]:
         page.lines.pop()
-    return _draw(page, parts.literal(title))
+    return _draw(page, words.escape(title))
 
 
 def _report(page: Page, report: Report, style: Style) -> None:
@@ -137,7 +138,7 @@ def _prose(page: Page) -> int:
 def _finding(page: Page, group: grid.Group, where: str, width: int) -> None:
     f = group.finding
     name = f"{f.code} {f.name}"
-    about = parts.literal(" · ".join(w for w in (where, "; ".join(group.subjects)) if w))
+    about = words.escape(" · ".join(w for w in (where, "; ".join(group.subjects)) if w))
     start = len(f.severity) + 1
     line = [Span(0, f.severity, f.severity), Span(start, name, "heading")]
     if about and start + len(name) + 2 + len(about) <= width:
@@ -152,7 +153,7 @@ def _finding(page: Page, group: grid.Group, where: str, width: int) -> None:
 
 def _fold(text: str) -> list[str]:
     """A cell as lines, each short enough; nothing is left out."""
-    shown = parts.literal(text)
+    shown = words.escape(text)
     return [shown[k : k + LONGEST] for k in range(0, len(shown), LONGEST)] or [""]
 
 

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from smcli.model import Severity, Verdict
 from smcli.render import _grid as grid
+from smcli.render import _parts as parts
 from smcli.render._console import WIDEST, drawn
-from smcli.report import Comparison, Report
+from smcli.report import RANK, Comparison, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rich.console import Console, RenderableType
 
@@ -41,15 +42,15 @@ def render(thing: Any, style: Style) -> str:
     """The report as text, with ANSI codes where standard output shows them."""
 
     def draw(console: Console) -> None:
-        console.print(Group(*parts(thing, style, console)), crop=False, overflow="fold")
+        console.print(Group(*pieces(thing, style, console)), crop=False, overflow="fold")
 
     return drawn(draw, to_file=style.to_file, color=style.color)
 
 
-def parts(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
+def pieces(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
     """What is printed, one piece after the other."""
     if isinstance(thing, Comparison):
-        yield from _comparison(thing, style)
+        yield from _comparison(thing)
     elif isinstance(thing, Report):
         yield from _report(thing, style, console)
     else:
@@ -59,72 +60,42 @@ def parts(thing: Any, style: Style, console: Console) -> Iterator[RenderableType
 
 
 def _report(report: Report, style: Style, console: Console) -> Iterator[RenderableType]:
-    rows = _rows(report, style)
-    for row in rows:
+    shown, left_out = parts.rows(report, style)
+    for row in shown:
         yield from _row(report, row, style, console)
-    if len(rows) < len(report.rows):
-        yield Text(
-            f"{len(rows)} of {len(report.rows)} rows are shown, the worst ones; --all shows every row, --rows A:B some",
-            "dim",
-        )
-    for r in report.reduced:
-        yield Text(f"{r.quantity} reduced over the batch", "bold")
-        cells = [[grid.Cell(r.exact, "exact")]]
-        head = [grid.Cell("exact", "head")]
-        for m in r.methods:
-            head += [grid.Cell(m.method, "head"), grid.Cell("rel", "head", right=True)]
-            word = Verdict(int(m.verdicts[0])).label
-            cells[0] += [
-                grid.Cell(grid.value(float(m.values[0])), word),
-                grid.Cell(grid.relative(m, 0), word, right=True),
-            ]
-        yield _draw(grid.Grid(head, cells))
+    if left_out:
+        yield Text(left_out, "dim")
+    for heading, g in parts.reduced(report):
+        yield Text(heading, "bold")
+        yield _draw(g)
+        yield Text("")
     yield _summary(report)
-
-
-def _rows(report: Report, style: Style) -> Sequence[RowReport]:
-    if style.every_class or len(report.rows) <= grid.MOST_ROWS:
-        return report.rows
-    rank = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
-    worst = sorted(report.rows, key=lambda r: (min((rank[f.severity] for f in r.findings), default=3), r.row))
-    return sorted(worst[: grid.MOST_ROWS], key=lambda r: r.row)
 
 
 def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iterator[RenderableType]:
     if len(report.rows) > 1:
-        ignored = " · ignored" if row.ignored else ""
-        yield Text(f"row {row.row} · {row.logits.size} logits{ignored}", "bold underline")
-    for q in row.results:
-        if not q.methods and report.command != "eval":
-            continue
+        yield Text(parts.row_title(row), "bold underline")
+    for q in parts.results(report, row):
         indices = grid.chosen(q, row, style)
-        yield Text.assemble((grid.title(q, row), "bold"), ("  value and relative error" if q.methods else "", "dim"))
+        yield Text.assemble((grid.title(q, row), "bold"), (parts.BESIDE if q.methods else "", "dim"))
         yield _fit(q, row, indices, style, console)
-        if len(indices) < q.size:
-            yield Text(
-                f"{len(indices)} of {q.size} classes are shown, those that matter most; --all shows every class", "dim"
-            )
+        if left_out := parts.shortened(q, len(indices)):
+            yield Text(left_out, "dim")
         if style.verbose:
-            yield from (Text(line, "dim") for line in _background(q))
+            yield from (Text(line, "dim") for line in parts.bounds(q))
         yield Text("")
         for m in q.methods:
             if m.steps is not None:
                 yield Text(f"steps of {m.method}", "bold")
                 yield _draw(grid.trace(m), fold=True)
                 yield Text("")
+    yield from (Text(line, "yellow") for line in parts.missing(row))
     yield from _findings(row, console)
-
-
-def _background(q: QuantityResult) -> Iterator[str]:
-    for m in q.methods:
-        if m.bound_ulp is not None:
-            worst = grid.error(float(m.ulp[m.worst]))
-            yield f"{m.method}: worst {worst} ulp; its a-priori bound is {grid.error(m.bound_ulp)} ulp"
 
 
 def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, console: Console) -> RenderableType:
     """The widest layout that the terminal holds."""
-    for layout in (grid.wide, grid.long):
+    for layout in (grid.with_bars, grid.wide, grid.long):
         g = layout(q, row, indices, style)
         if grid.width(g) <= console.width:
             return _draw(g)
@@ -202,64 +173,22 @@ def _indented(text: str, indent: int, width: int) -> str:
 
 
 def _summary(report: Report) -> Text:
-    counts = {s: sum(f.severity == s for row in report.rows for f in _distinct(row)) for s in Severity}
+    tail = f"{parts.subject(report)}; every digit of exact is certified"
     out = Text()
-    for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE):
-        if counts[severity]:
-            out.append(
-                f"{', ' if out else ''}{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}",
-                SEVERITIES[severity],
-            )
-    size = report.rows[0].logits.size
-    what = f"{size} logit{'s' if size > 1 else ''}" if len(report.rows) == 1 else f"{len(report.rows)} rows"
-    tail = f"{report.dtype}, {what}; every digit of exact is certified"
-    worst = next((f.code for f in report.rows[0].findings), None) or next((f.code for f in report.findings), None)
+    for severity, count in parts.counts(report).items():
+        if count:
+            many = "s" if count > 1 else ""
+            out.append(f"{', ' if out else ''}{count} {severity}{many}", SEVERITIES[severity])
     if not out:
         return Text(f"nothing to report; {tail}", "dim")
+    worst = max(report.findings, key=lambda f: RANK[f.severity]).code
     out.append(f"; {tail}; `smcli explain {worst}` says more", "dim")
     return out
 
 
-def _distinct(row: RowReport) -> list[Any]:
-    return [g.finding for g in grid.grouped(row.findings)]
-
-
-def _comparison(comparison: Comparison, _style: Style) -> Iterator[RenderableType]:
+def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     """A line a format and method: to choose one."""
-    names = dict.fromkeys(q.quantity for r in comparison.reports for row in r.rows for q in row.results)
-    for quantity in names:
-        head = [grid.Cell("format", "head"), grid.Cell("method", "head"), grid.Cell("worst ulp", "head", right=True)]
-        head += [
-            grid.Cell("worst rel.", "head", right=True),
-            grid.Cell("verdicts", "head"),
-            grid.Cell("findings", "head"),
-        ]
-        lines = []
-        for report in comparison.reports:
-            for method, cells in _overview(report, quantity):
-                lines.append([grid.Cell(report.dtype), grid.Cell(method), *cells])
-        yield _draw(grid.Grid(head, lines), quantity)
+    for quantity, g in parts.overview(comparison):
+        yield _draw(g, quantity)
+        yield Text("")
     yield Text("one format in full: smcli compare -d NAME", "dim")
-
-
-def _overview(report: Report, quantity: str) -> Iterator[tuple[str, list[grid.Cell]]]:
-    import numpy as np
-
-    results = [q for row in report.rows for q in row.results if q.quantity == quantity]
-    for k, first in enumerate(results[0].methods if results else ()):
-        of = [q.methods[k] for q in results]
-        ulp = np.concatenate([m.ulp for m in of])
-        rel = np.concatenate([m.rel for m in of])
-        counts = np.bincount(np.concatenate([m.verdicts for m in of]), minlength=len(Verdict))
-        worst = max((Verdict(int(v)) for v in np.flatnonzero(counts)), key=[1, 4, 2, 5, 3, 0].index).label
-        codes = sorted({f.code for f in report.findings if f.method == first.method and f.quantity == quantity})
-        nan, nan_rel = np.isnan(ulp).any(), np.isnan(rel).any()
-        yield (
-            first.method,
-            [
-                grid.Cell("nan" if nan else grid.error(float(ulp.max())), worst, right=True),
-                grid.Cell("nan" if nan_rel else grid.error(float(rel.max())), worst, right=True),
-                grid.Cell(", ".join(f"{counts[v]} {v.label}" for v in Verdict if counts[v]), worst),
-                grid.Cell(" ".join(codes)),
-            ],
-        )
