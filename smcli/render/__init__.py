@@ -112,7 +112,10 @@ def emit(text: str, *, error: bool = False) -> None:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
-    stream.write(text)
+    # Unbuffered (python -u), a long write that the reader cuts short is not reported; one of up to PIPE_BUF bytes is.
+    step = 1024 if getattr(stream, "write_through", False) else max(len(text), 1)
+    for start in range(0, len(text), step):
+        stream.write(text[start : start + step])
     stream.flush()
 
 
