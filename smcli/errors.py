@@ -33,6 +33,12 @@ class PrecisionError(SmcliError):
     exit_code = 3
 
 
+class ClosedPipeError(SmcliError):
+    """The reader of standard output went away, as `head` does: nothing is to be said."""
+
+    exit_code = 141
+
+
 class UnavailableError(SmcliError):
     """None of the methods asked for can run here, because a library is not installed."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smcli.cli.parse import LogitsCommand
-from smcli.errors import SmcliError
+from smcli.errors import ClosedPipeError, SmcliError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,15 +65,15 @@ def run(argv: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(code or 0)
+    except (BrokenPipeError, ClosedPipeError):
+        silence()
+        return 141
     except SmcliError as error:
         return report(error.message, error.hint, error.exit_code)
     except CommandLineError as error:
         return report(*command_line_message(error), 2)
     except typer.Abort:
         return 130
-    except BrokenPipeError:
-        silence()
-        return 141
     except OSError as error:
         silence()
         return report(f"cannot write the result: {error.strerror or error}", "", 2)

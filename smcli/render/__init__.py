@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from smcli.errors import UsageError
+from smcli.errors import ClosedPipeError, UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -114,9 +114,12 @@ def emit(text: str, *, error: bool = False) -> None:
         text = text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
     # Unbuffered (python -u), a long write that the reader cuts short is not reported; one of up to PIPE_BUF bytes is.
     step = 1024 if getattr(stream, "write_through", False) else max(len(text), 1)
-    for start in range(0, len(text), step):
-        stream.write(text[start : start + step])
-    stream.flush()
+    try:
+        for start in range(0, len(text), step):
+            stream.write(text[start : start + step])
+        stream.flush()
+    except BrokenPipeError:
+        raise ClosedPipeError("the reader closed the pipe") from None  # Typer would make 1 of it
 
 
 def _replace(path: str, content: str | bytes) -> None:
