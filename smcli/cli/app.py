@@ -74,6 +74,8 @@ def run(argv: Sequence[str]) -> int:
         return report(*command_line_message(error), 2)
     except typer.Abort:
         return 130
+    except SystemExit as stop:  # Typer's own answer to a closed pipe is 1
+        return 141 if stop.code == 1 else int(stop.code or 0)
     except OSError as error:
         silence()
         return report(f"cannot write the result: {error.strerror or error}", "", 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from smcli.report import Comparison, Report
 
 
-@dataclass(eq=False, repr=False)
 class Compute(Output, LossOptions, Numbers, Input):
     """The options of a command that computes."""
 
@@ -158,7 +156,7 @@ def write(thing: object, options: Rendering) -> None:
     name = render.choose(options.format, options.output)
     style = render.Style(color=False if options.no_color else None, to_file=options.output is not None)
     if isinstance(options, Output):
-        style = replace(style, every_class=options.all, top=options.top, verbose=options.verbose)
+        style = style._replace(every_class=options.all, top=options.top, verbose=options.verbose)
     plot = options.plot if isinstance(options, Output) else None
     if plot is not None:
         from smcli.render import _plot

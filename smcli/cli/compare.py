@@ -1,8 +1,5 @@
 """smcli compare: several methods beside the truth."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -17,7 +14,6 @@ Examples:
   python train.py | smcli compare --dtype float16 --trace"""
 
 
-@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of compare."""
 

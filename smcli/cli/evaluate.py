@@ -1,8 +1,5 @@
 """smcli eval: the values of one method, exact by default."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -17,7 +14,6 @@ Examples:
   smcli eval 1000 2000 --method shifted --format plain"""
 
 
-@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of eval."""
 

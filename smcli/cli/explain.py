@@ -1,14 +1,11 @@
 """smcli explain: the page of a finding, or the list of all."""
 
-from __future__ import annotations
-
 import os
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from smcli.cli.options import takes
+from smcli.cli.options import OptionSet, takes
 from smcli.errors import UsageError
 
 EXAMPLES = """\b
@@ -18,8 +15,7 @@ Examples:
   smcli explain exp-overflow log-of-zero --format markdown"""
 
 
-@dataclass
-class Options:
+class Options(OptionSet):
     """The options of explain."""
 
     codes: Annotated[

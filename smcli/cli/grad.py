@@ -1,8 +1,5 @@
 """smcli grad: derivatives beside their truth."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -19,7 +16,6 @@ Examples:
   smcli grad 1 2 3 4"""
 
 
-@dataclass(eq=False, repr=False)
 class Options(Compute):
     """The options of grad."""
 

@@ -1,8 +1,5 @@
 """smcli limits: what each number format can take."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -17,7 +14,6 @@ Examples:
   smcli limits float8_e4m3fn --format json"""
 
 
-@dataclass(eq=False, repr=False)
 class Options(Rendering):
     """The options of limits."""
 

@@ -1,9 +1,5 @@
 """smcli methods: every method, what it computes, who does it so."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 from smcli.cli.common import write
 from smcli.cli.options import Rendering, takes
 
@@ -13,7 +9,6 @@ Examples:
   smcli compare 1000 2000 --method all"""
 
 
-@dataclass(eq=False, repr=False)
 class Options(Rendering):
     """The options of methods."""
 

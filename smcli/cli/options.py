@@ -1,26 +1,27 @@
 """The options that commands share: each is spelled, explained and defaulted here and nowhere else.
 
-A command takes a dataclass of options; `command` turns its fields into the parameters that Typer reads.
+A command takes an option set, a class with annotated defaults; `takes` makes of it the parameters that Typer reads.
+(Not dataclasses: defining seven of them takes as long as parsing the command line.)
 """
 
-from __future__ import annotations
-
-import inspect
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+import inspect  # no postponed annotations in this module and the commands: evaluating them back takes 5 ms
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-T = TypeVar("T")
+class OptionSet:
+    """Options as attributes: the annotation of each says how it is spelled, the class attribute its default."""
 
-INPUT, NUMBERS, LOSS, OUTPUT = "Input", "Numbers", "Loss", "Output"
+    def __init__(self, **given: Any) -> None:
+        vars(self).update(given)
 
 
-@dataclass(eq=False, repr=False)
-class Input:
+T = TypeVar("T", bound=OptionSet)
+
+
+class Input(OptionSet):
     """Where the logits come from."""
 
     logits: Annotated[
@@ -53,8 +54,7 @@ class Input:
     ] = None
 
 
-@dataclass(eq=False, repr=False)
-class Numbers:
+class Numbers(OptionSet):
     """In which arithmetic, and how exactly."""
 
     dtype: Annotated[
@@ -91,8 +91,7 @@ class Numbers:
     ] = False
 
 
-@dataclass(eq=False, repr=False)
-class LossOptions:
+class LossOptions(OptionSet):
     """What cross-entropy and gradients are taken of."""
 
     target: Annotated[
@@ -127,8 +126,7 @@ class LossOptions:
     ] = "none"
 
 
-@dataclass(eq=False, repr=False)
-class Rendering:
+class Rendering(OptionSet):
     """In which form the result is given, and where."""
 
     format: Annotated[
@@ -144,7 +142,6 @@ class Rendering:
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
-@dataclass(eq=False, repr=False)
 class Output(Rendering):
     """What is shown, where, and when the exit code is 1."""
 
@@ -176,21 +173,20 @@ class Output(Rendering):
 
 
 def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]]:
-    """Make a command of a function of one dataclass: Typer sees a parameter for each of its fields."""
+    """Make a command of a function of one option set: Typer sees a parameter for each annotation."""
 
     def wrap(body: Callable[[T], int]) -> Callable[..., int]:
         def run(**given: Any) -> int:
             return body(options(**given))
 
-        hints = get_type_hints(options, include_extras=True)
         parameters = [
             inspect.Parameter(
-                f.name,
+                name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if f.default is MISSING else f.default,
-                annotation=hints[f.name],
+                default=getattr(options, name, inspect.Parameter.empty),
+                annotation=annotation,
             )
-            for f in fields(options)  # type: ignore[arg-type]
+            for name, annotation in get_type_hints(options, include_extras=True).items()
         ]
         run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference import twofold
-from smcli.reference.decimal_text import layout
+from smcli.reference.layout import layout
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Truth

@@ -7,9 +7,8 @@ from functools import lru_cache
 
 from smcli.reference.elementary import exponential, log_of
 from smcli.reference.interval import Enclosure, Interval, multiply, nearest
+from smcli.reference.layout import layout
 
-FIXED_FROM = -5  # 1e-5 and above in fixed notation
-FIXED_DIGITS = 17  # up to 10^17 in fixed notation, or 10^digits if that is more
 FAR = 1 << 16  # binary exponents beyond this go through logarithms instead of a power of ten
 PIECE = 2000  # decimal digits that Python converts at once; its own limit is 4300
 LOG10_2 = math.log10(2)
@@ -110,16 +109,3 @@ def _integer_text(n: int) -> str:
 
 def _padded(n: int, digits: int) -> str:
     return (_integer_text(n) if n else "").zfill(digits)
-
-
-def layout(text: str, place: int, digits: int) -> str:
-    """The digits `text` with the first one standing for 10^place."""
-    text = text.rstrip("0")
-    if place < FIXED_FROM or place >= max(digits, FIXED_DIGITS):
-        point = "." if len(text) > 1 else ""
-        return f"{text[0]}{point}{text[1:]}e{place}"
-    if place < 0:
-        return "0." + "0" * (-place - 1) + text
-    if len(text) <= place + 1:
-        return text.ljust(place + 1, "0")
-    return f"{text[: place + 1]}.{text[place + 1 :]}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from smcli.errors import ClosedPipeError, UsageError
 
@@ -22,8 +21,7 @@ ASCII = str.maketrans({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """How a report is to be shown.
 
     Attributes:

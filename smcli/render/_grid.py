@@ -33,9 +33,14 @@ class Grid(NamedTuple):
     rows: list[list[Cell]]
 
 
+def widths(g: Grid) -> list[int]:
+    """How wide each column has to be for its widest cell."""
+    return [max(len(row[k].text) for row in [g.head, *g.rows]) for k in range(len(g.head))]
+
+
 def width(g: Grid) -> int:
-    """The columns that a table takes: each as wide as its widest cell, two blanks between them."""
-    return sum(max(len(row[k].text) for row in [g.head, *g.rows]) for k in range(len(g.head))) + 2 * (len(g.head) - 1)
+    """The characters that a line of the table takes, with two blanks between columns."""
+    return sum(widths(g)) + 2 * (len(g.head) - 1)
 
 
 def value(x: float) -> str:

@@ -103,19 +103,19 @@ def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, co
 
 
 def _draw(g: grid.Grid, heading: str = "", *, fold: bool = False) -> Table:
+    """A table whose columns are as wide as their widest cell; with `fold`, text in the first one may be folded."""
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1),
         title=heading or None, title_justify="left", title_style="bold",
     )  # fmt: skip
-    for k, cell in enumerate(g.head):
+    for k, (cell, size) in enumerate(zip(g.head, grid.widths(g), strict=True)):
+        free = fold and k == 0
         table.add_column(
-            Text(cell.text, "bold"), justify="right" if cell.right else "left", no_wrap=not (fold and k == 0),
-            overflow="fold",
+            cell.text, header_style="bold", justify="right" if cell.right else "left", overflow="fold",
+            no_wrap=not free, width=None if free else size,
         )  # fmt: skip
     for cells in g.rows:
-        table.add_row(
-            *(Text(c.text, STYLES.get(c.kind, ""), no_wrap=not (fold and k == 0)) for k, c in enumerate(cells))
-        )
+        table.add_row(*(Text(c.text, STYLES.get(c.kind, "")) for c in cells))
     return table
 
 
