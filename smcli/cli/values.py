@@ -1,0 +1,186 @@
+"""What a word of the command line can be: one table says where the values of an option or argument come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import getdoc
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Choice = tuple[str, str]  # a value, and what it is in a few words
+
+
+@dataclass(frozen=True)
+class Values:
+    """What can be completed in one place.
+
+    Attributes:
+        choices: the values there are, in the order of their registry; free text is possible beside them.
+        files: the names of files fit there.
+        separated: several fit into one word, with commas between them.
+    """
+
+    choices: tuple[Choice, ...] = ()
+    files: bool = False
+    separated: bool = False
+
+    def __bool__(self) -> bool:
+        return self.files or bool(self.choices)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands: the command, and whether the option takes several with commas."""
+
+    command: str
+    several: bool
+
+
+NOTHING = Values()
+
+
+def of(key: str, place: Place) -> Values:
+    """The values of an option, by its long spelling, or of a command's arguments, by the command's name."""
+    source = SOURCES.get(key)
+    if source is None:
+        return NOTHING
+    if source is files:
+        return Values(files=True)
+    choices = tuple((name, plain(text)) for name, text in source(place))
+    return Values(choices, separated=place.several or key == "--fail-on")
+
+
+def plain(text: str) -> str:
+    """A text in one line of ASCII, as every shell, terminal and pager can show it."""
+    from smcli.render import ASCII
+
+    return " ".join(text.translate(ASCII).split()).encode("ascii", "backslashreplace").decode()
+
+
+def methods(place: Place) -> Iterable[Choice]:
+    """The methods that the command can run."""
+    from smcli.methods import everything
+    from smcli.settings import QUANTITIES
+
+    if place.command == "eval":
+        yield "exact", "The certified truth."
+    wanted = ("gradient",) if place.command == "grad" else QUANTITIES
+    for name, method in everything().items():
+        if any(method.defines(q) for q in wanted):
+            yield name, method.summary
+    if place.several:
+        yield "all", "Every method."
+
+
+def dtypes(place: Place) -> Iterable[Choice]:
+    """The number formats."""
+    from smcli.formats import FORMATS
+
+    for name, f in FORMATS.items():
+        yield name, f"{f.bits} bits, {f.p} of them significant, up to {f.max:.6g}."
+    if place.several or place.command == "limits":
+        yield "all", "Every number format."
+
+
+def quantities(place: Place) -> Iterable[Choice]:
+    """What can be computed; of the derivatives, what of."""
+    from smcli.settings import QUANTITIES
+
+    losses = {"cross-entropy", "bce"}
+    for name in QUANTITIES:
+        if place.command != "grad" or name in losses:
+            yield name, ""
+    if place.several and place.command != "grad":
+        yield "all", "All but bce."
+
+
+def codes(_: Place) -> Iterable[Choice]:
+    """The codes of the findings."""
+    from smcli.findings import everything
+
+    for code, rule in everything().items():
+        yield code, f"{rule.name} ({rule.severity})"
+
+
+def failures(place: Place) -> Iterable[Choice]:
+    """What can make the exit code 1."""
+    yield "never", "Whatever is found."
+    for severity in ("note", "warning", "error"):
+        yield severity, f"Findings from {severity} up." if severity != "error" else "Errors only."
+    yield from codes(place)
+
+
+def outputs(place: Place) -> Iterable[Choice]:
+    """The output formats: each is a module, and pages come in some of them."""
+    from smcli import render
+
+    names: Iterable[str] = render.names()
+    if place.command == "explain":
+        from smcli.render._pages import SUFFIXES as names  # noqa: N811 - it is keyed by format
+    return [(name, _title(f"smcli.render.{name}")) for name in names]
+
+
+def inputs(_: Place) -> Iterable[Choice]:
+    """The kinds of input: each is a module."""
+    from smcli import read
+
+    return [(name, _title(f"smcli.read.{name}")) for name in read.kinds()]
+
+
+def orders(_: Place) -> Iterable[Choice]:
+    """The orders of a sum."""
+    from smcli.arithmetic import ORDERS
+
+    return [(name, "") for name in ORDERS]
+
+
+def reductions(_: Place) -> Iterable[Choice]:
+    """The reductions of a batch."""
+    from smcli.settings import REDUCTIONS
+
+    return [(name, "") for name in REDUCTIONS]
+
+
+def shells(_: Place) -> Iterable[Choice]:
+    """The shells that have a completion script."""
+    from smcli.cli.shells import names
+
+    return [(name, "") for name in names()]
+
+
+def files(_: Place) -> Iterable[Choice]:
+    """The names of files: the shell lists them."""
+    return ()
+
+
+def _title(module: str) -> str:
+    """The first line of a module's docstring."""
+    return (getdoc(import_module(module)) or "").partition("\n")[0]
+
+
+SOURCES: Mapping[str, Callable[[Place], Iterable[Choice]]] = {
+    "--accumulate": dtypes,
+    "--class-weights": files,
+    "--dtype": dtypes,
+    "--fail-on": failures,
+    "--format": outputs,
+    "--input": files,
+    "--input-format": inputs,
+    "--labels": files,
+    "--method": methods,
+    "--output": files,
+    "--plot": files,
+    "--quantity": quantities,
+    "--reduction": reductions,
+    "--sum": orders,
+    "--target": files,
+    # the arguments of a command
+    "check": files,
+    "completions": shells,
+    "explain": codes,
+    "limits": dtypes,
+    "scan": files,
+}
