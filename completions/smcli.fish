@@ -1,0 +1,299 @@
+# Completion of smcli in fish, printed by `smcli completions fish`. Pressing Tab starts no program.
+
+# Whether the command typed is one of these; without any: whether none was typed yet.
+function __smcli_is
+    set -l words (commandline -opc)
+    for word in $words[2..]
+        string match -q -- '-*' $word
+        or begin
+            contains -- $word $argv
+            return
+        end
+    end
+    test -z "$argv"
+end
+
+function __smcli_words
+    printf '%s\n' $argv
+end
+
+# The words, each behind what was typed before the last comma.
+function __smcli_list
+    set -l before (string replace -r -- '^(?:--[^=]*=|-[a-zA-Z])?((?:.*,)?)[^,]*$' '$1' (commandline -ct))
+    printf '%s\n' $before$argv
+end
+
+function __smcli_command
+    __smcli_words \
+        eval\t'Give the values of one method, by default the truth to as many digits as asked' \
+        compare\t'Run several methods beside the truth: values, errors, and what went wrong' \
+        grad\t'Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax' \
+        limits\t'What each number format can take: safe logits, row lengths, thresholds, mask fills' \
+        explain\t'Explain a finding: what it means, why it happens, how to fix it, and a command that shows it' \
+        methods\t'List every method: what it computes, how it goes backward, who does it so' \
+        completions\t'Print a script that completes commands, options and their values; it starts no program when Tab is pressed'
+end
+
+function __smcli_input_format
+    __smcli_words \
+        csv\t'CSV: a line is a row, a header is skipped; cells stand between commas, semicolons or tabs.' \
+        json\t'JSON: a list of numbers, a list of rows, or an object with the logits under a key.' \
+        jsonl\t'JSON lines: one JSON value a line, read line by line.' \
+        npy\t'NumPy\'s .npy: one array, mapped and not read where it is a file; a pickle is never loaded.' \
+        npz\t'NumPy\'s .npz: a zip archive of arrays.' \
+        text\t'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX and TensorFlow print.'
+end
+
+function __smcli_dtype
+    __smcli_list \
+        float64\t'64 bits, 53 of them significant, up to 1.79769e+308.' \
+        float32\t'32 bits, 24 of them significant, up to 3.40282e+38.' \
+        float16\t'16 bits, 11 of them significant, up to 65504.' \
+        bfloat16\t'16 bits, 8 of them significant, up to 3.38953e+38.' \
+        float8_e4m3fn\t'8 bits, 4 of them significant, up to 448.' \
+        float8_e5m2\t'8 bits, 3 of them significant, up to 57344.' \
+        all\t'Every number format.'
+end
+
+function __smcli_accumulate
+    __smcli_words \
+        float64\t'64 bits, 53 of them significant, up to 1.79769e+308.' \
+        float32\t'32 bits, 24 of them significant, up to 3.40282e+38.' \
+        float16\t'16 bits, 11 of them significant, up to 65504.' \
+        bfloat16\t'16 bits, 8 of them significant, up to 3.38953e+38.' \
+        float8_e4m3fn\t'8 bits, 4 of them significant, up to 448.' \
+        float8_e5m2\t'8 bits, 3 of them significant, up to 57344.'
+end
+
+function __smcli_sum
+    __smcli_words \
+        pairwise \
+        sequential \
+        compensated
+end
+
+function __smcli_reduction
+    __smcli_words \
+        none \
+        mean \
+        sum
+end
+
+function __smcli_format
+    __smcli_words \
+        table\t'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.' \
+        csv\t'Comma-separated values (RFC 4180) for spreadsheets and data frames: a header, then a class a line, always whole.' \
+        github\t'Workflow commands of GitHub Actions: a finding becomes an annotation of the run.' \
+        html\t'A page that says it all: findings first, then tables and figures. One file, no script, no link to anywhere.' \
+        json\t'The JSON document that scripts rely on.' \
+        markdown\t'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.' \
+        plain\t'Tab-separated lines for awk, sort and cut: a header, then a class a line; findings on stderr.' \
+        svg\t'The table as a picture for a README: one self-contained SVG, as wide as what it shows.'
+end
+
+function __smcli_fail_on
+    __smcli_list \
+        never\t'Whatever is found.' \
+        note\t'Findings from note up.' \
+        warning\t'Findings from warning up.' \
+        error\t'Errors only.' \
+        SM101\t'nan-logit (error)' \
+        SM102\t'infinite-logit (error)' \
+        SM103\t'all-masked (error)' \
+        SM104\t'masked-target (note)' \
+        SM201\t'exp-overflow (error)' \
+        SM202\t'sum-overflow (error)' \
+        SM203\t'scale-overflow (error)' \
+        SM301\t'underflow-not-representable (note)' \
+        SM302\t'underflow-lost (warning)' \
+        SM303\t'log-of-zero (error)' \
+        SM304\t'zero-sum (error)' \
+        SM401\t'inaccurate (warning)' \
+        SM402\t'saturated (warning)' \
+        SM403\t'not-normalised (warning)' \
+        SM404\t'stalled-sum (warning)' \
+        SM405\t'subnormal-intermediate (warning)' \
+        SM406\t'ill-conditioned (note)' \
+        SM501\t'backward-nan (error)' \
+        SM502\t'vanished-gradient (warning)' \
+        SM503\t'gradient-sum (warning)' \
+        SM901\t'rounded-logit (note)' \
+        SM902\t'logit-overflow (error)' \
+        SM903\t'looks-like-probabilities (warning)' \
+        SM904\t'clip-constant (note)'
+end
+
+function __smcli_method
+    __smcli_words \
+        exact\t'The certified truth.' \
+        naive\t'Exponentiate as it is: exp overflows for large logits, underflows for small ones.' \
+        shifted\t'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.' \
+        fused\t'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.' \
+        logspace\t'The exponential of the fused log-softmax.' \
+        explse\t'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.' \
+        log1p\t'Leave the maximum\'s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.' \
+        online\t'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.' \
+        online-lazy\t'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.' \
+        two-pass\t'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.' \
+        base2\t'Powers of two: 2^((x - max)*log2 e).' \
+        base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
+        base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
+        clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.'
+end
+
+function __smcli_quantity
+    __smcli_list \
+        softmax \
+        log-softmax \
+        logsumexp \
+        cross-entropy \
+        bce \
+        all\t'All but bce.'
+end
+
+function __smcli_method_of_compare
+    __smcli_list \
+        naive\t'Exponentiate as it is: exp overflows for large logits, underflows for small ones.' \
+        shifted\t'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.' \
+        fused\t'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.' \
+        logspace\t'The exponential of the fused log-softmax.' \
+        explse\t'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.' \
+        log1p\t'Leave the maximum\'s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.' \
+        online\t'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.' \
+        online-lazy\t'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.' \
+        two-pass\t'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.' \
+        base2\t'Powers of two: 2^((x - max)*log2 e).' \
+        base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
+        base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
+        clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
+        all\t'Every method.'
+end
+
+function __smcli_method_of_grad
+    __smcli_list \
+        naive\t'Exponentiate as it is: exp overflows for large logits, underflows for small ones.' \
+        shifted\t'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.' \
+        fused\t'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.' \
+        logspace\t'The exponential of the fused log-softmax.' \
+        explse\t'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.' \
+        log1p\t'Leave the maximum\'s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.' \
+        online\t'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.' \
+        online-lazy\t'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.' \
+        two-pass\t'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.' \
+        base2\t'Powers of two: 2^((x - max)*log2 e).' \
+        base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
+        base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
+        clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        fd\t'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.' \
+        all\t'Every method.'
+end
+
+function __smcli_quantity_of_grad
+    __smcli_list \
+        cross-entropy \
+        bce
+end
+
+function __smcli_limits
+    __smcli_words \
+        float64\t'64 bits, 53 of them significant, up to 1.79769e+308.' \
+        float32\t'32 bits, 24 of them significant, up to 3.40282e+38.' \
+        float16\t'16 bits, 11 of them significant, up to 65504.' \
+        bfloat16\t'16 bits, 8 of them significant, up to 3.38953e+38.' \
+        float8_e4m3fn\t'8 bits, 4 of them significant, up to 448.' \
+        float8_e5m2\t'8 bits, 3 of them significant, up to 57344.' \
+        all\t'Every number format.'
+end
+
+function __smcli_format_of_explain
+    __smcli_words \
+        table\t'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.' \
+        json\t'The JSON document that scripts rely on.' \
+        markdown\t'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
+end
+
+function __smcli_explain
+    __smcli_words \
+        SM101\t'nan-logit (error)' \
+        SM102\t'infinite-logit (error)' \
+        SM103\t'all-masked (error)' \
+        SM104\t'masked-target (note)' \
+        SM201\t'exp-overflow (error)' \
+        SM202\t'sum-overflow (error)' \
+        SM203\t'scale-overflow (error)' \
+        SM301\t'underflow-not-representable (note)' \
+        SM302\t'underflow-lost (warning)' \
+        SM303\t'log-of-zero (error)' \
+        SM304\t'zero-sum (error)' \
+        SM401\t'inaccurate (warning)' \
+        SM402\t'saturated (warning)' \
+        SM403\t'not-normalised (warning)' \
+        SM404\t'stalled-sum (warning)' \
+        SM405\t'subnormal-intermediate (warning)' \
+        SM406\t'ill-conditioned (note)' \
+        SM501\t'backward-nan (error)' \
+        SM502\t'vanished-gradient (warning)' \
+        SM503\t'gradient-sum (warning)' \
+        SM901\t'rounded-logit (note)' \
+        SM902\t'logit-overflow (error)' \
+        SM903\t'looks-like-probabilities (warning)' \
+        SM904\t'clip-constant (note)'
+end
+
+function __smcli_completions
+    __smcli_words \
+        bash \
+        fish \
+        powershell \
+        zsh
+end
+
+complete -c smcli -f
+complete -c smcli -n __smcli_is -a '(__smcli_command)'
+complete -c smcli -n __smcli_is -l version -d 'Print the version.'
+complete -c smcli -n __smcli_is -s h -l help -d 'Show this message and exit.'
+complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_limits)'
+complete -c smcli -n '__smcli_is explain' -f -a '(__smcli_explain)'
+complete -c smcli -n '__smcli_is completions' -f -a '(__smcli_completions)'
+complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file, \'-\' for standard input.'
+complete -c smcli -n '__smcli_is eval compare grad' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: text, json, jsonl, csv, npy or npz.'
+complete -c smcli -n '__smcli_is eval compare grad' -l key -x -d 'Which array of a file that has several.'
+complete -c smcli -n '__smcli_is eval compare grad' -l rows -x -d 'Which rows of a batch, as a Python slice.'
+complete -c smcli -n '__smcli_is eval compare grad' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'
+complete -c smcli -n '__smcli_is eval compare grad' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of the running sum.'
+complete -c smcli -n '__smcli_is eval compare grad' -l sum -r -f -a '(__smcli_sum)' -d 'How sums are added up: pairwise, sequential or compensated.'
+complete -c smcli -n '__smcli_is eval compare grad' -s T -l temperature -x -d 'Divide the logits by T.'
+complete -c smcli -n '__smcli_is eval compare grad' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
+complete -c smcli -n '__smcli_is eval compare grad' -l digits -x -d 'Significant digits of the truth, 1 to 10000.'
+complete -c smcli -n '__smcli_is eval compare grad' -l trace -d 'Show every step of every method: its range and where it first went wrong.'
+complete -c smcli -n '__smcli_is eval compare grad' -s t -l target -r -F -d 'The right class, counted from 0; for a batch a list (0,2,1) or a file.'
+complete -c smcli -n '__smcli_is eval compare grad' -l labels -r -F -d 'Soft labels, one for each class, or a file of them.'
+complete -c smcli -n '__smcli_is eval compare grad' -l label-smoothing -x -d 'Labels become y(1 - E) + E/K.'
+complete -c smcli -n '__smcli_is eval compare grad' -l class-weights -r -F -d 'A factor for each class.'
+complete -c smcli -n '__smcli_is eval compare grad' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
+complete -c smcli -n '__smcli_is eval compare grad' -l ignore-index -x -d 'Rows with this target contribute nothing.'
+complete -c smcli -n '__smcli_is eval compare grad' -l reduction -r -f -a '(__smcli_reduction)' -d 'Reduce the loss over the rows: none, mean or sum.'
+complete -c smcli -n '__smcli_is eval compare grad limits methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, plain, json, csv, markdown, svg, html or github.'
+complete -c smcli -n '__smcli_is eval compare grad limits methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
+complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -l no-color -d 'No colours, whatever the terminal.'
+complete -c smcli -n '__smcli_is eval compare grad' -l all -d 'Show every class of a long row.'
+complete -c smcli -n '__smcli_is eval compare grad' -l top -x -d 'Show the N classes that matter most of a long row.'
+complete -c smcli -n '__smcli_is eval compare grad' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit 1 on findings: never, note, warning, error, or codes.'
+complete -c smcli -n '__smcli_is eval compare grad' -l max-ulp -x -d 'Exit 1 where a value is further than X ulp from the truth.'
+complete -c smcli -n '__smcli_is eval compare grad' -l max-rel -x -d 'Exit 1 where a relative error is above X.'
+complete -c smcli -n '__smcli_is eval compare grad' -s v -l verbose -d 'Also show errors in ulp, verdicts, bounds and condition numbers.'
+complete -c smcli -n '__smcli_is eval compare grad' -l plot -r -F -d 'Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib).'
+complete -c smcli -n '__smcli_is eval' -s m -l method -r -f -a '(__smcli_method)' -d 'The method whose values to give; exact is the truth.'
+complete -c smcli -n '__smcli_is eval' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is eval compare grad limits explain methods completions' -s h -l help -d 'Show this message and exit.'
+complete -c smcli -n '__smcli_is compare' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run, or all; `smcli methods` lists them.'
+complete -c smcli -n '__smcli_is compare' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is grad' -s m -l method -r -f -a '(__smcli_method_of_grad)' -d 'Methods to run, or all; fd is finite differences.'
+complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quantity_of_grad)' -d 'The loss to differentiate: cross-entropy or bce.'
+complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of the finite differences.'
+complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Give the vector-Jacobian product with this vector.'
+complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences over the step, and the best step.'
+complete -c smcli -n '__smcli_is explain' -s f -l format -r -f -a '(__smcli_format_of_explain)' -d 'Output format: table, json or markdown.'
+complete -c smcli -n '__smcli_is explain' -s o -l output -r -F -d 'Write to a file, in the format of its suffix (.txt, .json, .md) unless -f names one.'

@@ -1,0 +1,296 @@
+# Completion of smcli in PowerShell, printed by `smcli completions powershell`. Pressing Tab starts no program.
+
+Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $values = @{
+        'command' = [ordered]@{
+            'eval' = 'Give the values of one method, by default the truth to as many digits as asked'
+            'compare' = 'Run several methods beside the truth: values, errors, and what went wrong'
+            'grad' = 'Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax'
+            'limits' = 'What each number format can take: safe logits, row lengths, thresholds, mask fills'
+            'explain' = 'Explain a finding: what it means, why it happens, how to fix it, and a command that shows it'
+            'methods' = 'List every method: what it computes, how it goes backward, who does it so'
+            'completions' = 'Print a script that completes commands, options and their values; it starts no program when Tab is pressed'
+        }
+        'input_format' = [ordered]@{
+            'csv' = 'CSV: a line is a row, a header is skipped; cells stand between commas, semicolons or tabs.'
+            'json' = 'JSON: a list of numbers, a list of rows, or an object with the logits under a key.'
+            'jsonl' = 'JSON lines: one JSON value a line, read line by line.'
+            'npy' = 'NumPy''s .npy: one array, mapped and not read where it is a file; a pickle is never loaded.'
+            'npz' = 'NumPy''s .npz: a zip archive of arrays.'
+            'text' = 'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX and TensorFlow print.'
+        }
+        'dtype' = [ordered]@{
+            'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
+            'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
+            'float16' = '16 bits, 11 of them significant, up to 65504.'
+            'bfloat16' = '16 bits, 8 of them significant, up to 3.38953e+38.'
+            'float8_e4m3fn' = '8 bits, 4 of them significant, up to 448.'
+            'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
+            'all' = 'Every number format.'
+        }
+        'accumulate' = [ordered]@{
+            'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
+            'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
+            'float16' = '16 bits, 11 of them significant, up to 65504.'
+            'bfloat16' = '16 bits, 8 of them significant, up to 3.38953e+38.'
+            'float8_e4m3fn' = '8 bits, 4 of them significant, up to 448.'
+            'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
+        }
+        'sum' = [ordered]@{
+            'pairwise' = 'pairwise'
+            'sequential' = 'sequential'
+            'compensated' = 'compensated'
+        }
+        'reduction' = [ordered]@{
+            'none' = 'none'
+            'mean' = 'mean'
+            'sum' = 'sum'
+        }
+        'format' = [ordered]@{
+            'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
+            'csv' = 'Comma-separated values (RFC 4180) for spreadsheets and data frames: a header, then a class a line, always whole.'
+            'github' = 'Workflow commands of GitHub Actions: a finding becomes an annotation of the run.'
+            'html' = 'A page that says it all: findings first, then tables and figures. One file, no script, no link to anywhere.'
+            'json' = 'The JSON document that scripts rely on.'
+            'markdown' = 'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
+            'plain' = 'Tab-separated lines for awk, sort and cut: a header, then a class a line; findings on stderr.'
+            'svg' = 'The table as a picture for a README: one self-contained SVG, as wide as what it shows.'
+        }
+        'fail_on' = [ordered]@{
+            'never' = 'Whatever is found.'
+            'note' = 'Findings from note up.'
+            'warning' = 'Findings from warning up.'
+            'error' = 'Errors only.'
+            'SM101' = 'nan-logit (error)'
+            'SM102' = 'infinite-logit (error)'
+            'SM103' = 'all-masked (error)'
+            'SM104' = 'masked-target (note)'
+            'SM201' = 'exp-overflow (error)'
+            'SM202' = 'sum-overflow (error)'
+            'SM203' = 'scale-overflow (error)'
+            'SM301' = 'underflow-not-representable (note)'
+            'SM302' = 'underflow-lost (warning)'
+            'SM303' = 'log-of-zero (error)'
+            'SM304' = 'zero-sum (error)'
+            'SM401' = 'inaccurate (warning)'
+            'SM402' = 'saturated (warning)'
+            'SM403' = 'not-normalised (warning)'
+            'SM404' = 'stalled-sum (warning)'
+            'SM405' = 'subnormal-intermediate (warning)'
+            'SM406' = 'ill-conditioned (note)'
+            'SM501' = 'backward-nan (error)'
+            'SM502' = 'vanished-gradient (warning)'
+            'SM503' = 'gradient-sum (warning)'
+            'SM901' = 'rounded-logit (note)'
+            'SM902' = 'logit-overflow (error)'
+            'SM903' = 'looks-like-probabilities (warning)'
+            'SM904' = 'clip-constant (note)'
+        }
+        'method' = [ordered]@{
+            'exact' = 'The certified truth.'
+            'naive' = 'Exponentiate as it is: exp overflows for large logits, underflows for small ones.'
+            'shifted' = 'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.'
+            'fused' = 'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.'
+            'logspace' = 'The exponential of the fused log-softmax.'
+            'explse' = 'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.'
+            'log1p' = 'Leave the maximum''s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.'
+            'online' = 'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.'
+            'online-lazy' = 'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.'
+            'two-pass' = 'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.'
+            'base2' = 'Powers of two: 2^((x - max)*log2 e).'
+            'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
+            'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
+            'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
+        }
+        'quantity' = [ordered]@{
+            'softmax' = 'softmax'
+            'log-softmax' = 'log-softmax'
+            'logsumexp' = 'logsumexp'
+            'cross-entropy' = 'cross-entropy'
+            'bce' = 'bce'
+            'all' = 'All but bce.'
+        }
+        'method_of_compare' = [ordered]@{
+            'naive' = 'Exponentiate as it is: exp overflows for large logits, underflows for small ones.'
+            'shifted' = 'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.'
+            'fused' = 'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.'
+            'logspace' = 'The exponential of the fused log-softmax.'
+            'explse' = 'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.'
+            'log1p' = 'Leave the maximum''s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.'
+            'online' = 'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.'
+            'online-lazy' = 'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.'
+            'two-pass' = 'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.'
+            'base2' = 'Powers of two: 2^((x - max)*log2 e).'
+            'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
+            'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
+            'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
+            'all' = 'Every method.'
+        }
+        'method_of_grad' = [ordered]@{
+            'naive' = 'Exponentiate as it is: exp overflows for large logits, underflows for small ones.'
+            'shifted' = 'Subtract the maximum first: exp cannot overflow, small terms may underflow to 0.'
+            'fused' = 'Stay in log space: (x - max) - log sum exp(x - max); no log of a small probability is ever taken.'
+            'logspace' = 'The exponential of the fused log-softmax.'
+            'explse' = 'exp(x - logsumexp): the rounding of the logsumexp costs |lse| ulps of relative accuracy.'
+            'log1p' = 'Leave the maximum''s own 1 out of the sum and take log1p: a logsumexp near the maximum keeps its digits.'
+            'online' = 'One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other.'
+            'online-lazy' = 'One pass that rescales only when the maximum has grown by more than 8*ln 2, so exp may reach 256.'
+            'two-pass' = 'Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows.'
+            'base2' = 'Powers of two: 2^((x - max)*log2 e).'
+            'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
+            'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
+            'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'fd' = 'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.'
+            'all' = 'Every method.'
+        }
+        'quantity_of_grad' = [ordered]@{
+            'cross-entropy' = 'cross-entropy'
+            'bce' = 'bce'
+        }
+        'limits' = [ordered]@{
+            'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
+            'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
+            'float16' = '16 bits, 11 of them significant, up to 65504.'
+            'bfloat16' = '16 bits, 8 of them significant, up to 3.38953e+38.'
+            'float8_e4m3fn' = '8 bits, 4 of them significant, up to 448.'
+            'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
+            'all' = 'Every number format.'
+        }
+        'format_of_explain' = [ordered]@{
+            'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
+            'json' = 'The JSON document that scripts rely on.'
+            'markdown' = 'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
+        }
+        'explain' = [ordered]@{
+            'SM101' = 'nan-logit (error)'
+            'SM102' = 'infinite-logit (error)'
+            'SM103' = 'all-masked (error)'
+            'SM104' = 'masked-target (note)'
+            'SM201' = 'exp-overflow (error)'
+            'SM202' = 'sum-overflow (error)'
+            'SM203' = 'scale-overflow (error)'
+            'SM301' = 'underflow-not-representable (note)'
+            'SM302' = 'underflow-lost (warning)'
+            'SM303' = 'log-of-zero (error)'
+            'SM304' = 'zero-sum (error)'
+            'SM401' = 'inaccurate (warning)'
+            'SM402' = 'saturated (warning)'
+            'SM403' = 'not-normalised (warning)'
+            'SM404' = 'stalled-sum (warning)'
+            'SM405' = 'subnormal-intermediate (warning)'
+            'SM406' = 'ill-conditioned (note)'
+            'SM501' = 'backward-nan (error)'
+            'SM502' = 'vanished-gradient (warning)'
+            'SM503' = 'gradient-sum (warning)'
+            'SM901' = 'rounded-logit (note)'
+            'SM902' = 'logit-overflow (error)'
+            'SM903' = 'looks-like-probabilities (warning)'
+            'SM904' = 'clip-constant (note)'
+        }
+        'completions' = [ordered]@{
+            'bash' = 'bash'
+            'fish' = 'fish'
+            'powershell' = 'powershell'
+            'zsh' = 'zsh'
+        }
+    }
+    $lists = @('dtype', 'fail_on', 'quantity', 'method_of_compare', 'method_of_grad', 'quantity_of_grad')  # these fit several times, with commas between them
+    $options = @(
+        @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
+        @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file, ''-'' for standard input.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: text, json, jsonl, csv, npy or npz.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array of a file that has several.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch, as a Python slice.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of the running sum.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--digits'; Takes = 'text'; Help = 'Significant digits of the truth, 1 to 10000.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--trace'; Takes = ''; Help = 'Show every step of every method: its range and where it first went wrong.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-t', '--target'; Takes = 'files'; Help = 'The right class, counted from 0; for a batch a list (0,2,1) or a file.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--labels'; Takes = 'files'; Help = 'Soft labels, one for each class, or a file of them.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--label-smoothing'; Takes = 'text'; Help = 'Labels become y(1 - E) + E/K.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--class-weights'; Takes = 'files'; Help = 'A factor for each class.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--ignore-index'; Takes = 'text'; Help = 'Rows with this target contribute nothing.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--reduction'; Takes = 'reduction'; Help = 'Reduce the loss over the rows: none, mean or sum.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, plain, json, csv, markdown, svg, html or github.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--all'; Takes = ''; Help = 'Show every class of a long row.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--top'; Takes = 'text'; Help = 'Show the N classes that matter most of a long row.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit 1 on findings: never, note, warning, error, or codes.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--max-ulp'; Takes = 'text'; Help = 'Exit 1 where a value is further than X ulp from the truth.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--max-rel'; Takes = 'text'; Help = 'Exit 1 where a relative error is above X.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib).' }
+        @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to give; exact is the truth.' }
+        @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'compare'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run, or all; `smcli methods` lists them.' }
+        @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run, or all; fd is finite differences.' }
+        @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce.' }
+        @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of the finite differences.' }
+        @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Give the vector-Jacobian product with this vector.' }
+        @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences over the step, and the best step.' }
+        @{ In = 'explain'; Names = '-f', '--format'; Takes = 'format_of_explain'; Help = 'Output format: table, json or markdown.' }
+        @{ In = 'explain'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix (.txt, .json, .md) unless -f names one.' }
+    )
+    $arguments = @{
+        '' = 'command'
+        'limits' = 'limits'
+        'explain' = 'explain'
+        'completions' = 'completions'
+    }
+
+    $command = ''
+    $takes = ''
+    $onlyArguments = $false
+    $before = $commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition }
+    foreach ($word in @($before | Select-Object -Skip 1 | ForEach-Object { $_.Extent.Text })) {
+        if ($takes) { $takes = '' }
+        elseif ($onlyArguments -or $word -match '^-(\.?[0-9]|\.?inf|nan|$)') { }
+        elseif ($word -eq '--') { $onlyArguments = $true }
+        elseif ($word.StartsWith('-')) {
+            $takes = $options | Where-Object { $_.In -ccontains $command -and $_.Names -ccontains $word } | ForEach-Object { $_.Takes }
+        }
+        elseif (-not $command) { $command = $word }
+    }
+
+    $kept = ''
+    $typed = "$wordToComplete"
+    $mine = @($options | Where-Object { $_.In -ccontains $command })
+    if (-not $takes -and -not $onlyArguments -and $typed.StartsWith('-')) {
+        if ($typed -cnotmatch '^(--[^=]+)=(.*)$') {
+            foreach ($option in $mine) {
+                foreach ($name in $option.Names) {
+                    if ($name.StartsWith($typed)) {
+                        [System.Management.Automation.CompletionResult]::new($name, $name, 'ParameterName', $option.Help)
+                    }
+                }
+            }
+            return
+        }
+        $name, $typed = $Matches[1], $Matches[2]
+        $kept = "$name="
+        $takes = $mine | Where-Object { $_.Names -ccontains $name } | ForEach-Object { $_.Takes }
+    }
+    elseif (-not $takes) { $takes = $arguments[$command] }
+
+    if (-not $takes -or -not $values.ContainsKey($takes)) { return }  # PowerShell then lists files by itself
+    if ($lists -contains $takes -and $typed -match '^(.*,)([^,]*)$') {
+        $kept += $Matches[1]
+        $typed = $Matches[2]
+    }
+    foreach ($value in $values[$takes].GetEnumerator()) {
+        if ($value.Key.StartsWith($typed)) {
+            [System.Management.Automation.CompletionResult]::new($kept + $value.Key, $value.Key, 'ParameterValue', $value.Value)
+        }
+    }
+}
