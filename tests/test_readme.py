@@ -52,7 +52,9 @@ def test_console_blocks_show_the_real_output(block):
 @pytest.fixture(scope="module")
 def _python_blocks():
     for block in of("python"):
-        done = subprocess.run([sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, env=ENV, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, env=ENV, timeout=120
+        )
         assert done.returncode == 0, done.stderr
 
 
