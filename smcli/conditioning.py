@@ -10,7 +10,7 @@ from smcli.measure import as_float
 
 if TYPE_CHECKING:
     from smcli.formats import Format
-    from smcli.model import FloatArray, Problem, Settings
+    from smcli.model import FloatArray, Problem, Settings, Truth
     from smcli.reference import Reference
 
 
@@ -36,7 +36,7 @@ def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArr
         if quantity == "logsumexp":
             return size / np.abs(as_float(reference.truth(quantity)))
         if quantity == "softmax":
-            return 2 * (1 - as_float(reference.truth(quantity))) * size
+            return 2 * _complement(reference.truth(quantity)) * size
         if quantity == "log-softmax" or (quantity == "cross-entropy" and loss is None):
             log_p = -np.abs(as_float(reference.truth(quantity)))
         elif quantity == "cross-entropy" and loss is not None and loss.target is not None and not loss.smoothing:
@@ -48,18 +48,27 @@ def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArr
         return 2 * np.where(log_p == 0, 1.0, -np.expm1(log_p) / np.abs(log_p)) * size
 
 
+def _complement(truth: Truth) -> FloatArray:
+    """1 − p to nearly full accuracy also where p is next to 1."""
+    power = np.clip(truth.exp2, -1100, 1100).astype(np.int32)
+    rest: FloatArray = (1 - np.ldexp(truth.hi, power)) - np.ldexp(truth.lo, power)
+    return rest
+
+
 def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, settings: Settings) -> FloatArray | None:
-    """A bound of the error that holds before anything is computed, in ulp at the truth, for each row.
+    """A bound of the error that holds before anything is computed: of every value of a row, in ulp at the truth.
 
-    First order in u, for sums in any order, with elementary functions good to c·u (c = 1, and 2 in float64, whose
-    exp and log are NumPy's); nan where a result over- or underflows, since the theorems leave that out.
+    For sums in any order and elementary functions good to c·u (c = 1, and 2 in float64, whose exp and log are
+    NumPy's). Where a first-order theorem says k·u, k·u/(1 − k·u) stands here, so that nothing is left out; nan where
+    k·u > 1/2 or something over- or underflows, which the theorems exclude. With
+    L = |lse| + c·log1p(s) + n + c + s/(1 + s)·(max x − min x), s the sum of exp(x − max x) without the maximum's own 1:
 
-    - naive softmax, each component: (n + 1 + 2c)u relative
-    - shifted softmax, ∞-norm: (n + 2c + 2(max x − min x))u (BHH 2021, §4)
-    - explse softmax, ∞-norm: (c + max|x_j − lse| + |lse + n − min x|)u (BHH 2021, §4)
-    - naive logsumexp: (c + (n + c)/|lse|)u relative
-    - shifted, fused and explse logsumexp: u(|lse| + c·log(1 + s) + n + c + s/(1 + s)·(max x − min x)) absolute
-    - log1p logsumexp: u(|lse| + c·log1p(s) + s/(1 + s)·(n + c + max x − min x)) absolute. (BHH's Theorem 4.2 drops a
+    - naive softmax: (n + 1 + 2c)u relative
+    - shifted softmax: (n + 2c + 2(max x − min x))u relative (BHH 2021, §4; so for each component)
+    - explse softmax: (c + max|x_j − lse| + L)u relative. (BHH 2021, §4 has |lse + n − min x| for L, from Theorem 4.2.)
+    - naive logsumexp: (c·|lse| + n + c)u absolute
+    - shifted, fused and explse logsumexp: L·u absolute
+    - log1p logsumexp: (|lse| + c·log1p(s) + s/(1 + s)·(n + c + max x − min x))u absolute. (BHH's Theorem 4.2 drops a
       term and is violated by a factor of 1.9e5 on [856715.1192530339, 856715.1186830291].)
 
     Returns:
@@ -70,33 +79,37 @@ def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, setting
     narrow = settings.accumulate is not None and settings.accumulate != fmt.name
     if method not in known.get(quantity, set()) or not plain or narrow:
         return None
-    x = _scaled(problem)
-    c = 2.0 if fmt.p == 53 else 1.0
+    x = problem.logits
+    n, c, u = float(x.shape[1]), 2.0 if fmt.p == 53 else 1.0, fmt.unit_roundoff
     with np.errstate(all="ignore"):
-        n = np.isfinite(x).sum(axis=1).astype(np.float64)
-        top, bottom = np.fmax.reduce(x, axis=1), np.fmin.reduce(x, axis=1)
-        whole = np.nansum(np.exp(x - top[:, None]), axis=1)
-        s = whole - 1
-        lse = top + np.log(whole)
-        spread = top - bottom
-        fits = (bottom > fmt.exp_subnormal) & (lse < fmt.exp_overflow - 1)
-        normal = fits if method == "naive" else -spread > fmt.exp_subnormal
-        normal &= (n * fmt.unit_roundoff < 0.1) & np.isfinite(problem.logits).all(axis=1)
+        top, bottom = x.max(axis=1), x.min(axis=1)
+        rest = np.exp(x - top[:, None])
+        rest[np.arange(len(rest)), x.argmax(axis=1)] = 0
+        s, spread = rest.sum(axis=1), top - bottom
+        log = np.log1p(s)
+        lse = top + log
+        size = np.abs(lse)
+        in_sum = n + c if method == "naive" else n + c + spread
+        shifted = size + c * log + n + c + s / (1 + s) * spread
+        lowest = bottom if method == "naive" else -spread * (1 + u)
+        holds = np.isfinite(x).all(axis=1) & (lowest > fmt.exp_subnormal) & (size < fmt.max / 2)
+        if method == "naive":
+            holds &= lse < fmt.exp_overflow - 1
         if quantity == "softmax":
             relative = {
-                "naive": n + 1 + 2 * c,
+                "naive": n + 1 + 2 * c + 0 * size,
                 "shifted": n + 2 * c + 2 * spread,
-                "explse": c + np.maximum(np.abs(top - lse), np.abs(bottom - lse)) + np.abs(lse + n - bottom),
+                "explse": c + np.maximum(np.abs(top - lse), np.abs(bottom - lse)) + shifted,
             }[method]
-            largest = 1 / whole
-            if method == "naive":
-                return np.where(normal & (bottom - lse > fmt.exp_subnormal), relative, np.nan)  # |t| < ulp(t)/u
-            return np.where(normal, relative * fmt.unit_roundoff * largest / _spacing(largest, fmt), np.nan)
+            holds &= (bottom - lse > fmt.exp_subnormal) & (relative * u <= 0.5)
+            return np.where(holds, relative / (1 - relative * u), np.nan)  # |t| < ulp(t)/u
         absolute = {
-            "naive": c * np.abs(lse) + n + c,
-            "log1p": np.abs(lse) + c * np.log1p(s) + s / (1 + s) * (n + c + spread),
-        }.get(method, np.abs(lse) + c * np.log1p(s) + n + c + s / (1 + s) * spread)
-        return np.where(normal, absolute * fmt.unit_roundoff / _spacing(np.abs(lse), fmt), np.nan)
+            "naive": c * size + n + c,
+            "log1p": size + c * log + s / (1 + s) * in_sum,
+        }.get(method, shifted)
+        smallest = size - 2.0**-48 * (np.abs(top) + log)  # the true |lse| may be that much smaller than this float64
+        holds &= (smallest > 0) & (in_sum * u <= 0.5)
+        return np.where(holds, absolute * u / (1 - in_sum * u) / _spacing(smallest, fmt), np.nan)
 
 
 def _spacing(t: FloatArray, fmt: Format) -> FloatArray:

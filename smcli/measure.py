@@ -86,12 +86,14 @@ def measure(
     with np.errstate(all="ignore"):
         shift = np.clip(-truth.exp2, -3000, 3000).astype(np.int32)
         apart = np.abs((np.ldexp(values, shift) - truth.hi) - truth.lo)
-        number, finite = _number(truth), np.isfinite(values)
-        rel = apart / np.abs(truth.hi + truth.lo)
+        number, finite, size = _number(truth), np.isfinite(values), np.abs(truth.hi + truth.lo)
         quantum = fmt.ulp_exponent(floor_log2(truth))
-        near = np.ldexp(apart, np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32))
-        far = np.ldexp(np.abs(values), np.clip(-quantum, -3000, 3000).astype(np.int32))  # y ≫ t: t does not count
-        ulp = np.where(np.isfinite(apart), near, far)
+        ulp = np.ldexp(apart, np.clip(truth.exp2 - quantum, -3000, 3000).astype(np.int32))
+        rel = apart / size
+        far = ~np.isfinite(apart)
+        if far.any():  # y ≫ t: t does not count
+            ulp = np.where(far, np.ldexp(np.abs(values), np.clip(-quantum, -3000, 3000).astype(np.int32)), ulp)
+            rel = np.where(far, np.ldexp(np.abs(values) / size, shift), rel)
         zero = truth.hi == 0
         ulp = np.where(zero, np.abs(values) / fmt.smallest_subnormal, ulp)
         rel = np.where(zero, np.where(values == 0, 0.0, np.inf), rel)
@@ -111,7 +113,7 @@ def _verdicts(y: FloatArray, truth: Truth, rounded: FloatArray, accurate: BoolAr
     same = (y == rounded) | (np.isnan(y) & np.isnan(rounded))
     conditions = [
         np.isnan(t) | infinite,
-        held & (y == rounded),
+        held & same,
         ~held & same,
         (~np.isfinite(y) & np.isfinite(rounded)) | ((y == 0) & held & (t != 0)),
         accurate,
@@ -134,9 +136,9 @@ def accuracy_limit(problem: Problem, quantity: str, truth_lse: FloatArray | None
     Returns:
         float64, broadcastable to the values of the quantity.
     """
-    x = problem.logits / problem.temperature
-    base = math.log2(max(x.shape[1], 1)) + 4
+    base = math.log2(max(problem.logits.shape[1], 1)) + 4
     with np.errstate(all="ignore"):
+        x = problem.logits / problem.temperature
         finite = np.where(np.isfinite(x), x, np.nan)
         if quantity in {"softmax", "gradient", "jacobian", "vjp"}:
             below = np.nan_to_num(np.abs(x - x.max(axis=1, keepdims=True)), nan=0.0, posinf=0.0)
