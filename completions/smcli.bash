@@ -68,7 +68,7 @@ _smcli_fits() {
     *:--input-format)
       values='csv json jsonl npy npz text'
       ;;
-    *:-d | *:--dtype)
+    *:-d | *:--dtype | limits:)
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
@@ -112,13 +112,11 @@ _smcli_fits() {
       separated=1
       values='cross-entropy bce'
       ;;
-    limits:)
-      values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
-      ;;
     explain:-f | explain:--format)
       values='table json markdown'
       ;;
     explain:)
+      separated=1
       values='SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM301 SM302 SM303 SM304 SM401 SM402 SM403 SM404 SM405
         SM406 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;

@@ -196,17 +196,6 @@ function __smcli_quantity_of_grad
         bce
 end
 
-function __smcli_limits
-    __smcli_words \
-        float64\t'64 bits, 53 of them significant, up to 1.79769e+308.' \
-        float32\t'32 bits, 24 of them significant, up to 3.40282e+38.' \
-        float16\t'16 bits, 11 of them significant, up to 65504.' \
-        bfloat16\t'16 bits, 8 of them significant, up to 3.38953e+38.' \
-        float8_e4m3fn\t'8 bits, 4 of them significant, up to 448.' \
-        float8_e5m2\t'8 bits, 3 of them significant, up to 57344.' \
-        all\t'Every number format.'
-end
-
 function __smcli_format_of_explain
     __smcli_words \
         table\t'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.' \
@@ -215,7 +204,7 @@ function __smcli_format_of_explain
 end
 
 function __smcli_explain
-    __smcli_words \
+    __smcli_list \
         SM101\t'nan-logit (error)' \
         SM102\t'infinite-logit (error)' \
         SM103\t'all-masked (error)' \
@@ -254,7 +243,7 @@ complete -c smcli -f
 complete -c smcli -n __smcli_is -a '(__smcli_command)'
 complete -c smcli -n __smcli_is -l version -d 'Print the version.'
 complete -c smcli -n __smcli_is -s h -l help -d 'Show this message and exit.'
-complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_limits)'
+complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_dtype)'
 complete -c smcli -n '__smcli_is explain' -f -a '(__smcli_explain)'
 complete -c smcli -n '__smcli_is completions' -f -a '(__smcli_completions)'
 complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file, \'-\' for standard input.'

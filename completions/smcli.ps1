@@ -151,15 +151,6 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
         }
-        'limits' = [ordered]@{
-            'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
-            'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
-            'float16' = '16 bits, 11 of them significant, up to 65504.'
-            'bfloat16' = '16 bits, 8 of them significant, up to 3.38953e+38.'
-            'float8_e4m3fn' = '8 bits, 4 of them significant, up to 448.'
-            'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
-            'all' = 'Every number format.'
-        }
         'format_of_explain' = [ordered]@{
             'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
             'json' = 'The JSON document that scripts rely on.'
@@ -198,7 +189,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'zsh' = 'zsh'
         }
     }
-    $lists = @('dtype', 'fail_on', 'quantity', 'method_of_compare', 'method_of_grad', 'quantity_of_grad')  # these fit several times, with commas between them
+    $lists = @('dtype', 'fail_on', 'quantity', 'method_of_compare', 'method_of_grad', 'quantity_of_grad', 'explain')  # these fit several times, with commas between them
     $options = @(
         @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
         @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
@@ -244,7 +235,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
     )
     $arguments = @{
         '' = 'command'
-        'limits' = 'limits'
+        'limits' = 'dtype'
         'explain' = 'explain'
         'completions' = 'completions'
     }

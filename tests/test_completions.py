@@ -15,8 +15,8 @@ import pytest
 
 from smcli.cli import shells
 from smcli.cli.generated import files, write
-from smcli.cli.tree import tree
-from smcli.cli.values import SOURCES
+from smcli.cli.tree import Argument, Command, Option, tree
+from smcli.cli.values import NOTHING, SOURCES, Values
 from smcli.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -272,27 +272,33 @@ class Terminal:
             self.child.send("\x15")
 
 
-@pytest.fixture(scope="module")
-def in_bash(folder):
-    setup = [
+def bash_setup(scripts):
+    return [
         "bind 'set enable-bracketed-paste off'; bind 'set bell-style none'",
         "bind 'set page-completions off'; bind 'set show-all-if-ambiguous on'",
         "bind 'set completion-query-items 0'",
         """bind -x '"\\C-g": printf "<<%s>>" "$READLINE_LINE"'""",
-        f"source {made()}/smcli.bash",
+        f"source {scripts}/smcli.bash",
         "PATH=/nonexistent",
     ]
-    return Terminal([shutil.which("bash"), "--norc", "--noprofile", "-i"], folder, setup)
+
+
+def zsh_setup(scripts):
+    return [
+        "PS1='> '; unsetopt beep list_ambiguous; LISTMAX=0; PATH=/nonexistent",
+        f"fpath=({scripts} $fpath); autoload -Uz compinit; compinit -u -D; bindkey -e",
+        'shown() { print -rn -- "<<$BUFFER>>" }; zle -N shown; bindkey "^G" shown; bindkey "^U" kill-whole-line',
+    ]
+
+
+@pytest.fixture(scope="module")
+def in_bash(folder):
+    return Terminal([shutil.which("bash"), "--norc", "--noprofile", "-i"], folder, bash_setup(made()))
 
 
 @pytest.fixture(scope="module")
 def in_zsh(folder):
-    setup = [
-        "PS1='> '; unsetopt beep list_ambiguous; LISTMAX=0; PATH=/nonexistent",
-        f"fpath=({made()} $fpath); autoload -Uz compinit; compinit -u -D; bindkey -e",
-        'shown() { print -rn -- "<<$BUFFER>>" }; zle -N shown; bindkey "^G" shown; bindkey "^U" kill-whole-line',
-    ]
-    return Terminal([shutil.which("zsh"), "-f", "-i"], folder, setup)
+    return Terminal([shutil.which("zsh"), "-f", "-i"], folder, zsh_setup(made()))
 
 
 PRESSES = {
@@ -344,6 +350,55 @@ def test_tab_in_zsh_lists(in_zsh):
 def test_zsh_offers_every_option(in_zsh, command):
     number = "-1 " if command.arguments else ""
     in_zsh.listing(f"smcli {command.name} {number}-", *(name for option in command.options for name in option.names))
+
+
+# Texts that mean something to a shell
+
+AWKWARD = r"""It's [one: two] \n \\ $HOME `x` "q" $(a) {b} *c* %d %B #e ;f & g | h < i > j ~k !l @ROOT@"""
+
+
+@pytest.fixture(scope="module")
+def awkward(tmp_path_factory):
+    """The scripts of a small program with such texts everywhere."""
+    values = Values((("alpha", AWKWARD), ("be:ta", "")), separated=True)
+    free, several = (
+        Argument("[X:Y]...", AWKWARD, repeatable=True, values=NOTHING),
+        Argument("C", AWKWARD, repeatable=True, values=values),
+    )
+    help_ = Option(("-h", "--help"), AWKWARD)
+    method = Option(("-m", "--method"), AWKWARD, "NA:ME[x]", "'d'", repeatable=True, values=values)
+    one = Command("one", AWKWARD, (help_, method), (free,))
+    program = Command("smcli", AWKWARD, (help_,), commands=(one, Command("two", AWKWARD, (help_,), (several,))))
+    folder = tmp_path_factory.mktemp("awkward")
+    for shell in shells.names():
+        (folder / shells.module(shell).FILE).write_text(shells.script(shell, program))
+    return folder
+
+
+@needs("fish")
+def test_fish_shows_awkward_texts_as_they_are(awkward):
+    ask = "source smcli.fish; complete -C 'smcli one -'; complete -C 'smcli one -m '; complete -C 'smcli two '"
+    done = subprocess.run(["fish", "-N", "-c", ask], capture_output=True, text=True, check=True, cwd=awkward)
+    assert done.stderr == ""
+    said = dict(row.split("\t", 1) for row in done.stdout.splitlines() if "\t" in row)
+    assert set(said) == {"-h", "--help", "-m", "--method", "alpha"} | ({"be:ta"} & set(said))
+    assert {text for name, text in said.items() if name != "be:ta"} == {AWKWARD}
+
+
+@needs("zsh")
+def test_zsh_shows_awkward_texts_as_they_are(awkward, folder):
+    terminal = Terminal([shutil.which("zsh"), "-f", "-i"], folder, zsh_setup(awkward))
+    for typed in ("smcli one -", "smcli one -m ", "smcli two "):
+        terminal.listing(typed, AWKWARD)
+    assert terminal.line("smcli one -m alpha,b") == "smcli one -m alpha,be:ta "
+
+
+@needs("bash")
+def test_bash_completes_values_with_a_colon(awkward, folder):
+    terminal = Terminal([shutil.which("bash"), "--norc", "--noprofile", "-i"], folder, bash_setup(awkward))
+    for typed in ("smcli one -m be", "smcli one -m be:", "smcli one -m be:t"):
+        assert terminal.line(typed) == "smcli one -m be:ta "
+    assert terminal.line("smcli one --method=alpha,be:t") == "smcli one --method=alpha,be:ta "
 
 
 # fish

@@ -22,7 +22,7 @@ EXIT_STATUS = (
 ENVIRONMENT = (
     ("NO_COLOR", "Set to anything but an empty string: no colours, whatever else is set."),
     ("FORCE_COLOR", "Set to anything but an empty string: colours even where the output is not a terminal."),
-    ("COLUMNS", "The width to lay a table out for, instead of that of the terminal."),
+    ("COLUMNS", "The width of the terminal, where it is not what the terminal says."),
     ("TERM", "Where it is dumb, no colours and no control sequences are written."),
 )
 LOGITS = (

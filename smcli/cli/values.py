@@ -40,6 +40,7 @@ class Place:
 
 
 NOTHING = Values()
+SEPARATED = {"--fail-on", "explain", "limits"}  # given once, yet several fit with commas; so they do where Typer repeats
 
 
 def of(key: str, place: Place) -> Values:
@@ -50,7 +51,7 @@ def of(key: str, place: Place) -> Values:
     if source is files:
         return Values(files=True)
     choices = tuple((name, plain(text)) for name, text in source(place))
-    return Values(choices, separated=place.several or key == "--fail-on")
+    return Values(choices, separated=place.several or key in SEPARATED)
 
 
 def plain(text: str) -> str:

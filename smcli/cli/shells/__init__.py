@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -65,3 +66,8 @@ def named(program: Command) -> dict[Values, str]:
         name = (names[-1].strip("-") if names else command or "command").replace("-", "_")
         given[values] = f"{name}_of_{command}" if name in given.values() else name
     return given
+
+
+def filled(template: str, **parts: str) -> str:
+    """The template with each @NAME@ replaced, in one pass: a text that looks like one is left alone."""
+    return re.sub("@([A-Z]+)@", lambda m: parts[m[1]].rstrip("\n"), template)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from smcli.cli.shells import places
+from smcli.cli.shells import filled, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ FILE = "smcli.bash"
 
 def script(program: Command) -> str:
     """The script: what each command takes, what each option takes, and the code that looks it up."""
-    return TEMPLATE.replace("COMMANDS\n", _commands(program)).replace("VALUES\n", _values(program))
+    return filled(TEMPLATE, COMMANDS=_commands(program), VALUES=_values(program))
 
 
 def _commands(program: Command) -> str:
@@ -70,7 +70,7 @@ TEMPLATE = r"""# Completion of smcli in bash, printed by `smcli completions bash
 _smcli_takes() {
   options='' valued=''
   case $1 in
-COMMANDS
+@COMMANDS@
   esac
 }
 
@@ -78,7 +78,7 @@ COMMANDS
 _smcli_fits() {
   values='' files='' separated=''
   case $1:$2 in
-VALUES
+@VALUES@
   esac
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smcli.cli.shells import named
+from smcli.cli.shells import filled, named
 
 if TYPE_CHECKING:
     from smcli.cli.tree import Command, Option
@@ -27,8 +27,8 @@ def script(program: Command) -> str:
         for c in (program, *program.commands)
         if c.values
     )
-    text = TEMPLATE.replace("VALUES\n", values).replace("OPTIONS\n", options).replace("ARGUMENTS\n", arguments)
-    return text.replace("LISTS", ", ".join(_quoted(name) for v, name in names.items() if v.separated))
+    lists = ", ".join(_quoted(name) for v, name in names.items() if v.separated)
+    return filled(TEMPLATE, VALUES=values, OPTIONS=options, ARGUMENTS=arguments, LISTS=lists)
 
 
 def _values(name: str, values: Values) -> str:
@@ -59,14 +59,14 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
     $values = @{
-VALUES
+@VALUES@
     }
-    $lists = @(LISTS)  # these fit several times, with commas between them
+    $lists = @(@LISTS@)  # these fit several times, with commas between them
     $options = @(
-OPTIONS
+@OPTIONS@
     )
     $arguments = @{
-ARGUMENTS
+@ARGUMENTS@
     }
 
     $command = ''

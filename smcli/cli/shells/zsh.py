@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smcli.cli.shells import named
+from smcli.cli.shells import filled, named
 
 if TYPE_CHECKING:
     from smcli.cli.tree import Argument, Command, Option
@@ -21,13 +21,13 @@ def script(program: Command) -> str:
         f"    {command.name})\n      _arguments -s -S \\\n{_arguments(command, actions)} && ret=0\n      ;;\n"
         for command in program.commands
     )
-    root = _arguments(program, actions)
-    return TEMPLATE.replace("LISTS\n", lists).replace("ROOT", root).replace("COMMANDS\n", commands)
+    return filled(TEMPLATE, LISTS=lists, ROOT=_arguments(program, actions), COMMANDS=commands)
 
 
 def _list(name: str, values: Values) -> str:
     described = "\n".join(
-        "    " + _quoted(_escaped(value, ":") + (":" + text if text else "")) for value, text in values.choices
+        "    " + _quoted(_escaped(value, ":") + (":" + _escaped(text, "") if text else ""))
+        for value, text in values.choices
     )
     last = "  compset -P '*,'\n" if values.separated else ""
     return f"{name}() {{\n  local -a choices=(\n{described}\n  )\n{last}  _describe -V value choices\n}}\n\n"
@@ -70,7 +70,8 @@ def _quoted(text: str) -> str:
 TEMPLATE = r"""#compdef smcli
 # Completion of smcli in zsh, printed by `smcli completions zsh`. Pressing Tab starts no program.
 
-LISTS
+@LISTS@
+
 _smcli() {
   local curcontext=$curcontext context state state_descr line ret=1
   local -A opt_args
@@ -82,12 +83,12 @@ _smcli() {
   done
 
   _arguments -C -s -S \
-ROOT && ret=0
+@ROOT@ && ret=0
 
   [[ $state == arguments ]] || return ret
   curcontext=${curcontext%:*:*}:smcli-$words[1]:
   case $words[1] in
-COMMANDS
+@COMMANDS@
   esac
   return ret
 }
