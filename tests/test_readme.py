@@ -26,7 +26,13 @@ def of(kind):
 
 def run(command):
     return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, env=ENV, cwd=ROOT, timeout=120
+        ["bash", "-euo", "pipefail", "-c", command],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        cwd=ROOT,
+        timeout=120,
+        check=False,
     )
 
 
@@ -50,20 +56,27 @@ def test_console_blocks_show_the_real_output(block):
 
 
 @pytest.fixture(scope="module")
-def _python_blocks():
+def python_blocks():
     for block in of("python"):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, env=ENV, timeout=120
+            [sys.executable, "-W", "error", "-c", block],
+            capture_output=True,
+            text=True,
+            env=ENV,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
 
 
-def test_python_blocks_run(_python_blocks):
+@pytest.mark.usefixtures("python_blocks")
+def test_python_blocks_run():
     assert len(of("python")) >= 2
 
 
+@pytest.mark.usefixtures("python_blocks")
 @pytest.mark.parametrize("line", [line for block in of("sh")[2:] for line in block.splitlines()])
-def test_shell_lines_run(line, _python_blocks):
+def test_shell_lines_run(line):
     done = run(line)
     assert done.returncode == 0, done.stderr
     assert done.stdout

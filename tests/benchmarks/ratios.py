@@ -1,7 +1,7 @@
 """Ratios against what a user would take instead, each pair measured in the same run: `python tests/benchmarks/ratios.py`.
 
-Names choose groups: startup, truth, digits, export, formats, memory. Times on a shared machine drift, ratios much less; nothing
-here fails. Needs the extra `test`. With -o FILE the report is written there too.
+Names choose groups: startup, truth, digits, export, formats, memory. Times on a shared machine drift, ratios much
+less; nothing here fails. Needs the extra `test`. With -o FILE the report is written there too.
 """
 
 from __future__ import annotations
