@@ -82,6 +82,15 @@ def test_shell_lines_run(line):
     assert done.stdout
 
 
+def test_the_picture_is_of_today(tmp_path):
+    done = run(f"smcli compare 1000 2000 3000 4000 5000 -o {tmp_path}/main-job.svg")
+    assert done.returncode == 0, done.stderr
+    picture = ROOT / "docs" / "main-job.svg"
+    if os.environ.get("SMCLI_GOLDEN") == "update":
+        picture.write_bytes((tmp_path / "main-job.svg").read_bytes())
+    assert (tmp_path / "main-job.svg").read_bytes() == picture.read_bytes()
+
+
 def test_inline_commands_parse():
     text = README.read_text(encoding="utf-8")
     for command in re.findall(r"`(smcli (?:compare|grad|limits|eval)[^`]*)`", text):
