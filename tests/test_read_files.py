@@ -282,7 +282,7 @@ def test_words_need_only_the_text_reader():
     code = "import sys; from smcli import read; read.from_arguments(['1']); print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("smcli.read.")}
-    assert loaded == {"smcli.written", "smcli.words", "smcli.read.text"}
+    assert loaded == {"smcli.read.text"}
 
 
 def test_kinds_need_no_numpy():
