@@ -128,7 +128,10 @@ def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classe
             if not 0 <= t < classes and t != settings.ignore_index:
                 raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
                                  f"targets run from 0 to {classes - 1}")  # fmt: skip
-        return Loss(kind, np.array(targets[start:stop]), None, settings.smoothing, weights, z_loss)
+        counted = [
+            0 if t == settings.ignore_index else t for t in targets[start:stop]
+        ]  # an ignored row's is never used
+        return Loss(kind, np.array(counted), None, settings.smoothing, weights, z_loss)
     if settings.labels is None:
         return None
     if len(settings.labels) not in {1, count}:
@@ -311,12 +314,19 @@ def _row_report(
     return RowReport(
         row=problem.first_row + r,
         logits=problem.logits[r],
-        target=int(loss.target[r]) if loss is not None and loss.target is not None else None,
+        target=_target_of(settings, problem.first_row + r),
         ignored=bool(problem.ignored is not None and problem.ignored[r]),
         results=tuple(results),
         findings=tuple(ranked),
         labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
     )
+
+
+def _target_of(settings: Settings, row: int) -> int | None:
+    """The target of a row as it was given, that of an ignored one too."""
+    if settings.target is None:
+        return None
+    return settings.target[row if len(settings.target) > 1 else 0]
 
 
 def _reduce(
@@ -343,7 +353,8 @@ def _reduce(
             done.append(
                 MethodResult(one.run.method, total.values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0)
             )
-        out.append(Reduced(quantity, exact, tuple(done)))
+        note = "" if scale else "every row is ignored: the mean is 0/0 = nan by design, in frameworks too"
+        out.append(Reduced(quantity, exact, tuple(done), note))
     return tuple(out)
 
 

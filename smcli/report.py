@@ -26,6 +26,7 @@ class Reduced(NamedTuple):
     quantity: str
     exact: str
     methods: tuple[MethodResult, ...]
+    note: str = ""
 
 
 class Report(NamedTuple):

@@ -216,3 +216,11 @@ def test_ignored_rows_are_zero() -> None:
     for quantity in ("cross-entropy", "gradient"):
         truth, missing = float64.attempt(problem, quantity)
         assert not missing.any() and not truth.hi[1].any() and truth.hi[0].any()
+
+
+@pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "logsumexp"])
+def test_a_target_changes_nothing_but_the_loss(quantity: str) -> None:
+    x = np.array([[1.0, 2.0, 3.0], [0.0, -5.0, 4.0]])
+    alone, _ = float64.attempt(Problem("float32", x), quantity)
+    beside, _ = float64.attempt(Problem("float32", x, Loss(target=np.array([0, 2]))), quantity)
+    assert np.array_equal(alone.hi, beside.hi)

@@ -40,7 +40,11 @@ class Place:
 
 
 NOTHING = Values()
-SEPARATED = {"--fail-on", "explain", "limits"}  # given once, yet several fit with commas; so they do where Typer repeats
+SEPARATED = {
+    "--fail-on",
+    "explain",
+    "limits",
+}  # given once, yet several fit with commas; so they do where Typer repeats
 
 
 def of(key: str, place: Place) -> Values:

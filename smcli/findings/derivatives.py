@@ -94,6 +94,8 @@ def backward_nan(ev: Evidence) -> Iterator[Hit]:
     def say(row: int, at: IntArray) -> str:
         got, true = number(float(ev.y[row, at[0]])), number(float(ev.t[row, at[0]]))
         first = f"; it went wrong first in {step.expr}" if step is not None else ""
+        if (ev.x[row] == -np.inf).any() and np.isnan(ev.y[row, at]).all() and at.size == ev.y.shape[1]:
+            first += ", where a masked class leaks into the whole row"
         return f"{got} is returned at {places(at)} where the true derivative is {true}{first}"
 
     remedy = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.arithmetic import Step
-    from smcli.model import IntArray
+    from smcli.model import BoolArray, IntArray
 
 
 @rule("SM301", "underflow-not-representable", Severity.NOTE)
@@ -220,6 +220,8 @@ def log_of_zero(ev: Evidence) -> Iterator[Hit]:
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
     for step in ev.steps("log"):
         zero = (step.inputs[0] == 0) & ev.clean
+        if zero.shape == ev.x.shape:
+            zero &= ev.x != -np.inf  # the log of a masked class is rightly −inf
         if zero.shape != ev.y.shape:  # a loss of one value for a row, or a log of one sum for all classes
             zero = np.broadcast_to(zero.any(axis=1, keepdims=True), ev.y.shape)
 
@@ -235,6 +237,26 @@ def log_of_zero(ev: Evidence) -> Iterator[Hit]:
         yield Hit(wrong & zero, say, remedy, step.expr)
         if (wrong & zero).any():
             return
+    yield from _zero_times_infinity(ev, wrong)
+
+
+def _zero_times_infinity(ev: Evidence, wrong: BoolArray) -> Iterator[Hit]:
+    """A zero label times the rightly infinite log of a masked class."""
+    for step in ev.steps("mul"):
+        nan = np.isnan(step.output) & ~np.isnan(step.inputs[0]) & ~np.isnan(step.inputs[1])
+        hurt = wrong & np.broadcast_to(nan.any(axis=1, keepdims=True), wrong.shape)
+        if not hurt.any():
+            continue
+
+        def say(row: int, at: IntArray, step: Step = step, nan: BoolArray = nan) -> str:
+            where = places(np.flatnonzero(nan[row]), "class")
+            true = number(float(ev.t[row, at[0]]))
+            product = f"{step.expr} is 0·(−inf) = nan at the masked {where}, as in frameworks"
+            return f"{product}; its label is 0 and counts nothing: the truth is {true}"
+
+        remedy = "leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)"
+        yield Hit(hurt, say, remedy, step.expr)
+        return
 
 
 @rule("SM304", "zero-sum", Severity.ERROR)

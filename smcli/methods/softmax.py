@@ -131,7 +131,7 @@ class Log1p:
         return o.add(m, o.log1p(s))
 
 
-@method("online", source="Milakov & Gimelshein 2018, Algorithm 3; FlashAttention")
+@method("online", source="Milakov & Gimelshein 2018, Algorithm 3; FlashAttention", backward="fused")
 class Online:
     """One pass: the running sum is rescaled whenever a larger maximum appears. Sums one after the other."""
 
@@ -149,14 +149,18 @@ class Online:
         return o.add(m, o.log(d))
 
 
-@method("online-lazy", source="FlashAttention-4: the running sum is rescaled only past a threshold of 8 in log2")
+@method(
+    "online-lazy",
+    source="FlashAttention-4: the running sum is rescaled only past a threshold of 8 in log2",
+    backward="fused",
+)
 class OnlineLazy(Online):
     """One pass that rescales only when the maximum has grown by more than 8·ln 2, so exp may reach 256."""
 
     threshold = 8 * LN2
 
 
-@method("two-pass", source="Dukhan & Ablavatski 2020, Two-Pass Softmax Algorithm")
+@method("two-pass", source="Dukhan & Ablavatski 2020, Two-Pass Softmax Algorithm", backward="fused")
 class TwoPass:
     """Every exponential as a mantissa and a separate exponent: no maximum is needed and nothing overflows."""
 
@@ -172,7 +176,7 @@ class TwoPass:
         return o.add(o.mul(top, o.const(LN2, "ln 2")), o.log(s))
 
 
-@method("base2", source="FlashAttention: exp2 with log2(e) folded in")
+@method("base2", source="FlashAttention: exp2 with log2(e) folded in", backward="fused")
 class Base2:
     """Powers of two: 2^((x − max)·log2 e)."""
 
@@ -185,7 +189,7 @@ class Base2:
         return o.div(e, o.sum(e))
 
 
-@method("base2-fma", source="FlashAttention: scale and shift in one fused multiply-add")
+@method("base2-fma", source="FlashAttention: scale and shift in one fused multiply-add", backward="fused")
 class Base2Fma(Base2):
     """Powers of two with the product before the shift, fused: 2^fma(x, log2 e, −max·log2 e)."""
 
@@ -194,7 +198,7 @@ class Base2Fma(Base2):
         return o.exp2(o.fma(x, c, o.neg(o.mul(o.max(x), c))))
 
 
-@method("base2-nofma", source="the same expression compiled without fused multiply-add")
+@method("base2-nofma", source="the same expression compiled without fused multiply-add", backward="fused")
 class Base2NoFma(Base2):
     """Powers of two with both products rounded before they are subtracted: an offset costs its digits."""
 

@@ -280,7 +280,7 @@ def _solve(problem: Problem, quantity: str, rows: _Rows, sheet: Sheet) -> None:
             size = np.abs(sheet.hi)
             error = np.where(rows.tiny, 2 * _TINY, 48 * 2.0**-53 * log) + 2.0**-53 * size
             sheet.missing |= ~(error <= BOUND * size)
-        elif problem.loss is not None:
+        elif quantity == "cross-entropy" and problem.loss is not None:
             _cross_entropy(problem, problem.loss, rows, sheet)
         else:
             if rows.tiny.any():

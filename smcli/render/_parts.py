@@ -147,7 +147,8 @@ def reduced(report: Report) -> Iterator[tuple[str, Grid]]:
             head += [grid.Cell(m.method, "head"), grid.Cell("rel", "head", right=True)]
             word = Verdict(int(m.verdicts[0])).label
             cells += [grid.Cell(grid.value(float(m.values[0])), word), grid.Cell(grid.relative(m, 0), word, right=True)]
-        yield f"{r.quantity} reduced over the batch{BESIDE if r.methods else ''}", grid.Grid(head, [cells])
+        title = f"{r.quantity} reduced over the batch{BESIDE if r.methods else ''}"
+        yield f"{title} ({r.note})" if r.note else title, grid.Grid(head, [cells])
 
 
 def overview(comparison: Comparison) -> Iterator[tuple[str, Grid]]:
