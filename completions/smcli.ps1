@@ -194,7 +194,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
         @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file, ''-'' for standard input.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: text, json, jsonl, csv, npy or npz.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, text.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array of a file that has several.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
@@ -211,7 +211,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--ignore-index'; Takes = 'text'; Help = 'Rows with this target contribute nothing.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--reduction'; Takes = 'reduction'; Help = 'Reduce the loss over the rows: none, mean or sum.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, plain, json, csv, markdown, svg, html or github.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
         @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
         @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--all'; Takes = ''; Help = 'Show every class of a long row.' }

@@ -290,7 +290,7 @@ def _quantity_result(
             worst=worst(one.errors.ulp[r]),
             bound_ulp=None if bound is None or not np.isfinite(bound[r]) else float(bound[r]),
             steps=tuple(s.summary(r) for s in one.run.steps) if settings.trace else None,
-            condition=None if conditions is None else float(np.max(conditions[r])),
+            condition=None if conditions is None else float(np.fmax.reduce(conditions[r])),
         )
 
     return QuantityResult(

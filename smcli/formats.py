@@ -8,8 +8,6 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from smcli.errors import PrecisionError, UsageError
 from smcli.written import compare_exact, exact
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smcli.model import BoolArray, FloatArray, IntArray
+
+# NumPy is imported where arrays are rounded: the names alone are needed for every --help.
 
 
 class Format(NamedTuple):
@@ -92,14 +92,18 @@ class Format(NamedTuple):
 
         Beyond the largest number stands an infinity, or nan in a format without one. The sign of a zero is kept.
         """
+        import numpy as np
+
         if self.p == 53:
             return x
         with np.errstate(all="ignore"):
             if self.name in _NATIVE:
-                return x.astype(_NATIVE[self.name]).astype(np.float64)
+                return x.astype(self.name).astype(np.float64)
             return self._round_bits(np.asarray(x, dtype=np.float64))
 
     def _round_bits(self, x: FloatArray) -> FloatArray:
+        import numpy as np
+
         drop = 53 - self.p  # significand bits of float64 that the format lacks
         bits = x.view(np.int64)
         bias = ((bits >> drop) & 1) + ((1 << (drop - 1)) - 1)  # half a unit, less one where the kept part is even
@@ -116,6 +120,8 @@ class Format(NamedTuple):
             values: float64, the float64 nearest to each number as written.
             tokens: the texts, or None where `values` are exact.
         """
+        import numpy as np
+
         y = self.round(values)
         if tokens is None or self.p == 53:
             return y
@@ -128,6 +134,8 @@ class Format(NamedTuple):
 
     def _midpoint(self, x: FloatArray, above: FloatArray, below: FloatArray) -> BoolArray:
         """Where x is half way between two numbers of the format, the first one beyond the largest included."""
+        import numpy as np
+
         beyond = self.max + math.ldexp(1.0, self._top - self.p + 1)
         with np.errstate(invalid="ignore"):
             high, low = (np.where(np.isfinite(end), end, np.copysign(beyond, x)) for end in (above, below))
@@ -136,6 +144,8 @@ class Format(NamedTuple):
 
     def ulp_exponent(self, log2: IntArray) -> IntArray:
         """The exponent of the spacing at numbers whose floor(log2) is given, clamped to the subnormal spacing."""
+        import numpy as np
+
         exponents: IntArray = np.maximum(log2, self.emin) - (self.p - 1)
         return exponents
 
@@ -152,7 +162,7 @@ FORMATS = {
     )
 }
 _DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands
-_NATIVE = {"float32": np.float32, "float16": np.float16}  # NumPy rounds float64 to these straight and right
+_NATIVE = {"float32", "float16"}  # NumPy rounds float64 to these straight and right
 ALIASES = {
     "double": "float64", "fp64": "float64", "f64": "float64",
     "single": "float32", "float": "float32", "fp32": "float32", "f32": "float32",

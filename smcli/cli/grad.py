@@ -39,7 +39,10 @@ class Options(Compute):
                      show_default="none"),
     ] = None  # fmt: skip
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Show the error of finite differences over the step, and the best step.")
+        bool,
+        typer.Option(
+            "--sweep", help="Show the error of finite differences over the step, and the best step.", show_default="off"
+        ),
     ] = False
 
 

@@ -10,6 +10,10 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from smcli.formats import FORMATS
+from smcli.read import kinds
+from smcli.render import names
+
 
 class OptionSet:
     """Options as attributes: the annotation of each says how it is spelled, the class attribute its default."""
@@ -39,7 +43,7 @@ class Input(OptionSet):
     ] = None  # fmt: skip
     input_format: Annotated[
         str | None,
-        typer.Option("--input-format", metavar="KIND", help="Kind of the input: text, json, jsonl, csv, npy or npz.",
+        typer.Option("--input-format", metavar="KIND", help=f"Kind of the input: {', '.join(kinds())}.",
                      show_default="by suffix"),
     ] = None  # fmt: skip
     key: Annotated[
@@ -60,8 +64,7 @@ class Numbers(OptionSet):
     dtype: Annotated[
         list[str] | None,
         typer.Option("--dtype", "-d", metavar="NAME", show_default="float64",
-                     help="Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; "
-                          "several, or all, to compare formats."),
+                     help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
     ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
@@ -87,7 +90,12 @@ class Numbers(OptionSet):
                      show_default="enough for the format"),
     ] = None  # fmt: skip
     trace: Annotated[
-        bool, typer.Option("--trace", help="Show every step of every method: its range and where it first went wrong.")
+        bool,
+        typer.Option(
+            "--trace",
+            help="Show every step of every method: its range and where it first went wrong.",
+            show_default="off",
+        ),
     ] = False
 
 
@@ -132,20 +140,22 @@ class Rendering(OptionSet):
     format: Annotated[
         str | None,
         typer.Option("--format", "-f", metavar="NAME", show_default="table",
-                     help="Output format: table, plain, json, csv, markdown, svg, html or github."),
+                     help=f"Output format: {', '.join(names())}."),
     ] = None  # fmt: skip
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", show_default="standard output",
                      help="Write to a file, in the format of its suffix unless -f names one."),
     ] = None  # fmt: skip
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours, whatever the terminal.", show_default="off")
+    ] = False
 
 
 class Output(Rendering):
     """What is shown, where, and when the exit code is 1."""
 
-    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.")] = False
+    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.", show_default="off")] = False
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
     ] = 20
@@ -163,7 +173,13 @@ class Output(Rendering):
         typer.Option("--max-rel", metavar="X", help="Exit 1 where a relative error is above X.", show_default="off"),
     ] = None
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show errors in ulp, verdicts, bounds and condition numbers.")
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Also show errors in ulp, verdicts, bounds and condition numbers.",
+            show_default="off",
+        ),
     ] = False
     plot: Annotated[
         str | None,

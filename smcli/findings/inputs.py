@@ -462,7 +462,8 @@ def logit_overflow(ev: Evidence) -> Iterator[Hit]:
     def say(row: int, at: IntArray) -> str:
         first = float(ev.written[row, at[0]])
         written = number(first) if np.isfinite(first) else "a number beyond float64"
-        return f"the logit at {places(at)} ({written}) is beyond {ev.format.name}'s largest number {number(ev.format.max)} and became {became}"
+        largest = f"{ev.format.name}'s largest number {number(ev.format.max)}"
+        return f"the logit at {places(at)} ({written}) is beyond {largest} and became {became}"
 
     yield Hit(
         lost,

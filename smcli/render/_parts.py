@@ -93,6 +93,14 @@ def bounds(q: QuantityResult) -> Iterator[str]:
             yield f"{m.method}: worst {worst} ulp; its a-priori bound is {grid.error(m.bound_ulp)} ulp"
 
 
+def background(q: QuantityResult) -> Iterator[str]:
+    """What is known before anything is computed: condition number and bounds."""
+    condition = next((m.condition for m in q.methods if m.condition is not None and m.condition == m.condition), None)
+    if condition is not None:
+        yield f"condition number {condition:.3g}: what one rounding of the logits is multiplied by"
+    yield from bounds(q)
+
+
 def groups(report: Report) -> Iterator[tuple[RowReport, Group]]:
     """The findings of a report, those that say the same as one."""
     for row in report.rows:

@@ -81,8 +81,8 @@ def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iter
         yield _fit(q, row, indices, style, console)
         if left_out := parts.shortened(q, len(indices)):
             yield Text(left_out, "dim")
-        if style.verbose:
-            yield from (Text(line, "dim") for line in parts.bounds(q))
+        if style.verbose or any(m.steps is not None for m in q.methods):
+            yield from (Text(line, "dim") for line in parts.background(q))
         yield Text("")
         for m in q.methods:
             if m.steps is not None:
