@@ -67,7 +67,9 @@ def test_long_rows_are_shortened_and_say_so():
 
 def test_long_batches_are_shortened_and_say_so():
     report = smcli.compare([[i, 1] for i in range(30)], quantities="softmax")
-    assert "20 of 30 rows are shown" in markdown.render(report, Style())
+    assert "3 of 30 rows are shown, the first ones" in markdown.render(report, Style())
+    sick = smcli.compare([[1000 * i, 1] for i in range(30)], quantities="softmax")
+    assert "20 of 30 rows are shown, the worst ones" in markdown.render(sick, Style())
     assert "row 29 " in markdown.render(report, Style(every_class=True))
 
 

@@ -169,9 +169,9 @@ def with_bars(q: QuantityResult, row: RowReport, indices: Sequence[int], style: 
 
 
 def lost_share(m: MethodResult, i: int) -> float:
-    """How many of its bits a value has lost, as a share: 0 up to 1 ulp, 1 where none is right or there is no number."""
+    """How many of its bits an inaccurate or lost value has lost, as a share: 1 where none is right or there is no number."""
     ulp, rel = float(m.ulp[i]), float(m.rel[i])
-    if m.verdicts[i] in {Verdict.NOT_REPRESENTABLE, Verdict.CORRECT, Verdict.UNDEFINED} or ulp <= 1:
+    if m.verdicts[i] not in {Verdict.INACCURATE, Verdict.LOST} or ulp <= 1:
         return 0.0
     if not rel < 1:
         return 1.0
@@ -179,10 +179,8 @@ def lost_share(m: MethodResult, i: int) -> float:
 
 
 def bar(share: float, size: int) -> str:
-    """A bar of blocks, in eighths; the least that is not nothing is one eighth."""
-    if not share > 0:
-        return ""
-    eighths = max(1, round(min(share, 1.0) * size * 8))
+    """A bar of blocks, in eighths; nothing below half an eighth."""
+    eighths = round(min(max(share, 0.0), 1.0) * size * 8) if share > 0 else 0
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 

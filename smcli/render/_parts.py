@@ -13,11 +13,13 @@ from smcli.report import RANK, Comparison, Report
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.model import MethodResult, QuantityResult, RowReport
+    from smcli.model import Finding, MethodResult, QuantityResult, RowReport
     from smcli.render import Style
     from smcli.render._grid import Cell, Grid, Group
 
 BESIDE = ": value and relative error"  # what a method's columns show
+HEALTHY_ROWS = 3  # of a long batch in which nothing was found
+FIRST_ROWS = 8  # row numbers that the digest of a batch lists
 SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 BADNESS = [Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.INACCURATE, Verdict.LOST, Verdict.UNDEFINED]
 MEANINGS = {
@@ -46,13 +48,43 @@ def badness(row: RowReport) -> int:
 
 
 def rows(report: Report, style: Style) -> tuple[Sequence[RowReport], str]:
-    """The rows to show, and what to say of those that are not: the worst ones of a long batch, in their order."""
+    """The rows to show, and what to say of those that are not: of a long batch the worst ones, in their order.
+
+    Rows without findings are left out there; where no row has any, the first few are shown.
+    """
     if style.every_class or len(report.rows) <= grid.MOST_ROWS:
         return report.rows, ""
-    worst = sorted(report.rows, key=lambda r: (-badness(r), r.row))
-    shown = sorted(worst[: grid.MOST_ROWS], key=lambda r: r.row)
-    total = len(report.rows)
-    return shown, f"{len(shown)} of {total} rows are shown, the worst ones; --all shows every row, --rows A:B some"
+    worst = sorted((r for r in report.rows if r.findings), key=lambda r: (-badness(r), r.row))
+    shown = sorted(worst[: grid.MOST_ROWS], key=lambda r: r.row) or report.rows[:HEALTHY_ROWS]
+    kind = (
+        "those with findings" if 0 < len(worst) <= grid.MOST_ROWS else "the worst ones" if worst else "the first ones"
+    )
+    return shown, f"{len(shown)} of {len(report.rows)} rows are shown, {kind}; --all shows every row, --rows A:B some"
+
+
+def digest(report: Report) -> Grid | None:
+    """Of a batch: how many rows each finding concerns, and the first of them; None of one row, or without findings."""
+    if len(report.rows) == 1 or not report.findings:
+        return None
+    of: dict[str, tuple[Finding, list[int]]] = {}
+    for row in report.rows:
+        for f in row.findings:
+            _, numbers = of.setdefault(f.code, (f, []))
+            if not numbers or numbers[-1] != row.row:
+                numbers.append(row.row)
+    ranked = sorted(of.values(), key=lambda one: (-RANK[one[0].severity], one[0].code))
+    head = [grid.Cell(t, "head") for t in ("finding", "severity")]
+    head += [grid.Cell("rows", "head", right=True), grid.Cell("which", "head")]
+    cells = [
+        [
+            grid.Cell(f"{f.code} {f.name}"),
+            grid.Cell(f.severity),
+            grid.Cell(str(len(numbers)), right=True),
+            grid.Cell(", ".join(map(str, numbers[:FIRST_ROWS])) + (", and more" if len(numbers) > FIRST_ROWS else "")),
+        ]
+        for f, numbers in ranked
+    ]
+    return grid.Grid(head, cells)
 
 
 def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:

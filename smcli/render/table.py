@@ -61,6 +61,11 @@ def pieces(thing: Any, style: Style, console: Console) -> Iterator[RenderableTyp
 
 def _report(report: Report, style: Style, console: Console) -> Iterator[RenderableType]:
     shown, left_out = parts.rows(report, style)
+    digest = parts.digest(report)
+    if digest is not None:
+        yield Text(f"findings in {len(report.rows)} rows", "bold")
+        yield _draw(digest)
+        yield Text("")
     for row in shown:
         yield from _row(report, row, style, console)
     if left_out:
