@@ -1,6 +1,7 @@
 """Entry point: the version without importing anything, all else through the command tree."""
 
 import gc
+import os
 import sys
 
 
@@ -16,11 +17,22 @@ def main() -> None:
         gc.set_threshold(100_000, 50, 50)  # imports make no garbage, looking for it costs a start 15 ms
         from smcli.cli.app import run
 
-        sys.exit(run(sys.argv[1:]))
+        leave(run(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def leave(code: int) -> None:
+    """Exit at once: taking NumPy, Rich and Typer down module by module costs 40 ms, and all files are closed by now."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # reported where it was written
+            code = code or 2
+    os._exit(code)
 
 
 if __name__ == "__main__":
