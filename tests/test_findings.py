@@ -33,8 +33,8 @@ PAIRS = {
     "SM203": (lambda: compare([60000, 0], dtype="float16", temperature=0.5, methods="shifted"),
               lambda: compare([30000, 0], dtype="float16", temperature=0.5, methods="shifted")),
     "SM301": (lambda: compare([0, -800], methods="shifted"), lambda: compare([0, -700], methods="shifted")),
-    "SM302": (lambda: compare([11.0, -5.5], dtype="float16", methods="two-pass", quantities="softmax", temperature=1),
-              lambda: compare([1, 2], dtype="float16", methods="two-pass", quantities="softmax")),
+    "SM302": (lambda: compare([12, 3], dtype="float16", methods="naive", quantities="softmax"),
+              lambda: compare([11, 3], dtype="float16", methods="naive", quantities="softmax")),
     "SM303": (lambda: compare([0, -800], target=1, methods="shifted"), lambda: compare([0, -800], target=1, methods="fused")),
     "SM304": (lambda: compare([-104, -104], dtype="float32", methods="naive"),
               lambda: compare([-80, -80], dtype="float32", methods="naive")),
@@ -89,10 +89,8 @@ def test_keeps_quiet_nearby(code):
 
 
 def test_rows_and_methods_are_named():
-    row, method = (
-        next(f for f in compare([INF, 1000], methods="naive").findings if f.code == c) for c in ("SM102", "SM102")
-    )
-    assert row.method is None and row.quantity is None and method is row
+    row = next(f for f in compare([INF, 1000], methods="naive").findings if f.code == "SM102")
+    assert row.method is None and row.quantity is None
     over = next(f for f in compare([1, 1000], methods="naive").findings if f.code == "SM201")
     assert (over.method, over.quantity, over.at, over.count, over.step) == ("naive", "softmax", (1,), 1, "exp(x)")
     assert "709.78" in over.message and "exp(1000)" in over.message
@@ -114,7 +112,7 @@ def test_an_ignored_target_need_not_be_a_class(index):
         [[1, 2], [3, 4]], target=[index, 0], ignore_index=index, quantities="cross-entropy", reduction="mean"
     )
     assert report.to_dict()["rows"][0]["target"] == index and report.rows[0].ignored
-    assert report.to_dict()["summary"]["reduced"]["cross-entropy"]["exact"] == ["1.3132616875182229"]
+    assert report.to_dict()["summary"]["reduced"]["cross-entropy"]["exact"] == ["1.3132616875182228"]
 
 
 def test_a_zero_label_on_a_masked_class_gives_nan_everywhere_and_that_is_said():
@@ -129,8 +127,9 @@ def test_a_zero_label_on_a_masked_class_gives_nan_everywhere_and_that_is_said():
 def test_healthy_rows_raise_no_alarm(seed):
     x = np.random.default_rng(seed).normal(0, 5, (40, 7))
     x[::5, 3] = -INF
-    report = compare(x, methods="shifted,fused,log1p,online,two-pass", quantities="softmax,log-softmax,logsumexp")
-    assert codes(report) <= {"SM406", "SM301", "SM402"} and not any(f.severity == "error" for f in report.findings)
+    assert codes(compare(x, methods="naive,shifted,log1p,online,two-pass", quantities="softmax")) <= {"SM406"}
+    logs = compare(x, methods="log1p", quantities="log-softmax,logsumexp,cross-entropy")
+    assert codes(logs) <= {"SM406"}
 
 
 def test_a_format_without_infinity():
