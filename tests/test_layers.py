@@ -1,0 +1,98 @@
+"""Imports go down only; Typer, Rich, mpmath and the frameworks stay in their rooms; every module says what it is for."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "smcli"
+MODULES = sorted(ROOT.rglob("*.py"))
+LEVELS = [  # from the top; a room imports from its own level and below
+    {"__main__"},
+    {"cli"},
+    {"render", "read", "api"},
+    {"analyse", "sweep", "limits", "catalogue", "settings"},
+    {"report"},
+    {"findings"},
+    {"measure", "methods", "reference", "conditioning"},
+    {"arithmetic"},
+    {"formats"},
+    {"written"},
+    {"words"},
+    {"model", "errors"},
+]
+LEVEL = {room: k for k, rooms in enumerate(LEVELS) for room in rooms}
+HOMES = {
+    "typer": {"cli"},
+    "rich": {"cli", "render"},
+    "mpmath": {"methods/bigfloat.py"},
+    "matplotlib": {"render/_plot.py"},
+}
+NOWHERE = {"click", "torch", "jax", "tensorflow", "scipy", "pandas"}
+
+
+def room(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path):
+    """The modules that a file imports, those for type checking only left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checking = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checking:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ([f"smcli.{a.name}" for a in node.names] if node.module == "smcli" else [node.module])
+
+
+def test_every_room_has_a_level():
+    assert {room(p) for p in MODULES} - {"__init__"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    here = room(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "smcli":
+            assert parts[0] not in NOWHERE, name
+            homes = HOMES.get(parts[0])
+            where = str(path.relative_to(ROOT).as_posix())
+            assert homes is None or here in homes or where in homes, f"{where} imports {name}"
+        elif here != "__init__" and len(parts) > 1 and parts[1] in LEVEL:
+            assert LEVEL[parts[1]] >= LEVEL[here], f"{here} imports {name}, which is above it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import smcli", {"numpy", "typer", "rich", "mpmath", "typing"}),
+        ("from smcli.cli.app import build; build()", {"numpy", "mpmath", "rich"}),
+        ("import smcli; smcli.compare([1000, 2000])", {"mpmath", "rich", "typer", "matplotlib"}),
+    ],
+)
+def test_start_up_stays_light(code, heavy):
+    code += "; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert not heavy & (set(done.stdout.split()) - set(bare.stdout.split()))
