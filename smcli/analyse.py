@@ -118,10 +118,9 @@ def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
 
 
 def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classes: int, count: int) -> Loss | None:
-    bce = "bce" in settings.quantities
     weights = _vector(settings.weights, fmt, classes, "class-weights")
     z_loss = _one(settings.z_loss, fmt, 0.0)
-    kind = "bce" if bce else "cross-entropy"
+    kind = settings.loss
     targets = _targets(settings, count)
     if targets is not None:
         for row, t in enumerate(targets[start:stop], start):
@@ -168,7 +167,7 @@ def _reduction_scale(rows: Sequence[RawRow], settings: Settings, fmt: formats.Fo
         total = sum((Fraction(float(w[t])) for t in counted if 0 <= t < w.size), Fraction(0))
     else:
         total = Fraction(len(counted))
-    if "bce" in settings.quantities:
+    if settings.loss == "bce":
         total = Fraction(sum(r.values.size for r in rows))
     return 1 / total if total else Fraction(0)
 

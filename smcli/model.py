@@ -167,6 +167,7 @@ class Settings(NamedTuple):
         command: "compare", "eval" or "grad".
         dtypes: number formats.
         methods, quantities: their names, in the order asked.
+        loss: what gradients are taken of: "cross-entropy" or "bce".
         accumulate: format of the running sum, or None: as dtype.
         order: the order of sums.
         digits: significant digits of the truth, or None: enough for the format.
@@ -184,6 +185,7 @@ class Settings(NamedTuple):
     dtypes: tuple[str, ...] = ("float64",)
     methods: tuple[str, ...] = ("naive", "shifted", "fused")
     quantities: tuple[str, ...] = ("softmax", "cross-entropy")
+    loss: str = "cross-entropy"
     accumulate: str | None = None
     order: str = "pairwise"
     digits: int | None = None

@@ -63,14 +63,16 @@ def settings(
     if target is not None and labels is not None:
         raise UsageError("--target and --labels exclude each other", "give the right class, or a label for each class")
     quantities = _quantities(command, quantity, target is None and labels is None, cotangent is not None)
-    if "bce" in quantities and labels is None:
-        raise UsageError("bce needs labels", "give one label for each logit: --labels 0,1,1")
-    if "bce" in quantities and "cross-entropy" in quantities:
-        raise UsageError("bce and cross-entropy are losses of different problems", "ask for one of them at a time")
-    if smoothing and target is None and labels is None:
-        raise UsageError("--label-smoothing needs --target or --labels", "smoothing spreads the weight of a target")
-    if reduction != "none" and target is None and labels is None:
-        raise UsageError("--reduction needs --target or --labels", "a loss of every class is not a batch's loss")
+    loss = "bce" if "bce" in names(quantity) else "cross-entropy"
+    options = {
+        "--label-smoothing": bool(smoothing),
+        "--class-weights": rest.get("weights") is not None,
+        "--z-loss": rest.get("z_loss") is not None,
+        "--reduction": reduction != "none",
+    }
+    _check_loss(command, names(quantity), [o for o, given in options.items() if given], target, labels)
+    if rest.get("ignore_index") is not None and target is None:
+        raise UsageError("--ignore-index needs --target", "it is a target that marks a row to be left out")
     if step is not None and not step > 0:
         raise UsageError(f"--step {step:g} is not a step", "give a positive number")
     return Settings(
@@ -78,6 +80,7 @@ def settings(
         dtypes=tuple(chosen),
         methods=_methods(command, method, quantities),
         quantities=quantities,
+        loss=loss,
         accumulate=accumulate,
         order=order,
         digits=digits,
@@ -89,6 +92,26 @@ def settings(
         step=step,
         **rest,
     )
+
+
+def _check_loss(
+    command: str, asked: Sequence[str], options: Sequence[str], target: Sequence[int] | None, labels: object
+) -> None:
+    """Whether the loss that is asked for has what it needs, and takes the options that were given."""
+    if command == "grad" and any(q not in {"cross-entropy", "bce"} for q in asked):
+        raise UsageError(
+            "grad differentiates a loss", "ask for --quantity cross-entropy or bce, or none for the Jacobian"
+        )
+    if "bce" in asked:
+        if labels is None:
+            raise UsageError("bce needs labels", "give one label for each logit: --labels 0,1,1")
+        if "cross-entropy" in asked:
+            raise UsageError("bce and cross-entropy are losses of different problems", "ask for one of them at a time")
+        for option in options:
+            if option != "--reduction":
+                raise UsageError(f"bce takes no {option}", "leave it out; smooth the labels themselves")
+    if options and target is None and labels is None:
+        raise UsageError(f"{options[0]} needs --target or --labels", "without them there is no loss of a row")
 
 
 def _choice(option: str, value: str, allowed: Sequence[str]) -> None:
