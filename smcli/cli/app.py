@@ -91,7 +91,7 @@ def command_line_message(error: Exception) -> tuple[str, str]:
     near = getattr(error, "possibilities", None)
     if near:
         text = text.split(" Did you mean", maxsplit=1)[0].split(" (Possible", maxsplit=1)[0].rstrip(".")
-        hint = f"did you mean {' or '.join(sorted(near))}?"
+        hint = f"did you mean {' or '.join(near)}?"
     elif " Did you mean" in text:
         text, _, meant = text.partition(" Did you mean")
         hint = f"did you mean{meant.rstrip('?').rstrip('.')}?"
