@@ -72,11 +72,11 @@ def problems(
                 dtype=fmt.name,
                 logits=logits,
                 loss=_loss(settings, fmt, start, stop, classes, len(rows)),
-                temperature=_one(settings.temperature, fmt, 1.0),
-                softcap=_one(settings.softcap, fmt, 0.0) or None,
+                temperature=_one(settings.temperature, fmt, 1.0, "--temperature"),
+                softcap=_one(settings.softcap, fmt, 0.0, "--softcap") or None,
                 ignored=_ignored(settings, start, stop, len(rows)),
                 scale=scale,
-                cotangent=_vector(settings.cotangent, fmt, classes, "cotangent"),
+                cotangent=_vector(settings.cotangent, fmt, classes, "--cotangent"),
                 first_row=start,
             ),
             block,
@@ -96,16 +96,34 @@ def _blocks(rows: Sequence[RawRow]) -> Iterable[tuple[int, int]]:
         start = stop
 
 
-def _one(raw: RawRow | None, fmt: formats.Format, default: float) -> float:
-    return default if raw is None else float(fmt.round_written(raw.values, raw.tokens)[0])
+def _one(raw: RawRow | None, fmt: formats.Format, default: float, what: str) -> float:
+    if raw is None:
+        return default
+    value = float(_held(raw, fmt, what)[0])
+    if value == 0 and raw.values[0] != 0:
+        raise InputError(f"{what} {raw.values[0]:g} is 0 in {fmt.name}", "choose a value that the number format holds")
+    return value
 
 
 def _vector(raw: RawRow | None, fmt: formats.Format, size: int, what: str) -> FloatArray | None:
     if raw is None:
         return None
     if raw.values.size != size:
-        raise InputError(f"{raw.values.size} numbers in --{what} for a row of {size} logits", "give one for each class")
-    return fmt.round_written(raw.values, raw.tokens)
+        raise InputError(f"{raw.values.size} numbers in {what} for a row of {size} logits", "give one for each class")
+    return _held(raw, fmt, what)
+
+
+def _held(raw: RawRow, fmt: formats.Format, what: str) -> FloatArray:
+    """The numbers of an option in the format, which has to hold them."""
+    values = fmt.round_written(raw.values, raw.tokens)
+    beyond = np.flatnonzero(~np.isfinite(values))
+    if beyond.size:
+        at = f", number {beyond[0]}," if values.size > 1 else ""
+        reason = f"is beyond {fmt.name}, whose largest number is {fmt.max:g}"
+        raise InputError(
+            f"{what}{at} {raw.values[beyond[0]]:g} {reason}", "choose a value that the number format holds"
+        )
+    return values
 
 
 def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
@@ -118,8 +136,8 @@ def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
 
 
 def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classes: int, count: int) -> Loss | None:
-    weights = _vector(settings.weights, fmt, classes, "class-weights")
-    z_loss = _one(settings.z_loss, fmt, 0.0)
+    weights = _vector(settings.weights, fmt, classes, "--class-weights")
+    z_loss = _one(settings.z_loss, fmt, 0.0, "--z-loss")
     kind = settings.loss
     targets = _targets(settings, count)
     if targets is not None:
@@ -143,7 +161,7 @@ def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classe
             raise InputError(
                 f"{raw.values.size} labels for row {row} of {classes} logits", "give one label for each class"
             )
-    labels = np.stack([fmt.round_written(raw.values, raw.tokens) for raw in chosen])
+    labels = np.stack([_held(raw, fmt, "--labels") for raw in chosen])
     return Loss(kind, None, labels, settings.smoothing, weights, z_loss)
 
 
@@ -163,7 +181,7 @@ def _reduction_scale(rows: Sequence[RawRow], settings: Settings, fmt: formats.Fo
     if targets is None:
         total = Fraction(len(rows))
     elif settings.weights is not None:
-        w = fmt.round_written(settings.weights.values, settings.weights.tokens)
+        w = _held(settings.weights, fmt, "--class-weights")
         total = sum((Fraction(float(w[t])) for t in counted if 0 <= t < w.size), Fraction(0))
     else:
         total = Fraction(len(counted))

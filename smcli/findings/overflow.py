@@ -23,6 +23,11 @@ def classes_of(mask: np.ndarray, ev: Evidence) -> np.ndarray:
     return np.broadcast_to(mask.any(axis=1, keepdims=True), ev.y.shape)
 
 
+def sums_exponentials(ev: Evidence, step: Step) -> bool:
+    """Whether a sum is of exponentials themselves, not of something computed from them."""
+    return step.op == "sum" and any(s.output is step.inputs[0] for s in ev.steps("exp", "exp2"))
+
+
 @rule("SM201", "exp-overflow", Severity.ERROR)
 def exp_overflow(ev: Evidence) -> Iterator[Hit]:
     """exp of a logit exceeds the largest number of the format.
@@ -173,7 +178,7 @@ def sum_overflow(ev: Evidence) -> Iterator[Hit]:
     """
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
-        if not over.any() or "exp" not in step.expr:
+        if not over.any() or not sums_exponentials(ev, step):
             continue
 
         def say(row: int, _at: IntArray, step: Step = step) -> str:

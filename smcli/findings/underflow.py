@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.findings import Evidence, Hit, number, places, rule
-from smcli.findings.overflow import classes_of
+from smcli.findings.overflow import classes_of, sums_exponentials
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def zero_sum(ev: Evidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, section 1. IEEE 754-2019, 7.2 (0/0 is invalid) and 7.5 (underflow).
     """
     for step in ev.steps("sum"):
-        if "exp" not in step.expr or "largest" in step.expr:
+        if not sums_exponentials(ev, step):
             continue
         empty = (step.output == 0) & ev.clean & np.isfinite(step.inputs[0]).all(axis=1, keepdims=True)
 
