@@ -1,0 +1,145 @@
+"""The command line on strange input and output: slices, bytes, closed streams, files that cannot be written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import smcli
+from smcli.cli.app import COMMANDS, run
+
+BATCH = "[[1,2],[3,4],[5,6],[7,8]]"
+
+
+def outcome(capsys, *words):
+    code = run(list(words))
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("slice_", "first"),
+    [("0:2", [1, 3]), ("-1", [7]), ("1", [3]), (":", [1, 3, 5, 7]), ("::2", [1, 5]), ("::-1", [7, 5, 3, 1]),
+     ("-2:", [5, 7]), ("2:99", [5, 7])],
+)  # fmt: skip
+def test_rows(capsys, slice_, first):
+    code, out, _ = outcome(capsys, "compare", BATCH, "--rows", slice_, "-f", "json")
+    assert code == 0 and [row["logits"][0] for row in json.loads(out)["rows"]] == first
+
+
+@pytest.mark.parametrize("slice_", ["a:b", "1:2:3:4", "::0", "1.5", "9:", "4", "2:1"])
+def test_rows_that_are_none(capsys, slice_):
+    code, out, err = outcome(capsys, "compare", BATCH, "--rows", slice_)
+    assert (code, out) == (2, "") and err.startswith("error: --rows") and "hint: " in err
+
+
+@pytest.mark.parametrize("words", [["--digits", "1"], ["--digits", "10000", "-q", "logsumexp", "-m", "shifted"]])
+def test_digits_at_the_edge(capsys, words):
+    assert outcome(capsys, "compare", "1", "2", *words)[0] == 0
+
+
+@pytest.mark.parametrize("option", ["--max-ulp", "--max-rel"])
+@pytest.mark.parametrize("value", ["-1", "nan", "x", ""])
+def test_limits_that_are_none(capsys, option, value):
+    code, out, err = outcome(capsys, "compare", "1", "2", option, value)
+    assert (code, out) == (2, "") and option in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(capsys, command):
+    for word in ("--help", "-h"):
+        code, out, err = outcome(capsys, command, word)
+        assert (code, err) == (0, "") and f"  smcli {command}" in out
+        assert "Examples:" in out or command == "completions"  # its help shows how to install, a shell each
+
+
+def test_bare_and_version(capsys):
+    assert outcome(capsys)[1] == outcome(capsys, "--help")[1]
+    assert outcome(capsys, "--version") == (0, f"smcli {smcli.__version__}\n", "")
+
+
+@pytest.mark.parametrize("data", [b"1 \xff 2", b"\xff\xfe1", b"\x00\x01\x02", b"1 2\x1b[31m3"])
+def test_bytes_that_are_no_text(capsys, tmp_path, data):
+    file = tmp_path / "x.txt"
+    file.write_bytes(data)
+    code, out, err = outcome(capsys, "compare", "-i", str(file))
+    assert (code, out) == (2, "") and err.startswith("error: ") and "\x1b" not in err and "\x00" not in err
+
+
+@pytest.mark.parametrize("path", ["", "nowhere", "."])
+def test_files_that_are_none(capsys, path):
+    code, out, err = outcome(capsys, "compare", "-i", path)
+    assert (code, out) == (2, "") and err.startswith("error: ")
+
+
+def test_a_file_is_left_as_it_was_when_writing_fails(capsys, tmp_path, monkeypatch):
+    file = tmp_path / "r.json"
+    file.write_text("before")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    code, out, err = outcome(capsys, "compare", "1", "2", "-o", str(file))
+    assert (code, out) == (2, "") and "cannot write" in err
+    assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written(capsys, tmp_path):
+    tmp_path.chmod(0o500)
+    code, _, err = outcome(capsys, "compare", "1", "2", "-o", str(tmp_path / "r.json"))
+    tmp_path.chmod(0o700)
+    assert code == 2 and "Permission denied" in err
+
+
+def test_stdin_is_not_read_when_logits_are_given(capsys, monkeypatch):
+    class Untouchable(io.StringIO):
+        def read(self, *_):
+            raise AssertionError
+
+    monkeypatch.setattr(sys, "stdin", Untouchable())
+    assert outcome(capsys, "compare", "1", "2")[0] == 0
+
+
+@pytest.mark.parametrize("words", [["-"], ["-i", "-"], []])
+def test_stdin(capsys, monkeypatch, words):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1 2\n3 4\n")))
+    code, out, _ = outcome(capsys, "compare", *words, "-f", "json")
+    assert code == 0 and [r["logits"] for r in json.loads(out)["rows"]] == [[1, 2], [3, 4]]
+
+
+def test_several_formats(capsys):
+    for words in (["-d", "float16", "-d", "bf16"], ["-d", "float16,bfloat16"]):
+        code, out, _ = outcome(capsys, "compare", "1", "2", *words, "-f", "json")
+        assert code == 0 and [d["dtype"] for d in json.loads(out)["formats"]] == ["float16", "bfloat16"]
+
+
+@pytest.mark.parametrize("logits", [["1"], ["-1", "-2"], ["--", "-1", "-inf"], ["-1", "-d", "float32", "-.5e1"]])
+def test_negative_numbers_need_no_dashes(capsys, logits):
+    code, out, _ = outcome(capsys, "compare", "-f", "json", *logits)
+    numbers = [float(w) for w in logits if w not in {"--", "-d", "float32"}]
+    assert code == 0 and [float(x) for x in json.loads(out)["rows"][0]["logits"]] == numbers
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes the streams")
+@pytest.mark.parametrize(("closed", "code"), [("<&-", 2), (">&-", 2), ("2>&-", 0)])
+def test_closed_streams(closed, code):
+    words = "compare" if closed == "<&-" else "compare 1 2"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m smcli {words} {closed}', sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr
+
+
+@pytest.mark.xfail(reason="the option takes the -- that stands before the numbers for its value")
+@pytest.mark.parametrize("option", ["-d", "-t", "--output", "-f"])
+def test_an_option_without_its_value(capsys, monkeypatch, tmp_path, option):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = outcome(capsys, "compare", "1", "2", option)
+    assert code == 2 and "requires an argument" in err
