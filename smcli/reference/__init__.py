@@ -254,6 +254,6 @@ def _reach(logits: FloatArray) -> None:
     if max(-float(logits.min()), float(logits.max())) <= FARTHEST / 2:
         return
     with np.errstate(all="ignore"):
-        below = logits.max(axis=1, keepdims=True) - logits
-        if (np.isfinite(logits) & (below > FARTHEST)).any():
+        top = logits.max(axis=1, keepdims=True)
+        if (np.isfinite(logits) & np.isfinite(top) & (top - logits > FARTHEST)).any():
             raise PrecisionError("a logit is more than 2^62 below the maximum", "use exact(), which has no such limit")
