@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from smcli.errors import UsageError
-from smcli.model import Finding, Severity, Verdict
+from smcli.model import Finding, Severity, Truth, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from smcli.formats import Format
     from smcli.measure import Errors
     from smcli.methods import Run
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
 About = Literal["row", "truth", "run"]
 MODULES = ("inputs", "overflow", "underflow", "accuracy", "derivatives")
@@ -76,6 +78,24 @@ class Evidence:
         assert self.truth_float is not None  # noqa: S101
         return self.truth_float
 
+    def true(self, row: int, index: int) -> str:
+        """A true value in words, also where it is far below or above float64."""
+        from smcli.reference.decimal_pairs import texts
+
+        assert self.truth is not None  # noqa: S101 - asked of a truth or a run
+        hi, exp2 = float(self.truth.hi[row, index]), int(self.truth.exp2[row, index])
+        nearest = float(self.t[row, index])
+        if hi == 0 or (np.isfinite(nearest) and abs(nearest) >= sys.float_info.min):
+            return number(nearest)
+        at = (slice(row, row + 1), index)
+        one = Truth(self.truth.hi[at], self.truth.lo[at], self.truth.exp2[at], self.truth.bound)
+        return texts(one, 6)[0] or f"about {'-' * (hi < 0)}1e{math.floor(exp2 * math.log10(2))}"
+
+    def places(self, at: IntArray) -> str:
+        """Indices of values in words; in a Jacobian as pairs."""
+        side = self.x.shape[1] if self.quantity == "jacobian" else 0
+        return places(at, side=side)
+
     @cached_property
     def held(self) -> BoolArray:
         """Where the format holds the truth: it rounds to a finite non-zero number, or is exactly 0 or infinite."""
@@ -106,6 +126,12 @@ class Evidence:
         column: BoolArray = usable[:, None]
         return column
 
+    @property
+    def elementwise(self) -> bool:
+        """Whether every value depends on its own logit alone, as in binary cross-entropy."""
+        loss = self.problem.loss
+        return self.quantity == "bce" or (self.quantity == "gradient" and loss is not None and loss.kind == "bce")
+
     def steps(self, *ops: str) -> list[Step]:
         """The steps of the run that are one of these operations."""
         assert self.run is not None  # noqa: S101
@@ -116,26 +142,31 @@ class Hit(NamedTuple):
     """One thing that a rule found in a block.
 
     Attributes:
-        where: bool [R, N], the elements concerned.
+        where: bool [R, N], the elements concerned, or [R, C], the logits.
         say: (row, indices in it) -> the message.
         remedy: what to do.
-        step: the expression that went wrong, or an empty string.
+        step: the expression that went wrong, or an empty string; a function of the row where it depends on that.
     """
 
     where: BoolArray
     say: Callable[[int, IntArray], str]
     remedy: str
-    step: str = ""
+    step: str | Callable[[int], str] = ""
 
 
 class Rule(NamedTuple):
-    """A code, its name and severity, the question it puts to the evidence, and its page."""
+    """A code, its name and severity, the question it puts to the evidence, and its page.
+
+    With `once`, only the first of several hits in a row tells: the step that went wrong first, whatever the other rows
+    of the block are.
+    """
 
     code: str
     name: str
     severity: Severity
     about: About
     find: Callable[[Evidence], Iterator[Hit]]
+    once: bool = False
 
     @property
     def page(self) -> str:
@@ -153,11 +184,13 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, name: str, severity: Severity, about: About = "run") -> Callable[..., Callable[..., Iterator[Hit]]]:
+def rule(
+    code: str, name: str, severity: Severity, about: About = "run", *, once: bool = False
+) -> Callable[..., Callable[..., Iterator[Hit]]]:
     """Register the decorated function as the rule of that code."""
 
     def register(find: Callable[[Evidence], Iterator[Hit]]) -> Callable[[Evidence], Iterator[Hit]]:
-        RULES[code] = Rule(code, name, severity, about, find)
+        RULES[code] = Rule(code, name, severity, about, find, once)
         return find
 
     return register
@@ -201,9 +234,14 @@ def find(evidence: Evidence, about: About) -> dict[int, list[Finding]]:
         for r in everything().values():
             if r.about != about:
                 continue
+            told: set[int] = set()
             for hit in r.find(evidence):
                 for row in np.flatnonzero(hit.where.any(axis=1)).tolist():
+                    if r.once and row in told:
+                        continue
+                    told.add(row)
                     at = np.flatnonzero(hit.where[row])
+                    step = hit.step if isinstance(hit.step, str) else hit.step(row)
                     found.setdefault(row, []).append(
                         Finding(
                             code=r.code,
@@ -211,9 +249,9 @@ def find(evidence: Evidence, about: About) -> dict[int, list[Finding]]:
                             severity=r.severity,
                             quantity=evidence.quantity or None,
                             method=method,
-                            at=tuple(at[:MOST_PLACES].tolist()),
+                            at=tuple(_flat(at, hit.where, evidence)[:MOST_PLACES].tolist()),
                             count=int(at.size),
-                            step=hit.step or None,
+                            step=step or None,
                             message=hit.say(row, at),
                             remedy=hit.remedy,
                         )
@@ -221,12 +259,19 @@ def find(evidence: Evidence, about: About) -> dict[int, list[Finding]]:
     return found
 
 
-def places(at: IntArray, what: str = "index") -> str:
-    """Indices in words: "index 3", "indices 0, 1, 2", "indices 0, 1, 2 and 97 more"."""
+def _flat(at: IntArray, where: BoolArray, evidence: Evidence) -> IntArray:
+    """Places among the values of the quantity: the one of a logit in a Jacobian is on the diagonal."""
+    classes = evidence.x.shape[1]
+    return at * (classes + 1) if evidence.quantity == "jacobian" and where.shape[1] == classes else at
+
+
+def places(at: IntArray, what: str = "index", side: int = 0) -> str:
+    """Indices in words: "index 3", "indices 0, 1, 2", "indices 0, 1, 2, 3 and 97 more"; pairs in a matrix of that side."""
     plural = {"index": "indices", "class": "classes"}.get(what, what + "s")
+    first = [f"({i // side}, {i % side})" if side else str(i) for i in at[:4].tolist()]
     if at.size == 1:
-        return f"{what} {at[0]}"
-    shown = ", ".join(map(str, at[:4].tolist()))
+        return f"{what} {first[0]}"
+    shown = ", ".join(first)
     return f"{plural} {shown}" + (f" and {at.size - 4} more" if at.size > 4 else "")
 
 

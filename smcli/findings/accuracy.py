@@ -87,7 +87,7 @@ def inaccurate(ev: Evidence) -> Iterator[Hit]:
     def say(row: int, at: IntArray) -> str:
         most = int(at[np.argmax(ulp[row, at])])
         return (
-            f"wrong by up to {number(float(ulp[row, most]))} ulp ({number(float(rel[row, most]))} relative) at {places(at)}; "
+            f"wrong by up to {number(float(ulp[row, most]))} ulp ({number(float(rel[row, most]))} relative) at {ev.places(at)}; "
             f"a careful {ev.format.name} algorithm stays within {number(float(limit[row, most]))} ulp here"
         )
 
@@ -175,9 +175,15 @@ def saturated(ev: Evidence) -> Iterator[Hit]:
     stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
 
     def say(row: int, at: IntArray) -> str:
-        return f"exactly 0 is returned at {places(at)}; the truth is {number(float(ev.t[row, at[0]]))}, which {ev.format.name} holds"
+        return (
+            f"exactly 0 is returned at {places(at)}; the truth is {ev.true(row, at[0])}, which {ev.format.name} holds"
+        )
 
-    step = next((s.expr for s in ev.steps("log") if (s.output == 0).any()), "")
+    steps = [(s.expr, (s.output == 0).any(axis=1)) for s in ev.steps("log")]
+
+    def step(row: int) -> str:
+        return next((expr for expr, zero in steps if zero[row]), "")
+
     yield Hit(stuck, say, "leave the maximum's own 1 out of the sum and take log1p of the rest (method log1p)", step)
 
 
@@ -257,7 +263,7 @@ def not_normalised(ev: Evidence) -> Iterator[Hit]:
     )
 
 
-@rule("SM404", "stalled-sum", Severity.WARNING)
+@rule("SM404", "stalled-sum", Severity.WARNING, once=True)
 def stalled_sum(ev: Evidence) -> Iterator[Hit]:
     """The running sum grew so large that further terms no longer changed it.
 
@@ -336,8 +342,6 @@ def stalled_sum(ev: Evidence) -> Iterator[Hit]:
 
         remedy = "accumulate in float32 (--accumulate float32), or add pairwise or compensated (--sum)"
         yield Hit(np.broadcast_to(stalled, ev.y.shape), say, remedy, step.expr)
-        if stalled.any():
-            return
 
 
 @rule("SM406", "ill-conditioned", Severity.NOTE, about="truth")

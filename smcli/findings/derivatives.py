@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings import DERIVATIVES, Evidence, Hit, number, places, rule
+from smcli.findings import DERIVATIVES, Evidence, Hit, number, rule
 from smcli.model import Severity
 
 if TYPE_CHECKING:
@@ -88,25 +88,26 @@ def backward_nan(ev: Evidence) -> Iterator[Hit]:
     if ev.quantity not in DERIVATIVES:
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
-    rows = np.asarray(wrong.any(axis=1))
-    step = next((s for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub") if _breaks(s, rows)), None)
+    rows = np.zeros((len(wrong), 1), dtype=bool)  # a step on constants is the same for every row
+    steps = [
+        (s.expr, np.asarray((s.overflowed | s.invalid | rows).any(axis=1)))
+        for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub")
+    ]
+
+    def step(row: int) -> str:
+        return next((expr for expr, broken in steps if broken[row]), "")
 
     def say(row: int, at: IntArray) -> str:
-        got, true = number(float(ev.y[row, at[0]])), number(float(ev.t[row, at[0]]))
-        first = f"; it went wrong first in {step.expr}" if step is not None else ""
+        got, true = number(float(ev.y[row, at[0]])), ev.true(row, at[0])
+        first = f"; it went wrong first in {step(row)}" if step(row) else ""
         if (ev.x[row] == -np.inf).any() and np.isnan(ev.y[row, at]).all() and at.size == ev.y.shape[1]:
             first += ", where a masked class leaks into the whole row"
-        return f"{got} is returned at {places(at)} where the true derivative is {true}{first}"
+        return f"{got} is returned at {ev.places(at)} where the true derivative is {true}{first}"
 
     remedy = (
         "take the gradient of the fused loss (p − y), not back through log(softmax); mask before the loss, not after it"
     )
-    yield Hit(wrong, say, remedy, step.expr if step is not None else "")
-
-
-def _breaks(step: object, rows: np.ndarray) -> bool:
-    bad = step.overflowed | step.invalid  # type: ignore[attr-defined]
-    return bool(bad[rows].any())
+    yield Hit(wrong, say, remedy, step)
 
 
 @rule("SM502", "vanished-gradient", Severity.WARNING)
@@ -185,9 +186,14 @@ def vanished_gradient(ev: Evidence) -> Iterator[Hit]:
     gone = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.clean
 
     def say(row: int, at: IntArray) -> str:
-        return f"0 is returned at {places(at)} where the true derivative is {number(float(ev.t[row, at[0]]))}, which {ev.format.name} holds"
+        return f"0 is returned at {ev.places(at)} where the true derivative is {ev.true(row, at[0])}, which {ev.format.name} holds"
 
-    step = next((s.expr for s in reversed(ev.steps("sub")) if (s.output == 0).any()), "")
+    rows = np.zeros((len(gone), 1), dtype=bool)
+    steps = [(s.expr, ((s.output == 0) | rows).any(axis=1)) for s in reversed(ev.steps("sub"))]
+
+    def step(row: int) -> str:
+        return next((expr for expr, zero in steps if zero[row]), "")
+
     yield Hit(
         gone, say, "for the target's class take −(1 − p) as the sum of the other probabilities, never p − 1", step
     )
@@ -262,7 +268,7 @@ def gradient_sum(ev: Evidence) -> Iterator[Hit]:
         axis=1, keepdims=True
     )
     assert ev.truth is not None  # noqa: S101 - a rule about a run
-    vanished = bool(((y == 0) & (ev.truth.hi != 0) & ev.held).any())
+    vanished = ((y == 0) & (ev.truth.hi != 0) & ev.held).any(axis=1, keepdims=True)
     off = (np.abs(total) > allowed) & np.isfinite(total) & ev.clean & (y.shape[1] > 1)
 
     def say(row: int, _at: IntArray) -> str:
@@ -276,6 +282,6 @@ def gradient_sum(ev: Evidence) -> Iterator[Hit]:
     remedy = "check the sum in the denominator, the masks and the reduction"
     if loss.labels is not None:
         remedy = "labels that do not sum to 1 need p·Σy − y, not p − y"
-    if vanished:
-        remedy = "mend the vanished derivative first (SM502): it is what the sum lacks"
-    yield Hit(np.broadcast_to(off, y.shape), say, remedy)
+    yield Hit(np.broadcast_to(off & ~vanished, y.shape), say, remedy)
+    remedy = "mend the vanished derivative first (SM502): it is what the sum lacks"
+    yield Hit(np.broadcast_to(off & vanished, y.shape), say, remedy)

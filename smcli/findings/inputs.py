@@ -624,7 +624,7 @@ def clip_constant(ev: Evidence) -> Iterator[Hit]:
         stuck = (np.abs(ev.y - constant) <= 1e-3) & ~(np.abs(ev.t - constant) <= 2e-3)
 
         def say(row: int, at: IntArray, epsilon: float = epsilon, constant: float = constant) -> str:
-            true = number(float(ev.t[row, at[0]]))
+            true = ev.true(row, at[0])
             return f"the loss at {places(at)} is {number(constant)} = −log {epsilon:g}, the constant of a clip; the true loss is {true}"
 
         remedy = "compute the loss from logits (from_logits=True, cross_entropy) instead of clipping probabilities"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.findings import Evidence, Hit, number, places, rule
-from smcli.model import Severity
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,13 @@ def classes_of(mask: np.ndarray, ev: Evidence) -> np.ndarray:
 
 
 def sums_exponentials(ev: Evidence, step: Step) -> bool:
-    """Whether a sum is of exponentials themselves, not of something computed from them."""
-    return step.op == "sum" and any(s.output is step.inputs[0] for s in ev.steps("exp", "exp2"))
+    """Whether a sum is of exponentials themselves, or of mantissas times powers of two that stand for them."""
+    return step.op == "sum" and any(
+        s.output is step.inputs[0] for s in ev.steps("exp", "exp2", "mul") if s.expr.startswith(("exp(", "exp2("))
+    )
 
 
-@rule("SM201", "exp-overflow", Severity.ERROR)
+@rule("SM201", "exp-overflow", Severity.ERROR, once=True)
 def exp_overflow(ev: Evidence) -> Iterator[Hit]:
     """exp of a logit exceeds the largest number of the format.
 
@@ -97,6 +99,8 @@ def exp_overflow(ev: Evidence) -> Iterator[Hit]:
     f = ev.format
     for step in ev.steps("exp", "exp2"):
         over = step.overflowed & ev.clean
+        if ev.elementwise and over.shape == ev.y.shape:  # 1/(1 + inf) is a right 0 as long as the format has no better
+            over &= ev.verdict(Verdict.LOST) | ev.verdict(Verdict.INACCURATE)
 
         def say(row: int, at: IntArray, step: Step = step) -> str:
             first = float(step.inputs[0][row, at[0]])
@@ -112,11 +116,9 @@ def exp_overflow(ev: Evidence) -> Iterator[Hit]:
         if ev.quantity == "bce":
             remedy = "use max(x, 0) − x·y + log1p(exp(−|x|)), as BCEWithLogitsLoss does: exp of a negative number cannot overflow"
         yield Hit(over, say, remedy, step.expr)
-        if over.any():
-            return
 
 
-@rule("SM202", "sum-overflow", Severity.ERROR)
+@rule("SM202", "sum-overflow", Severity.ERROR, once=True)
 def sum_overflow(ev: Evidence) -> Iterator[Hit]:
     """Every exp fits the format, their sum does not.
 
@@ -183,17 +185,18 @@ def sum_overflow(ev: Evidence) -> Iterator[Hit]:
 
         def say(row: int, _at: IntArray, step: Step = step) -> str:
             terms = step.inputs[0][row]
+            total, largest = float(terms.sum()), ev.format.max
+            what, than = (ev.format.name, number(largest)) if total > largest else ("its accumulator", "is smaller")
             return (
-                f"{step.expr} overflows {ev.format.name} though each of its {terms.size} terms fits: "
-                f"the sum is about {number(float(terms.sum()))}, the largest number {number(ev.format.max)}"
+                f"{step.expr} overflows {what} though each of its {terms.size} terms fits: "
+                f"the sum is about {number(total)}, the largest number {than}"
             )
 
         where = np.broadcast_to(over, ev.y.shape)
         yield Hit(where, say, "subtract the maximum first, or accumulate in float32 (--accumulate float32)", step.expr)
-        return
 
 
-@rule("SM203", "scale-overflow", Severity.ERROR)
+@rule("SM203", "scale-overflow", Severity.ERROR, once=True)
 def scale_overflow(ev: Evidence) -> Iterator[Hit]:
     """Dividing the logits by the temperature exceeds the format.
 
@@ -267,4 +270,18 @@ def scale_overflow(ev: Evidence) -> Iterator[Hit]:
             say,
             "subtract the maximum before dividing by T, or divide in a wider format",
             step.expr,
+        )
+    lost = ev.clean & (ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y)).any(axis=1, keepdims=True)
+    scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
+    for step in ev.steps("sub", "mul", "fma"):
+        if not any(step.inputs[0] is x for x in scaled):
+            continue
+        scaled.append(step.output)
+
+        def overflows(_row: int, at: IntArray, step: Step = step) -> str:
+            becomes = "inf" if ev.format.has_inf else "nan"
+            return f"{step.expr} is {becomes} at {places(at)}: it is beyond {ev.format.name}, which ends at {number(ev.format.max)}"
+
+        yield Hit(
+            step.overflowed & lost, overflows, "use a wider format, or logits that lie closer together", step.expr
         )

@@ -80,7 +80,7 @@ def underflow_not_representable(ev: Evidence) -> Iterator[Hit]:
     def say(_row: int, at: IntArray) -> str:
         smallest = number(ev.format.smallest_subnormal)
         below = f"below {ev.format.name}'s smallest number {smallest}"
-        return f"0 is returned at {places(at)}; the truth is not 0 but {below}: nothing was lost"
+        return f"0 is returned at {ev.places(at)}; the truth is not 0 but {below}: nothing was lost"
 
     yield Hit(small, say, "nothing to mend: where such small probabilities matter, keep their logarithms (log-softmax)")
 
@@ -146,13 +146,19 @@ def underflow_lost(ev: Evidence) -> Iterator[Hit]:
     if ev.quantity != "softmax":
         return
     lost = ev.verdict(Verdict.LOST) & (ev.y == 0) & ev.clean
-    steps = [s for s in ev.steps("exp", "exp2", "div", "mul") if (s.underflowed & (s.output == 0)).any()]
+    rows = np.zeros((len(lost), 1), dtype=bool)
+    steps = [
+        (s.expr, (s.underflowed & (s.output == 0) | rows).any(axis=1)) for s in ev.steps("exp", "exp2", "div", "mul")
+    ]
+
+    def step(row: int) -> str:
+        return next((expr for expr, under in steps if under[row]), "")
 
     def say(row: int, at: IntArray) -> str:
-        return f"0 is returned at {places(at)} where the truth is {number(float(ev.t[row, at[0]]))}, which {ev.format.name} holds"
+        return f"0 is returned at {places(at)} where the truth is {ev.true(row, at[0])}, which {ev.format.name} holds"
 
     remedy = "use log-softmax and exponentiate at the end, or compute in a wider format and round the result"
-    yield Hit(lost, say, remedy, steps[0].expr if steps else "")
+    yield Hit(lost, say, remedy, step)
 
 
 @rule("SM303", "log-of-zero", Severity.ERROR)
@@ -226,7 +232,7 @@ def log_of_zero(ev: Evidence) -> Iterator[Hit]:
             zero = np.broadcast_to(zero.any(axis=1, keepdims=True), ev.y.shape)
 
         def say(row: int, at: IntArray, step: Step = step) -> str:
-            true, got = number(float(ev.t[row, at[0]])), number(float(ev.y[row, at[0]]))
+            true, got = ev.true(row, at[0]), number(float(ev.y[row, at[0]]))
             return f"{step.expr} takes the log of 0, where a probability was lost: {got} is returned at {places(at)}, the truth is {true}"
 
         remedy = (
@@ -235,8 +241,7 @@ def log_of_zero(ev: Evidence) -> Iterator[Hit]:
         if ev.quantity == "bce":
             remedy = "compute the loss from logits: BCEWithLogitsLoss, sigmoid_cross_entropy_with_logits"
         yield Hit(wrong & zero, say, remedy, step.expr)
-        if (wrong & zero).any():
-            return
+        wrong = wrong & ~zero
     yield from _zero_times_infinity(ev, wrong)
 
 
@@ -244,22 +249,22 @@ def _zero_times_infinity(ev: Evidence, wrong: BoolArray) -> Iterator[Hit]:
     """A zero label times the rightly infinite log of a masked class."""
     for step in ev.steps("mul"):
         nan = np.isnan(step.output) & ~np.isnan(step.inputs[0]) & ~np.isnan(step.inputs[1])
-        hurt = wrong & np.broadcast_to(nan.any(axis=1, keepdims=True), wrong.shape)
+        hurt = wrong & (nan if nan.shape == wrong.shape else nan.any(axis=1, keepdims=True))
         if not hurt.any():
             continue
 
         def say(row: int, at: IntArray, step: Step = step, nan: BoolArray = nan) -> str:
             where = places(np.flatnonzero(nan[row]), "class")
-            true = number(float(ev.t[row, at[0]]))
+            true = ev.true(row, at[0])
             product = f"{step.expr} is 0·(−inf) = nan at the masked {where}, as in frameworks"
             return f"{product}; its label is 0 and counts nothing: the truth is {true}"
 
         remedy = "leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)"
         yield Hit(hurt, say, remedy, step.expr)
-        return
+        wrong = wrong & ~hurt
 
 
-@rule("SM304", "zero-sum", Severity.ERROR)
+@rule("SM304", "zero-sum", Severity.ERROR, once=True)
 def zero_sum(ev: Evidence) -> Iterator[Hit]:
     """Every exp underflowed to 0, so the sum is 0 and softmax becomes 0/0.
 
@@ -331,11 +336,9 @@ def zero_sum(ev: Evidence) -> Iterator[Hit]:
         yield Hit(
             np.broadcast_to(empty, ev.y.shape), say, "subtract the maximum first: its own term is then 1", step.expr
         )
-        if empty.any():
-            return
 
 
-@rule("SM405", "subnormal-intermediate", Severity.WARNING)
+@rule("SM405", "subnormal-intermediate", Severity.WARNING, once=True)
 def subnormal_intermediate(ev: Evidence) -> Iterator[Hit]:
     """Digits were lost in a subnormal intermediate although the result is a normal number.
 
@@ -409,11 +412,9 @@ def subnormal_intermediate(ev: Evidence) -> Iterator[Hit]:
         def say(row: int, at: IntArray, step: Step = step) -> str:
             return (
                 f"{step.expr} is subnormal in {f.name} (below {number(f.smallest_normal)}) and has few digits: the results at "
-                f"{places(at)} look normal and are wrong by {number(float(np.max(ev.errors.rel[row, at])))} relative"  # type: ignore[union-attr]
+                f"{ev.places(at)} look normal and are wrong by {number(float(np.max(ev.errors.rel[row, at])))} relative"  # type: ignore[union-attr]
             )
 
         yield Hit(
             hurt & ev.clean, say, "subtract the maximum first; never exponentiate logits that far below 0", step.expr
         )
-        if (hurt & ev.clean).any():
-            return
