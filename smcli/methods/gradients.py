@@ -70,8 +70,7 @@ def _value(m: Method, problem: Problem, quantity: str, x: Rows, o: Arithmetic) -
             return o.neg(log_p)
         value = _cross_entropy(loss, log_p, problem.logits.shape, o)
         if loss.z_loss:
-            z = algorithm.logsumexp(x, o) if m.defines("logsumexp") else o.sub(x, log_p)
-            z = Rows(z.values[:, :1], z.expr)
+            z = algorithm.logsumexp(x, o) if m.defines("logsumexp") else _lse(x, o)
             value = o.add(value, o.mul(o.const(loss.z_loss, "z"), o.mul(z, z)))
         return value
     other: Rows = getattr(algorithm, quantity.replace("-", "_"))(x, o)
