@@ -245,14 +245,16 @@ def _row_evidence(problem: Problem, raw: Sequence[RawRow], fmt: formats.Format) 
     written = np.stack([r.values for r in raw])
     with np.errstate(all="ignore"):
         change = np.where(np.isfinite(written), problem.logits - written, 0.0)
-        change[~np.isfinite(problem.logits) & np.isfinite(written)] = np.inf
+        lost = np.isnan(problem.logits) & np.isinf(written)  # a format without infinity
+        change[~np.isfinite(problem.logits) & np.isfinite(written) | lost] = np.inf
     for r, row in enumerate(raw):
         if row.tokens is None:
             continue
         beyond = ~np.isfinite(row.values) | (np.abs(row.values) >= 2.0**43)  # half a spacing there is above 0.0004
         for i in np.flatnonzero(beyond).tolist():
             if not np.isfinite(row.values[i]):
-                change[r, i] = np.inf if "n" not in row.tokens[i].lower() else 0.0
+                if "n" not in row.tokens[i].lower():
+                    change[r, i] = np.inf
             elif np.isfinite(problem.logits[r, i]):
                 change[r, i] = -formats.written_error(row.tokens[i], float(problem.logits[r, i]))
     labelled = _labelled(problem)

@@ -461,15 +461,13 @@ def logit_overflow(ev: Evidence) -> Iterator[Hit]:
 
     def say(row: int, at: IntArray) -> str:
         first = float(ev.written[row, at[0]])
-        written = number(first) if np.isfinite(first) else "a number beyond float64"
+        infinite = "a number beyond float64" if ev.format.has_inf else "infinite, or beyond float64"
+        written = number(first) if np.isfinite(first) else infinite
         largest = f"{ev.format.name}'s largest number {number(ev.format.max)}"
         return f"the logit at {places(at)} ({written}) is beyond {largest} and became {became}"
 
-    yield Hit(
-        lost,
-        say,
-        "scale or clamp the logits, mask with −inf or a fill value that the format holds, or use a wider format",
-    )
+    fill = "−inf or a fill value" if ev.format.has_inf else "a fill value"
+    yield Hit(lost, say, f"scale or clamp the logits, mask with {fill} that the format holds, or use a wider format")
 
 
 @rule("SM903", "looks-like-probabilities", Severity.WARNING, about="row")
