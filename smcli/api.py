@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smcli.errors import InputError
+from smcli.errors import InputError, UsageError
 from smcli.settings import settings
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     fmt = formats.get(asked.dtypes[0])
     ((problem, _),) = problems(rows, asked, fmt)
     (name,) = asked.quantities
+    if name != quantity and command == "grad":
+        needs = {"gradient": "a target or labels", "vjp": "a cotangent"}.get(quantity, "neither target nor cotangent")
+        raise UsageError(
+            f"exact was asked for a {quantity}, and given what makes a {name}", f"a {quantity} takes {needs}"
+        )
     return Reference(problem).strings(name, 0, range(size(problem, name)), digits)
 
 
@@ -116,17 +121,31 @@ def _row(value: object) -> RawRow | None:
     return None if value is None else _rows(value)[0]
 
 
+def _integer(target: Any) -> int:
+    """A target as an int.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        if int(target) == target:
+            return int(target)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UsageError(f"target {target!a} is not an integer", "give the number of the right class, counted from 0")
+
+
 def _settings(
     command: str, dtype: Any, method: Any, quantity: Any, target: Any, options: dict[str, Any],
 ) -> Settings:  # fmt: skip
     if target is not None and not hasattr(target, "__len__"):
-        target = [int(target)]
+        target = [target]
     return settings(
         command,
         dtype=dtype,
         method=method,
         quantity=quantity,
-        target=None if target is None else [int(t) for t in target],
+        target=None if target is None else [_integer(t) for t in target],
         labels=None if (labels := options.pop("labels", None)) is None else _rows(labels),
         smoothing=float(options.pop("label_smoothing", 0.0)),
         weights=_row(options.pop("class_weights", None)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from smcli import findings, formats, methods
@@ -56,7 +57,7 @@ def settings(
         accumulate = formats.get(accumulate).name
     _choice("--sum", order, ORDERS)
     _choice("--reduction", reduction, REDUCTIONS)
-    if digits is not None and not 1 <= digits <= MOST_DIGITS:
+    if digits is not None and (not isinstance(digits, Integral) or not 1 <= digits <= MOST_DIGITS):
         raise UsageError(f"--digits {digits} is out of range", f"ask for 1 to {MOST_DIGITS} significant digits")
     if not 0 <= smoothing <= 1:
         raise UsageError(f"--label-smoothing {smoothing:g} is out of range", "it is a share, from 0 to 1")
@@ -73,6 +74,7 @@ def settings(
     _check_loss(command, names(quantity), [o for o, given in options.items() if given], target, labels)
     if rest.get("ignore_index") is not None and target is None:
         raise UsageError("--ignore-index needs --target", "it is a target that marks a row to be left out")
+    _check_numbers(rest)
     if step is not None and not step > 0:
         raise UsageError(f"--step {step:g} is not a step", "give a positive number")
     return Settings(
@@ -92,6 +94,20 @@ def settings(
         step=step,
         **rest,
     )
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    """Whether the options that are one number are, and in their range."""
+    for name, positive in (("temperature", True), ("softcap", True), ("z_loss", False)):
+        raw, option = given.get(name), f"--{name.replace('_', '-')}"
+        if raw is not None and raw.values.size != 1:
+            raise UsageError(f"{option}: {raw.values.size} numbers, where one was expected", "give one number")
+        if raw is not None and positive and not raw.values[0] > 0:
+            raise UsageError(f"{option} {raw.values[0]:g} is out of range", "give a positive number")
+    for name in ("max_ulp", "max_rel"):
+        limit = given.get(name)
+        if limit is not None and not limit >= 0:
+            raise UsageError(f"--{name.replace('_', '-')} {limit:g} is out of range", "give a number from 0 up")
 
 
 def _check_loss(

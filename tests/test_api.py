@@ -94,18 +94,16 @@ def test_truth():
         lambda: smcli.compare([1, 2], methods="magic"),
         lambda: smcli.compare([1, 2], quantities="loss"),
         lambda: smcli.compare([1, 2], digits=0),
-        pytest.param(
-            lambda: smcli.compare([1, 2], temperature=0), marks=pytest.mark.xfail(reason="the API does not check T")
-        ),
+        lambda: smcli.compare([1, 2], temperature=0),
         lambda: smcli.compare([1, 2], labels=[1]),
         lambda: smcli.compare([1, 2], labels=[0.5, 0.5], target=0),
         lambda: smcli.evaluate([1, 2], method="magic"),
         lambda: smcli.gradient([1, 2], cotangent=[1, 2, 3]),
         lambda: smcli.exact([1, 2], "loss"),
         lambda: smcli.exact([1, 2], digits=10001),
-        pytest.param(
-            lambda: smcli.exact([1, 2], "gradient"), marks=pytest.mark.xfail(reason="the Jacobian is returned instead")
-        ),
+        lambda: smcli.exact([1, 2], "gradient"),
+        lambda: smcli.exact([1, 2], "vjp"),
+        lambda: smcli.exact([1, 2], "jacobian", target=0),
     ],
 )
 def test_errors_are_smcli_errors(call):
@@ -117,9 +115,8 @@ def test_errors_are_smcli_errors(call):
 @pytest.mark.parametrize(
     "options",
     [{"temperature": -1}, {"softcap": -1}, {"softcap": 0}, {"temperature": [1, 2]}, {"digits": 2.5}, {"max_ulp": -1},
-     {"target": 1.7}],
+     {"max_rel": float("nan")}, {"target": 1.7}, {"target": "a"}, {"target": [None]}, {"target": float("nan")}],
 )  # fmt: skip
-@pytest.mark.xfail(reason="checked on the command line only", raises=BaseException)
 def test_options_are_checked_as_on_the_command_line(options):
     with pytest.raises(smcli.SmcliError):
         smcli.compare([1, 2], **options).to_dict()
