@@ -1,0 +1,47 @@
+"""The list of methods says of each what it computes, and is right."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import smcli
+from smcli import methods
+from smcli.catalogue import QUANTITIES, Catalogue
+from smcli.cli.app import run
+
+DOCUMENT = Catalogue().to_dict()
+
+
+def test_every_method_is_listed_with_what_it_says_of_itself():
+    assert DOCUMENT["schema"] == "smcli.methods/1"
+    assert [m["method"] for m in DOCUMENT["methods"]] == list(methods.everything())
+    for m in DOCUMENT["methods"]:
+        assert m["summary"].endswith(".") and m["source"] and m["backward"] in {"composed", "fused", "none"}
+        assert m["available"] is True and m["quantities"]
+
+
+@pytest.mark.parametrize("entry", DOCUMENT["methods"], ids=lambda m: m["method"])
+def test_it_computes_just_what_is_listed(entry):
+    for quantity in QUANTITIES:
+        options = {"labels": [0.25, 0.75, 0]} if quantity in {"bce", "gradient"} else {}
+        command = smcli.gradient if quantity in {"gradient", "jacobian"} else smcli.compare
+        if command is smcli.compare:
+            options["quantities"] = quantity
+        if quantity in entry["quantities"]:
+            (q,) = command([1, 2, 3], methods=entry["method"], **options).rows[0].results
+            (m,) = q.methods
+            assert q.quantity == quantity and np.isfinite(m.values).all() and (m.rel < 1e-5).all()
+        else:
+            with pytest.raises(smcli.UsageError):
+                command([1, 2, 3], methods=entry["method"], **options)
+
+
+def test_the_command_shows_the_same(capsys):
+    assert run(["methods", "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == DOCUMENT
+    assert run(["methods"]) == 0
+    table = capsys.readouterr().out
+    assert all(m["method"] in table and m["summary"] in table for m in DOCUMENT["methods"])
