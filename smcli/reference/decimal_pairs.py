@@ -27,18 +27,21 @@ def texts(truth: Truth, digits: int) -> list[str | None]:
     so N = round(t·10^k) is certain where its fraction is further from 1/2 than that, below 2^-27 of a unit for
     17 digits of a truth good to 2^-85.
     """
-    hi, lo, exp2 = truth.hi, truth.lo, truth.exp2
+    hi, scale = np.frexp(truth.hi)  # the fast tiers leave tiny and huge numbers in hi, beside an exponent of 0
+    with np.errstate(all="ignore"):
+        lo, exp2 = np.ldexp(truth.lo, -scale), truth.exp2 + scale
     out: list[str | None] = [None] * hi.size
     plain = np.isfinite(hi) & (hi != 0)
     for i in np.flatnonzero(~plain).tolist():
-        value = float(hi[i])
+        value = float(truth.hi[i])
         out[i] = "0" if value == 0 else str(value)
     near = np.flatnonzero(plain & (np.abs(exp2) < FAR))
     if near.size:
         place = np.floor(np.log10(np.abs(hi[near])) + exp2[near] * _LOG10_2).astype(np.int64)
         for _ in range(2):  # the first place may be off by one near a power of ten
-            number, certain = _scaled(hi[near], lo[near], exp2[near], truth.bound, digits - 1 - place)
-            low, high = number < 10 ** (digits - 1), number > 10**digits
+            number, rest, certain = _scaled(hi[near], lo[near], exp2[near], truth.bound, digits - 1 - place)
+            least = 10 ** (digits - 1)
+            low, high = (number < least) | ((number == least) & (rest < 0)), number > 10**digits
             place += high.astype(np.int64) - low.astype(np.int64)
             if not (low | high).any():
                 break
@@ -58,23 +61,23 @@ def texts(truth: Truth, digits: int) -> list[str | None]:
 
 def _scaled(
     hi: FloatArray, lo: FloatArray, exp2: IntArray, bound: float, power: IntArray
-) -> tuple[IntArray, BoolArray]:
-    """round(|hi + lo|·2^exp2·10^power) as int64, and where it is certain."""
+) -> tuple[IntArray, FloatArray, BoolArray]:
+    """round(|hi + lo|·2^exp2·10^power) as int64, what that rounding left, and where it is certain."""
     distinct, which = np.unique(power, return_inverse=True)
     table = [power_of_ten(int(k)) for k in distinct]
     th, tl = (np.array([t[j] for t in table])[which] for j in (0, 1))
     te = np.array([t[2] for t in table], dtype=np.int64)[which]
     with np.errstate(all="ignore"):
         ph, pl = twofold.mul((np.abs(hi), np.where(hi < 0, -lo, lo)), (th, tl))
-        shift = np.clip(exp2 + te, -1000, 100).astype(np.int32)
+        shift = np.clip(exp2 + te, -2000, 2000).astype(np.int32)
         ph, pl = np.ldexp(ph, shift), np.ldexp(pl, shift)
         whole = np.rint(ph)
         rest = (ph - whole) + pl
         carry = np.rint(rest)
         rest -= carry
-        certain = (0.5 - np.abs(rest)) > ph * (bound + 2.0**-100) + 2.0**-50
+        certain = ((0.5 - np.abs(rest)) > ph * (bound + 2.0**-100) + 2.0**-50) & (ph < 2.0**62)
         number = whole.astype(np.int64) + carry.astype(np.int64)
-    return number, certain
+    return number, rest, certain
 
 
 @lru_cache(maxsize=4096)
