@@ -16,7 +16,7 @@ from smcli.errors import InputError
 from smcli.measure import Errors, Limit, accuracy_limit, as_float, measure, round_truth, worst
 from smcli.methods.gradients import run
 from smcli.model import Loss, MethodResult, Problem, QuantityResult, RowReport
-from smcli.reference import Reference, reduce_losses
+from smcli.reference import Reference, reduce_losses, settle_reduced
 from smcli.report import RANK, Comparison, Reduced, Report
 
 if TYPE_CHECKING:
@@ -222,8 +222,9 @@ def _block(
                 continue
             o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)
             done = run(m, problem, quantity, o, settings.step)
+            sided = reference.sided(quantity, done.values != rounded)
             errors = measure(
-                done.values, truth, rounded, fmt, limit, (problem.logits == np.inf).any(axis=1, keepdims=True)
+                done.values, sided, rounded, fmt, limit, (problem.logits == np.inf).any(axis=1, keepdims=True)
             )
             about_run = replace(evidence, run=done, errors=errors)
             one = _Measured(done, errors, findings.find(about_run, "run"))
@@ -358,7 +359,9 @@ def _reduce(
         if quantity not in {"cross-entropy", "bce"}:
             continue
         truth, exact = reduce_losses([r for r, _ in pieces], quantity, scale, digits)
-        rounded, _ = round_truth(truth, fmt)
+        rounded, undecided = round_truth(truth, fmt)
+        if undecided.any():
+            rounded = settle_reduced([r for r, _ in pieces], quantity, scale, fmt)
         done = []
         for k, one in enumerate(pieces[0][1][quantity]):
             o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)

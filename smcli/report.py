@@ -80,14 +80,9 @@ class Report(NamedTuple):
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
         max_ulp, max_rel = self.limits
-        for row in self.rows:
-            for q in row.results:
-                for m in q.methods:
-                    if max_ulp is not None and not (m.ulp <= max_ulp).all():
-                        return True
-                    if max_rel is not None and not (m.rel <= max_rel).all():
-                        return True
-        return False
+        of_rows = (m for row in self.rows for q in row.results for m in q.methods)
+        of_batch = (m for r in self.reduced for m in r.methods)
+        return any(_beyond(m, max_ulp, max_rel) for m in (*of_rows, *of_batch))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
@@ -136,6 +131,11 @@ class Comparison(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: one report a format."""
         return {"schema": SCHEMA, "command": self.command, "formats": [r.to_dict() for r in self.reports]}
+
+
+def _beyond(m: MethodResult, max_ulp: float | None, max_rel: float | None) -> bool:
+    over_ulp = max_ulp is not None and not (m.ulp <= max_ulp).all()
+    return bool(over_ulp or (max_rel is not None and not (m.rel <= max_rel).all()))
 
 
 def json_number(value: float) -> float | str:

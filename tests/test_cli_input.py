@@ -137,7 +137,6 @@ def test_closed_streams(closed, code):
     assert done.returncode == code and "Traceback" not in done.stderr
 
 
-@pytest.mark.xfail(reason="the option takes the -- that stands before the numbers for its value")
 @pytest.mark.parametrize("option", ["-d", "-t", "--output", "-f"])
 def test_an_option_without_its_value(capsys, monkeypatch, tmp_path, option):
     monkeypatch.chdir(tmp_path)

@@ -40,7 +40,9 @@ def numbers_last(args: Sequence[str], valued: set[str]) -> list[str]:
             numbers.append(word)
             continue
         options.append(word)
-        if takes_next(word, valued) and rest:
+        if takes_next(word, valued):
+            if not rest:  # its value is missing: nothing may stand behind it, so that Typer says so
+                return options
             options.append(rest.pop(0))
     return [*options, "--", *numbers] if numbers else options
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.findings import Evidence, Hit, number, places, rule
-from smcli.model import Severity
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -619,7 +619,8 @@ def clip_constant(ev: Evidence) -> Iterator[Hit]:
         if clip == 0:
             continue
         constant = float(ev.format.round(np.array(-np.log(clip))))
-        stuck = (np.abs(ev.y - constant) <= 1e-3) & ~(np.abs(ev.t - constant) <= 2e-3)
+        wrong = ev.verdict(Verdict.INACCURATE) | ev.verdict(Verdict.LOST)
+        stuck = (np.abs(ev.y - constant) <= 1e-3) & ~(np.abs(ev.t - constant) <= 2e-3) & wrong
 
         def say(row: int, at: IntArray, epsilon: float = epsilon, constant: float = constant) -> str:
             true = ev.true(row, at[0])

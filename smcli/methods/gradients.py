@@ -9,7 +9,7 @@ import numpy as np
 
 from smcli.arithmetic import Arithmetic, Rows
 from smcli.errors import PrecisionError
-from smcli.methods import Method, Run, method
+from smcli.methods import Method, Run, bigfloat, method, softmax  # noqa: F401 - fd is listed after theirs
 
 if TYPE_CHECKING:
     from smcli.formats import Format

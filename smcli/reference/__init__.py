@@ -160,6 +160,24 @@ class Reference:
             rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
         return rounded
 
+    def sided(self, quantity: str, wanted: BoolArray) -> Truth:
+        """The truth, with those elements that are wanted put on the right side of a power of 2.
+
+        The spacing of a format halves just below a power of 2. Where the bound leaves open on which side of one a truth
+        lies, the low part is made to tell.
+        """
+        truth = self.truth(quantity)
+        mantissa, scale = np.frexp(truth.hi)
+        with np.errstate(all="ignore"):
+            low = np.ldexp(truth.lo, -scale)
+            size = np.abs(mantissa + low)
+            near = np.minimum(np.abs(size - 0.5), np.abs(size - 1)) <= 2 * truth.bound
+            open_ones = near & (np.abs(low) <= 2 * truth.bound) & wanted & np.isfinite(truth.hi) & (truth.hi != 0)
+        if not open_ones.any():
+            return truth
+        told = Truth(truth.hi.copy(), truth.lo.copy(), truth.exp2.copy(), truth.bound)
+        return self._fill(quantity, told, open_ones)
+
     def strings(self, quantity: str, row: int, indices: Sequence[int], digits: int) -> list[str]:
         """Decimal strings of some true values of a row, every digit certified; what pairs leave open by integers."""
         from smcli.reference.decimal_pairs import MOST_DIGITS, texts
@@ -194,12 +212,7 @@ def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fracti
     """
     from smcli.reference.arbitrary import reduced, reduced_triple
 
-    rows = [
-        r.exact_row(k)
-        for r in references
-        for k in range(len(r.problem.logits))
-        if not r._ignored(quantity, k)  # noqa: SLF001 - the same class
-    ]
+    rows = _counted(references, quantity)
     value: tuple[float, float, int]
     if not factor:
         value, text = (np.nan, 0.0, 0), "nan"
@@ -209,6 +222,25 @@ def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fracti
         value, text = reduced_triple(rows, factor), reduced(rows, factor, digits)
     hi, lo, exp2 = (np.array([[v]]) for v in value)
     return Truth(hi, lo, exp2.astype(np.int64), ARBITRARY_BOUND), text
+
+
+def settle_reduced(references: Sequence[Reference], quantity: str, factor: Fraction, fmt: formats.Format) -> FloatArray:
+    """The reduced loss rounded to a format, [1, 1], with as many bits as that takes."""
+    from smcli.reference.arbitrary import reduced_rounded
+
+    value = reduced_rounded(_counted(references, quantity), factor, fmt.p, fmt.emin)
+    fits = -fmt.max <= value <= fmt.max
+    return np.array([[float(value) if fits else np.copysign(fmt.overflow, 1.0 if value > 0 else -1.0)]])
+
+
+def _counted(references: Sequence[Reference], quantity: str) -> list[ExactRow]:
+    """The rows that are not ignored."""
+    return [
+        r.exact_row(k)
+        for r in references
+        for k in range(len(r.problem.logits))
+        if not r._ignored(quantity, k)  # noqa: SLF001 - the same module
+    ]
 
 
 def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", target: Any = None) -> Truth:

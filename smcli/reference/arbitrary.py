@@ -193,6 +193,18 @@ def reduced_triple(rows: Sequence[ExactRow], factor: Fraction) -> tuple[float, f
     return pair_of(_reduced(rows, factor, PAIR_BITS))
 
 
+def reduced_rounded(rows: Sequence[ExactRow], factor: Fraction, p: int, emin: int) -> Fraction:
+    """The same as `ExactRow.round_to` gives a value."""
+
+    def attempt(bits: int) -> Fraction | None:
+        value = _reduced(rows, factor, bits)
+        return (
+            rounded(value, p, emin) if not isinstance(value, float) else Fraction(value)
+        )  # only finite sums are asked
+
+    return _until(attempt, p + 12)
+
+
 def _reduced(rows: Sequence[ExactRow], factor: Fraction, bits: int) -> Enclosure | float:
     places = [(row, quantity, i) for row in rows for quantity, i in row.losses]
     special = [value for row, quantity, i in places if (value := row.special(quantity, i)) is not None]

@@ -7,29 +7,39 @@ from fractions import Fraction
 from smcli.reference.interval import Enclosure, floor_shift, nearest
 
 PAIR_BITS = 102  # relative width from which a pair of doubles is good to 2^-100
-FARTHEST = 1 << 62
+FARTHEST = 9 * 10**18  # exponents are held in 64 bits; e^-(2^62) needs 6.7e18
+BESIDE = -(2.0**-1000)  # a low part that only says: just below
 
 
 def pair_of(value: Enclosure | float) -> tuple[float, float, int]:
     """(hi, lo, exp2) with value = (hi + lo)·2^exp2 to within 2^-100 of it, if the enclosure is narrow to 2^-102.
 
-    1 <= |hi| <= 2; an exact 0, an infinity or nan stands in `hi` with lo = 0 and exp2 = 0. exp2 is clamped to ±2^62.
+    1 <= |hi| <= 2; an exact 0, an infinity or nan stands in `hi` with lo = 0 and exp2 = 0. exp2 is clamped to ±9e18.
+    A value so close below a power of 2 that the pair would be that power has a low part of -2^-1000 instead of 0.
     """
     if isinstance(value, float):
         return value, 0.0, 0
     lo, hi, exp, den = value
     if lo == 0 == hi:
         return 0.0, 0.0, 0
-    n = int(lo if abs(lo) > abs(hi) else hi)
+    end, start = int(max(abs(lo), abs(hi))), exp
+    n = end
     size = abs(n).bit_length() - den.bit_length()
     shift = 110 - size
-    n = floor_shift(abs(n), shift) // den if shift >= 0 else abs(n) // (den << -shift)
+    n = floor_shift(n, shift) // den if shift >= 0 else n // (den << -shift)
     exp += n.bit_length() - 1 - shift
     cut = n.bit_length() - 1
     high = float(n)
     low = float(n - int(high))
     sign = -1.0 if hi <= 0 else 1.0
+    if lo != hi and n == 1 << cut and _is_at_most(end, den, exp - start):
+        return sign, sign * BESIDE, max(-FARTHEST, min(FARTHEST, exp))
     return sign * high / 2.0**cut, sign * low / 2.0**cut, max(-FARTHEST, min(FARTHEST, exp))
+
+
+def _is_at_most(end: int, den: int, power: int) -> bool:
+    """Whether end/den <= 2^power."""
+    return end <= den << power if power >= 0 else end << -power <= den
 
 
 def rounded(value: Enclosure, p: int, emin: int) -> Fraction | None:

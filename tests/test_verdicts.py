@@ -1,0 +1,76 @@
+"""What an adversary found: truths beside a power of 2, reduced losses at ties and limits, constants that are no clip."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import smcli
+
+
+def only(report):
+    return report.to_dict()["rows"][0]["results"][0]["methods"][0]
+
+
+def test_the_spacing_just_below_a_power_of_two_is_half_that_above():
+    report = smcli.compare([5.54, -37], dtype="float16", accumulate="float8_e4m3fn", methods="naive",
+                           quantities="softmax")  # fmt: skip
+    got = only(report)
+    assert got["values"][0] == 0.994140625 and got["ulp"][0] == pytest.approx(12, abs=1e-9)
+    assert got["verdicts"][0] == "inaccurate"
+    assert smcli.compare([5.54, -37], dtype="float16", accumulate="float8_e4m3fn", methods="naive", quantities="softmax",
+                         max_ulp=11).beyond_limits()  # fmt: skip
+
+
+@pytest.mark.parametrize(("logit", "ulp"), [(30.0, 256), (60.0, 256), (500.0, 256)])
+def test_a_lost_gradient_of_nearly_one(logit, ulp):
+    got = only(smcli.gradient([0, logit], target=0, dtype="bfloat16", methods="clipped"))
+    assert got["values"][0] == 0 and got["ulp"][0] == pytest.approx(ulp, rel=1e-9)
+
+
+def test_an_exact_power_of_two_keeps_its_own_spacing():
+    report = smcli.compare([0.0] * 8192, dtype="bfloat16", sum="sequential", methods="shifted", quantities="softmax")
+    ulp = 2.0**-13 * 2.0**-7
+    assert only(report)["ulp"][0] == (1 / 256 - 2.0**-13) / ulp
+
+
+def test_a_reduced_loss_next_to_a_tie_is_rounded_rightly():
+    doc = smcli.compare(
+        [48, -4], target=1, dtype="float8_e5m2", reduction="sum", quantities="cross-entropy", methods="fused"
+    )
+    assert doc.to_dict()["summary"]["reduced"]["cross-entropy"]["methods"][0]["verdicts"] == ["ok"]
+    assert only(doc)["verdicts"] == ["ok"]
+
+
+def test_limits_hold_for_the_reduced_loss_too():
+    rows = np.random.default_rng(3).normal(0, 3, (64, 3))
+    options = {"target": [0] * 64, "dtype": "float16", "quantities": "cross-entropy", "methods": "fused", "reduction": "sum",
+               "sum": "sequential"}  # fmt: skip
+    report = smcli.compare(rows, **options)
+    (reduced,) = (m.ulp[0] for m in report.reduced[0].methods)
+    single = max(m.ulp.max() for row in report.rows for q in row.results for m in q.methods)
+    limit = (reduced + single) / 2
+    assert reduced > single and smcli.compare(rows, **options, max_ulp=limit).beyond_limits()
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "dtype"), [([14] * 8 + [0], 8, "bfloat16"), ([7.25, -8.75], 1, "float16")]
+)
+def test_a_right_loss_near_a_clip_constant_is_no_clip(logits, target, dtype):
+    report = smcli.compare(logits, target=target, dtype=dtype, quantities="cross-entropy", methods="fused,log1p")
+    assert "SM904" not in {f.code for f in report.findings}
+
+
+def test_exponents_reach_to_where_the_contract_says():
+    truth = smcli.truth([0.0, -4e18])
+    assert truth.exp2[1] == pytest.approx(-4e18 / math.log(2), rel=1e-15)
+    with pytest.raises(smcli.PrecisionError):
+        smcli.truth([0.0, -5e18])
+
+
+def test_a_sure_class_is_not_rounded_up_to_one():
+    assert smcli.exact([39, 0])[0] == "0.99999999999999999" and smcli.exact([0, -33], "logsumexp") == [
+        "4.6588861451033865e-15"
+    ]
