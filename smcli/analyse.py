@@ -127,11 +127,14 @@ def _held(raw: RawRow, fmt: formats.Format, what: str) -> FloatArray:
 
 
 def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
-    targets = settings.target
+    """The target of each row; a list for the whole input where only some of its rows were chosen fits too."""
+    targets, numbers = settings.target, settings.numbers
     if targets is None or len(targets) == count:
         return targets
     if len(targets) == 1:
         return targets * count
+    if numbers is not None and len(targets) > max(numbers):
+        return tuple(targets[n] for n in numbers)
     raise InputError(f"{len(targets)} targets for {count} rows", "give one target for all rows, or one for each")
 
 
@@ -151,11 +154,12 @@ def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classe
         return Loss(kind, np.array(counted), None, settings.smoothing, weights, z_loss)
     if settings.labels is None:
         return None
-    if len(settings.labels) not in {1, count}:
-        raise InputError(
-            f"{len(settings.labels)} rows of labels for {count} rows of logits", "give one row, or one for each"
-        )
-    chosen = settings.labels * (stop - start) if len(settings.labels) == 1 else settings.labels[start:stop]
+    given, numbers = settings.labels, settings.numbers
+    if len(given) not in {1, count} and numbers is not None and len(given) > max(numbers):
+        given = tuple(given[n] for n in numbers)  # of a whole batch, of which some rows were chosen
+    if len(given) not in {1, count}:
+        raise InputError(f"{len(given)} rows of labels for {count} rows of logits", "give one row, or one for each")
+    chosen = given * (stop - start) if len(given) == 1 else given[start:stop]
     for row, raw in enumerate(chosen, start):
         if raw.values.size != classes:
             raise InputError(
@@ -212,7 +216,7 @@ def _block(
         limit = _limit(problem, quantity, reference, settings)
         evidence = replace(
             about_rows, quantity=quantity, truth=truth, rounded=rounded, condition=conditions,
-            accurate_ulp=limit.ulp, truth_float=as_float(truth),
+            accurate_ulp=limit.ulp, limit_given=settings.max_ulp is not None or settings.max_rel is not None, truth_float=as_float(truth),
         )  # fmt: skip
         _merge(found, findings.find(evidence, "truth"))
         measured = []
@@ -328,25 +332,21 @@ def _quantity_result(
 def _row_report(
     problem: Problem, r: int, results: Sequence[QuantityResult], found: Sequence[Finding], settings: Settings
 ) -> RowReport:
-    loss = problem.loss
+    loss, numbers = problem.loss, settings.numbers
+    position = problem.first_row + r
+    number = position if numbers is None else numbers[position]
+    targets = settings.target if numbers is None else _targets(settings, len(numbers))
     order = {m: i for i, m in enumerate(settings.methods)}
     ranked = sorted(found, key=lambda f: (-RANK[f.severity], f.code, order.get(f.method or "", -1)))
     return RowReport(
-        row=problem.first_row + r,
+        row=number,
         logits=problem.logits[r],
-        target=_target_of(settings, problem.first_row + r),
+        target=None if targets is None else targets[position if len(targets) > 1 else 0],
         ignored=bool(problem.ignored is not None and problem.ignored[r]),
         results=tuple(results),
         findings=tuple(ranked),
         labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
     )
-
-
-def _target_of(settings: Settings, row: int) -> int | None:
-    """The target of a row as it was given, that of an ignored one too."""
-    if settings.target is None:
-        return None
-    return settings.target[row if len(settings.target) > 1 else 0]
 
 
 def _reduce(

@@ -53,8 +53,9 @@ class Limits:
             (1, 2, 3),
         )
         yield Listing(
-            "row length: a sum of n equal exps after the shift, one after the other",
-            ("format", "accumulator", "stalls at n", "overflows beyond n", "largest logit of naive, n = 1000"),
+            "row length: a sum of n equal exps after the shift, one after the other (last column: the largest logit that "
+            "1000 classes can share in the naive sum)",
+            ("format", "accumulator", "stalls at n", "fits up to n", "naive, n=1000"),
             tuple(
                 (f.name, a.name, str(a.stall), _count(f), f"{largest_logit(f, a, 1000):.6g}")
                 for f in self.formats

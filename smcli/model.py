@@ -175,6 +175,7 @@ class Settings(NamedTuple):
         labels: soft labels, one row or one for each row, or None.
         smoothing, weights, z_loss, ignore_index, reduction: of the loss.
         temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
+        numbers: where only some rows of the input were chosen, their numbers in it.
         max_ulp, max_rel: limits given explicitly.
         trace: whether every step is reported.
         step: of finite differences.
@@ -196,6 +197,7 @@ class Settings(NamedTuple):
     z_loss: RawRow | None = None
     ignore_index: int | None = None
     reduction: str = "none"
+    numbers: tuple[int, ...] | None = None
     temperature: RawRow | None = None
     softcap: RawRow | None = None
     max_ulp: float | None = None

@@ -238,10 +238,7 @@ def _finding(f: Finding, sides: dict[str, int]) -> dict[str, Any]:
 
 
 def fails(findings: Iterable[Finding], on: str) -> bool:
-    """Whether a finding is among what --fail-on names: never, a severity and all above it, or codes."""
-    if on == "never":
-        return False
-    if on in RANK:
-        return any(RANK[f.severity] >= RANK[Severity(on)] for f in findings)
-    codes = {c.strip().upper() for c in on.split(",")}
-    return any(f.code in codes for f in findings)
+    """Whether a finding is among what --fail-on names: never, a severity and all above it, codes, or several of these."""
+    named = {word.strip() for word in on.split(",")}
+    least = min((RANK[s] for s in Severity if s in named), default=len(RANK))
+    return any(RANK[f.severity] >= least or f.code in named for f in findings)

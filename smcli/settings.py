@@ -176,6 +176,15 @@ def check_fail_on(value: str) -> str:
     Raises:
         UsageError: it is none of these.
     """
-    if value.lower() in {"never", "note", "warning", "error"}:
-        return value.lower()
-    return ",".join(findings.get(code).code for code in value.split(","))
+    words = [word.strip() for word in value.split(",")]
+    levels = ("never", "note", "warning", "error")
+    found = []
+    for word in words:
+        if word.lower() in levels:
+            found.append(word.lower())
+            continue
+        if not word.upper().startswith("SM"):
+            known = [*levels, *(r.name for r in findings.everything().values())]
+            _choice("--fail-on", word, known)
+        found.append(findings.get(word).code)
+    return ",".join(found)

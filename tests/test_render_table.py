@@ -42,13 +42,7 @@ def beside_golden(name, text):
 
 @pytest.mark.parametrize(
     ("case", "width"),
-    [
-        pytest.param(
-            case, width, marks=[pytest.mark.xfail(reason="a listing is wider")] * (case + str(width) == "limits40")
-        )
-        for case in CASES
-        for width in (80, 40)
-    ],
+    [(case, width) for case in CASES for width in (80, 40)],
 )
 def test_on_a_terminal(capsys, monkeypatch, case, width):
     terminal(monkeypatch, width)

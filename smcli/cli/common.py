@@ -17,8 +17,8 @@ class Compute(Output, LossOptions, Numbers, Input):
     """The options of a command that computes."""
 
 
-def read_rows(options: Input) -> list[RawRow]:
-    """The logits, from wherever the user gave them.
+def read_rows(options: Input) -> tuple[list[RawRow], tuple[int, ...] | None]:
+    """The logits, from wherever the user gave them, and the numbers of the rows if only some were chosen.
 
     Raises:
         UsageError: none were given, and standard input is a terminal.
@@ -29,7 +29,7 @@ def read_rows(options: Input) -> list[RawRow]:
     if options.logits and options.input is not None and options.logits != ["-"]:
         raise UsageError("logits given twice, as arguments and with -i", "leave one of them out")
     if options.logits and options.logits != ["-"]:
-        rows = read.from_arguments(options.logits)
+        rows = from_words(options.logits)
     elif options.input is not None and options.input != "-":
         rows = read.from_file(options.input, options.input_format, options.key)
     else:
@@ -38,11 +38,29 @@ def read_rows(options: Input) -> list[RawRow]:
                 "no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe"
             )
         rows = read.from_stdin(options.input_format, options.key)
-    return sliced(rows, options.rows) if options.rows else rows
+    if options.rows is None:
+        return rows, None
+    numbers = chosen_rows(len(rows), options.rows)
+    return [rows[n] for n in numbers], numbers
 
 
-def sliced(rows: list[RawRow], text: str) -> list[RawRow]:
-    """The rows that a Python slice such as 2:10, -3: or 5 names.
+def from_words(words: list[str]) -> list[RawRow]:
+    """The logits among the arguments; where one of them is a file instead, the error says how to read it."""
+    import os
+
+    from smcli import read
+
+    try:
+        return read.from_arguments(words)
+    except InputError as error:
+        file = next((w for w in words if os.path.isfile(w)), None)
+        if file is not None:
+            error.hint = f"there is a file of this name: read it with -i {file}"
+        raise
+
+
+def chosen_rows(count: int, text: str) -> tuple[int, ...]:
+    """The numbers of the rows that a Python slice such as 2:10, -3: or 5 names.
 
     Raises:
         UsageError: it is not a slice.
@@ -62,9 +80,9 @@ def sliced(rows: list[RawRow], text: str) -> list[RawRow]:
     if len(numbers) == 1:
         one = numbers[0] or 0
         numbers = [one, one + 1 or None]
-    chosen = rows[slice(*numbers)]
+    chosen = tuple(range(count)[slice(*numbers)])
     if not chosen:
-        raise InputError(f"--rows {text} leaves none of the {len(rows)} rows", "rows are counted from 0")
+        raise InputError(f"--rows {text} leaves none of the {count} rows", "rows are counted from 0")
     return chosen
 
 

@@ -35,4 +35,5 @@ def main(options: Options) -> int:
 
     check_fail_on(options.fail_on)
     settings = settings_of("eval", options, method=options.method, quantity=options.quantity)
-    return finish(analyse(read_rows(options), settings), options)
+    rows, numbers = read_rows(options)
+    return finish(analyse(rows, settings._replace(numbers=numbers)), options)

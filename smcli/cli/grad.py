@@ -62,11 +62,13 @@ def main(options: Options) -> int:
         step=None if options.step is None else read.number(options.step, "--step")[0],
         cotangent=None if options.cotangent is None else read.numbers(options.cotangent, "--cotangent"),
     )
+    rows, numbers = read_rows(options)
+    settings = settings._replace(numbers=numbers)
     if options.sweep:
         from smcli.sweep import sweep
 
         if len(settings.dtypes) > 1:
             raise UsageError("--sweep takes one number format", "name one with --dtype")
-        write(sweep(read_rows(options), settings), options)
+        write(sweep(rows, settings), options)
         return 0
-    return finish(analyse(read_rows(options), settings), options)
+    return finish(analyse(rows, settings), options)

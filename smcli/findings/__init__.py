@@ -44,6 +44,7 @@ class Evidence:
         condition: float64 [R, N], the condition number of the quantity.
         run, errors: what a method returned, and its errors; None about a row or a truth.
         accurate_ulp: float64, broadcastable to [R, N], the limit of accuracy.
+        limit_given: whether that limit is the user's own.
         truth_float: the truth to the nearest float64.
     """
 
@@ -58,6 +59,7 @@ class Evidence:
     run: Run | None = None
     errors: Errors | None = None
     accurate_ulp: FloatArray | None = None
+    limit_given: bool = False
     truth_float: FloatArray | None = None
     labelled: BoolArray | None = None
 

@@ -86,10 +86,15 @@ def inaccurate(ev: Evidence) -> Iterator[Hit]:
 
     def say(row: int, at: IntArray) -> str:
         most = int(at[np.argmax(ulp[row, at])])
-        return (
-            f"wrong by up to {number(float(ulp[row, most]))} ulp ({number(float(rel[row, most]))} relative) at {ev.places(at)}; "
-            f"a careful {ev.format.name} algorithm stays within {number(float(limit[row, most]))} ulp here"
-        )
+        by = f"{number(float(ulp[row, most]))} ulp ({number(float(rel[row, most]))} relative)"
+        allowed = float(limit[row, most])
+        if not ev.limit_given:
+            against = f"a careful {ev.format.name} algorithm stays within {number(allowed)} ulp here"
+        else:
+            against = (
+                f"your limit is {number(allowed)} ulp" if np.isfinite(allowed) else "that is beyond your --max-rel"
+            )
+        return f"wrong by up to {by} at {ev.places(at)}; {against}"
 
     yield Hit(
         wrong,

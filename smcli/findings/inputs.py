@@ -390,7 +390,7 @@ def rounded_logit(ev: Evidence) -> Iterator[Hit]:
         )
         return (
             f"{at.size} of {ev.x.shape[1]} logits are not {ev.format.name} numbers; the largest change is {number(by)}, at index "
-            f"{most} ({number(float(ev.written[row, most]))} became {number(float(ev.x[row, most]))}), which {effect}"
+            f"{most} ({float(ev.written[row, most])!r} became {float(ev.x[row, most])!r}), which {effect}"
         )
 
     yield Hit(changed, say, "keep logits in a wider format until after softmax, or round them before you compare")

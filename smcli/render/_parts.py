@@ -105,6 +105,11 @@ def heading(q: QuantityResult, row: RowReport) -> str:
     return f"{grid.title(q, row)}{BESIDE if q.methods else ''}"
 
 
+def is_titled(report: Report, row: RowReport) -> bool:
+    """Whether a row's number is worth saying: in a batch, or where it was chosen from one."""
+    return len(report.rows) > 1 or row.row > 0
+
+
 def row_title(row: RowReport) -> str:
     """The heading of a row of a batch."""
     return f"row {row.row} · {row.logits.size} logits{' · ignored' if row.ignored else ''}"
@@ -201,6 +206,16 @@ def overview(comparison: Comparison) -> Iterator[tuple[str, Grid]]:
             [grid.Cell(report.dtype), *cells] for report in comparison.reports for cells in _methods(report, quantity)
         ]
         yield quantity, grid.Grid(head, lines)
+
+
+def caveats(comparison: Comparison) -> Iterator[str]:
+    """What the overview of several formats does not judge: the logits' own rounding, and whether a format is enough."""
+    for report in comparison.reports:
+        codes = sorted({f.code for f in report.findings if f.method is None and f.code.startswith(("SM1", "SM9"))})
+        if codes:
+            yield f"{report.dtype}: {' '.join(codes)} about the logits themselves, which the errors above do not include"
+    yield "verdicts judge the algorithm in its format; whether the format is enough, the worst relative error tells"
+    yield "one format in full, with all its findings: the same command with a single --dtype"
 
 
 def _methods(report: Report, quantity: str) -> Iterator[list[Cell]]:

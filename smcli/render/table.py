@@ -50,12 +50,13 @@ def render(thing: Any, style: Style) -> str:
 def pieces(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
     """What is printed, one piece after the other."""
     if isinstance(thing, Comparison):
-        yield from _comparison(thing)
+        yield from _comparison(thing, console.width)
     elif isinstance(thing, Report):
         yield from _report(thing, style, console)
     else:
         for heading, g in grid.listings(thing):
-            yield _draw(g, heading, fold=True)
+            yield Text(heading, "bold")
+            yield _fitted(g, console.width)
             yield Text("")
 
 
@@ -64,7 +65,7 @@ def _report(report: Report, style: Style, console: Console) -> Iterator[Renderab
     digest = parts.digest(report)
     if digest is not None:
         yield Text(f"findings in {len(report.rows)} rows", "bold")
-        yield _draw(digest)
+        yield _fitted(digest, console.width)
         yield Text("")
     for row in shown:
         yield from _row(report, row, style, console)
@@ -72,13 +73,13 @@ def _report(report: Report, style: Style, console: Console) -> Iterator[Renderab
         yield Text(left_out, "dim")
     for heading, g in parts.reduced(report):
         yield Text(heading, "bold")
-        yield _draw(g)
+        yield _fitted(g, console.width)
         yield Text("")
     yield _summary(report)
 
 
 def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iterator[RenderableType]:
-    if len(report.rows) > 1:
+    if parts.is_titled(report, row):
         yield Text(parts.row_title(row), "bold underline")
     for q in parts.results(report, row):
         indices = grid.chosen(q, row, style)
@@ -92,7 +93,7 @@ def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iter
         for m in q.methods:
             if m.steps is not None:
                 yield Text(f"steps of {m.method}", "bold")
-                yield _draw(grid.trace(m), fold=True)
+                yield _fitted(grid.trace(m), console.width)
                 yield Text("")
     yield from (Text(line, "yellow") for line in parts.missing(row))
     yield from _findings(row, console)
@@ -107,21 +108,33 @@ def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, co
     return _stacked(q, row, indices, style, console.width)
 
 
-def _draw(g: grid.Grid, heading: str = "", *, fold: bool = False) -> Table:
-    """A table whose columns are as wide as their widest cell; with `fold`, text in the first one may be folded."""
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1),
-        title=heading or None, title_justify="left", title_style="bold",
-    )  # fmt: skip
-    for k, (cell, size) in enumerate(zip(g.head, grid.widths(g), strict=True)):
-        free = fold and k == 0
-        table.add_column(
-            cell.text, header_style="bold", justify="right" if cell.right else "left", overflow="fold",
-            no_wrap=not free, width=None if free else size,
-        )  # fmt: skip
+def _fitted(g: grid.Grid, width: int) -> RenderableType:
+    """A table where the terminal holds it, else a line for each cell: no column is dropped, no number cut."""
+    return _draw(g) if grid.width(g) <= width else _listed(g, width)
+
+
+def _draw(g: grid.Grid) -> Table:
+    """A table whose columns are as wide as their widest cell."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1))
+    for cell, size in zip(g.head, grid.widths(g), strict=True):
+        justify: Any = "right" if cell.right else "left"
+        table.add_column(cell.text, header_style="bold", justify=justify, overflow="fold", no_wrap=True, width=size)
     for cells in g.rows:
         table.add_row(*(Text(c.text, STYLES.get(c.kind, "")) for c in cells))
     return table
+
+
+def _listed(g: grid.Grid, width: int) -> Text:
+    """Each row as its first cell, and under it the others with their names; empty ones are left out."""
+    out = Text(overflow="fold")
+    for cells in g.rows:
+        out.append(_indented(cells[0].text, 0, width) + "\n", f"bold {STYLES.get(cells[0].kind, '')}".strip())
+        for name, cell in zip(g.head[1:], cells[1:], strict=True):
+            if cell.text:
+                line = _indented(f"{name.text}: {cell.text}", 2, width)
+                out.append(line + "\n", STYLES.get(cell.kind, ""))
+    out.rstrip()
+    return out
 
 
 def _stacked(q: QuantityResult, row: RowReport, indices: list[int], style: Style, width: int) -> Text:
@@ -191,9 +204,10 @@ def _summary(report: Report) -> Text:
     return out
 
 
-def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
+def _comparison(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     """A line a format and method: to choose one."""
     for quantity, g in parts.overview(comparison):
-        yield _draw(g, quantity)
+        yield Text(quantity, "bold")
+        yield _fitted(g, width)
         yield Text("")
-    yield Text("one format in full: smcli compare -d NAME", "dim")
+    yield from (Text(line, "dim") for line in parts.caveats(comparison))
