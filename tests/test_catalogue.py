@@ -51,14 +51,11 @@ def test_the_command_shows_the_same(capsys):
     assert all(m["method"] in table and m["summary"] in table for m in DOCUMENT["methods"])
 
 
-FIRST = "methods are listed in the order in which their modules happened to be imported"
-
-
 @pytest.mark.parametrize(
     "first",
     [
-        pytest.param("smcli.analyse", marks=pytest.mark.xfail(reason=FIRST)),
-        pytest.param("smcli.methods.bigfloat", marks=pytest.mark.xfail(reason=FIRST)),
+        "smcli.analyse",
+        "smcli.methods.bigfloat",
         "smcli.cli.grad",
     ],
 )

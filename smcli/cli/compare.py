@@ -11,7 +11,7 @@ EXAMPLES = """\b
 Examples:
   smcli compare 1000 2000 3000 4000 5000
   smcli compare 10 0 -100 --target 2 --dtype float32 --method all
-  python train.py | smcli compare --dtype float16 --trace"""
+  python -c "print(logits.tolist())" | smcli compare --dtype float16 --trace"""
 
 
 class Options(Compute):

@@ -89,9 +89,11 @@ def _load() -> None:
 
 
 def everything() -> dict[str, Method]:
-    """All methods by name, in the order of registration."""
+    """All methods by name, in the order of MODULES and of the classes there, whatever was imported first."""
     _load()
-    return REGISTRY
+    place = {f"smcli.methods.{module}": k for k, module in enumerate(MODULES)}
+    ranked = sorted(REGISTRY.items(), key=lambda one: place.get(type(one[1].algorithm).__module__, len(place)))
+    return dict(ranked)
 
 
 def get(name: str) -> Method:
