@@ -53,7 +53,9 @@ def build(only: str | None = None) -> typer.Typer:
     return app
 
 
-EPILOG = "\b\nExamples:\n  smcli compare 1000 2000 3000 4000 5000\n  smcli compare -i logits.npy --dtype float16 --target 3"
+EPILOG = (
+    "\b\nExamples:\n  smcli compare 1000 2000 3000 4000 5000\n  smcli compare -i logits.npy --dtype float16 --target 3"
+)
 
 
 def run(argv: Sequence[str]) -> int:
