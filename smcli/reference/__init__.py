@@ -263,10 +263,13 @@ def truth(array: Any, quantity: str = "softmax", *, dtype: str = "float64", targ
     fmt = formats.get(dtype)
     if quantity not in {"softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient"}:
         raise UsageError(f"truth knows no quantity {quantity!a}", "use exact, which knows all of them")
-    x = np.asarray(array, dtype=np.float64)
+    given = np.asarray(array)
+    x = given.astype(np.float64, copy=False)
     if x.size == 0 or x.ndim == 0:
         raise UsageError(f"an array of shape {x.shape} has no rows of logits", "the last axis is the classes")
-    logits = fmt.round(x.reshape(-1, x.shape[-1]))
+    logits = x.reshape(-1, x.shape[-1])
+    if given.dtype.name != fmt.name:  # numbers of the format need no rounding to it
+        logits = fmt.round(logits)
     loss = None
     if target is not None:
         chosen = np.broadcast_to(np.asarray(target, dtype=np.int64), x.shape[:-1]).reshape(-1)
