@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import findings, formats, methods
-from smcli.arithmetic import Arithmetic, Rows
-from smcli.conditioning import bound_ulp, condition
+from smcli import findings, methods
 from smcli.errors import InputError
-from smcli.measure import Errors, Limit, accuracy_limit, as_float, measure, round_truth, worst
+from smcli.judge.conditioning import bound_ulp, condition
+from smcli.judge.measure import Errors, Limit, accuracy_limit, as_float, measure, round_truth, worst
 from smcli.methods.gradients import run
 from smcli.model import Loss, MethodResult, Problem, QuantityResult, RowReport
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.reference import Reference, reduce_losses, settle_reduced
-from smcli.report import RANK, Comparison, Reduced, Report
+from smcli.report.report import RANK, Comparison, Reduced, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

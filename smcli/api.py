@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smcli.errors import InputError, UsageError
-from smcli.settings import settings
+from smcli.problem.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smcli.model import RawRow, Settings, Truth
-    from smcli.report import Comparison, Report
+    from smcli.report.report import Comparison, Report
 
 
 def compare(
@@ -83,8 +83,8 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     Raises:
         SmcliError: the input or an option is wrong.
     """
-    from smcli import formats
     from smcli.analyse import problems
+    from smcli.numbers import formats
     from smcli.reference import DERIVATIVES, Reference, size
 
     command = "grad" if quantity in DERIVATIVES else "eval"

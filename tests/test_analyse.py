@@ -13,8 +13,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import smcli
-from smcli import formats
 from smcli.model import Verdict
+from smcli.numbers import formats
 
 INF = float("inf")
 ROWS = [[1, 2], [3, 4], [5, 6, 7], [8], [9, 10]]

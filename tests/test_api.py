@@ -11,7 +11,7 @@ import pytest
 
 import smcli
 from smcli.cli.app import run
-from smcli.report import Comparison, Report
+from smcli.report.report import Comparison, Report
 
 
 def test_compare():

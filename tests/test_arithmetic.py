@@ -11,9 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from smcli import arithmetic
-from smcli.arithmetic import Arithmetic, Rows, Step, pairwise, sequential
-from smcli.formats import FORMATS, Format
+from smcli.numbers import arithmetic
+from smcli.numbers.arithmetic import Arithmetic, Rows, Step, pairwise, sequential
+from smcli.numbers.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

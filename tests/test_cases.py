@@ -30,7 +30,8 @@ QUANTITY = {
 
 def rounded(words, dtype):
     """The logits as numbers of the format, each rounded once."""
-    from smcli import formats, read
+    from smcli import read
+    from smcli.numbers import formats
 
     raw = read.from_arguments(words)[0]
     return formats.get(dtype).round_written(raw.values, raw.tokens)

@@ -11,8 +11,8 @@ import pytest
 
 import smcli
 from smcli import methods
-from smcli.catalogue import QUANTITIES, Catalogue
 from smcli.cli.app import run
+from smcli.report.catalogue import QUANTITIES, Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from smcli.cli import shells
-from smcli.cli.generated import files, write
-from smcli.cli.tree import Argument, Command, Option, tree
-from smcli.cli.values import NOTHING, SOURCES, Values
 from smcli.errors import UsageError
+from smcli.shells import scripts as shells
+from smcli.shells.generated import files, write
+from smcli.shells.tree import Argument, Command, Option, tree
+from smcli.shells.values import NOTHING, SOURCES, Values
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = tree()
@@ -45,7 +45,7 @@ def made():
 @pytest.mark.parametrize("path", files())
 def test_generated_files_do_not_drift(path):
     made = files()[path]
-    assert (ROOT / path).read_text(encoding="ascii") == made, "run python -m smcli.cli.generated"
+    assert (ROOT / path).read_text(encoding="ascii") == made, "run python -m smcli.shells.generated"
 
 
 @pytest.mark.parametrize("shell", shells.names())
@@ -113,7 +113,7 @@ def test_options_of_names_have_values():
             option.metavar in {"NAME", "KIND", "ORDER", "HOW", "WHAT", "FILE", "PATH", "SHELL"}
             and option.long != "--key"
         ):
-            assert option.values, f"smcli.cli.values.SOURCES does not say what {option.long} of {command.name} takes"
+            assert option.values, f"smcli.shells.values.SOURCES does not say what {option.long} of {command.name} takes"
 
 
 def test_table_of_values_names_nothing_that_is_gone():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from smcli import methods
-from smcli.arithmetic import ORDERS, Arithmetic
-from smcli.conditioning import bound_ulp, condition
-from smcli.formats import FORMATS
-from smcli.measure import Limit, as_float, measure
+from smcli.judge.conditioning import bound_ulp, condition
+from smcli.judge.measure import Limit, as_float, measure
 from smcli.methods.gradients import run
 from smcli.model import Loss, Problem, Settings
+from smcli.numbers.arithmetic import ORDERS, Arithmetic
+from smcli.numbers.formats import FORMATS
 from smcli.reference import Reference
 
 BOUNDED = [("softmax", m) for m in ("naive", "shifted", "explse")]

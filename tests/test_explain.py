@@ -13,7 +13,7 @@ import pytest
 
 from smcli import findings
 from smcli.cli.app import run
-from smcli.formats import FORMATS
+from smcli.numbers.formats import FORMATS
 from smcli.render import _pages as pages
 
 RULES = findings.everything()

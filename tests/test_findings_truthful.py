@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import smcli
-from smcli import findings, formats
+from smcli import findings
 from smcli.model import Verdict
+from smcli.numbers import formats
 
 INF = float("inf")
 VALUES = "softmax,log-softmax,logsumexp,cross-entropy"

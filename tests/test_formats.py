@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smcli import formats
 from smcli.errors import UsageError
-from smcli.formats import FORMATS, Format
+from smcli.numbers import formats
+from smcli.numbers.formats import FORMATS, Format
 
 TYPES = {
     "float32": np.float32,

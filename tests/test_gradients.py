@@ -12,11 +12,12 @@ import pytest
 from flint import arb
 
 import smcli
-from smcli import formats, read
+from smcli import read
 from smcli.analyse import problems
 from smcli.model import RawRow
+from smcli.numbers import formats
+from smcli.problem.settings import settings
 from smcli.reference import Reference
-from smcli.settings import settings
 
 DTYPES = ("float64", "float32", "bfloat16")
 LOSSES = ("hard", "smoothed", "soft", "soft-smoothed", "weighted", "warm", "capped", "z-loss", "ignored", "all", "bce")
@@ -318,7 +319,7 @@ def test_a_composed_backward_pass_is_nan_where_p_is_0():
 
 
 def test_the_sweep_is_u_shaped():
-    from smcli.sweep import sweep
+    from smcli.report.sweep import sweep
 
     (curve,) = sweep([RawRow(np.array([1.0, 2, 3]))], settings("grad", dtype="float64", target=[0])).curves
     errors = [p.error for p in curve.points]

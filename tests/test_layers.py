@@ -14,15 +14,14 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LEVELS = [  # from the top; a room imports from its own level and below
     {"__main__"},
     {"cli"},
+    {"shells"},
     {"render", "read", "api"},
-    {"analyse", "sweep", "limits", "catalogue", "settings"},
     {"report"},
+    {"analyse"},
+    {"problem"},
     {"findings"},
-    {"measure", "methods", "reference", "conditioning"},
-    {"arithmetic"},
-    {"formats"},
-    {"written"},
-    {"words"},
+    {"judge", "methods", "reference"},
+    {"numbers"},
     {"model", "errors"},
 ]
 LEVEL = {room: k for k, rooms in enumerate(LEVELS) for room in rooms}

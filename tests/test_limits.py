@@ -9,10 +9,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from smcli import formats
-from smcli.arithmetic import sequential
 from smcli.cli.app import run
-from smcli.limits import FILLS, Limits, largest_logit, mask_fill, sum_overflow
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import sequential
+from smcli.report.limits import FILLS, Limits, largest_logit, mask_fill, sum_overflow
 
 FORMATS = tuple(formats.FORMATS.values())
 KEYS = ["dtype", "p", "emin", "max", "smallest_normal", "smallest_subnormal", "exp_overflow", "exp_subnormal",
@@ -29,7 +29,7 @@ TABLE = {  # NUMERICS, section 5
 
 def test_the_document():
     document = json.loads(json.dumps(Limits(FORMATS).to_dict(), allow_nan=False))
-    assert document["schema"] == "smcli.limits/1"
+    assert document["schema"] == "smcli.report.limits/1"
     assert [f["dtype"] for f in document["formats"]] == list(formats.FORMATS)
     for f in document["formats"]:
         assert list(f)[: len(KEYS)] == KEYS and f["stall"] == 2 ** f["p"]

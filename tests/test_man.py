@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smcli.cli import man
-from smcli.cli.tree import tree
+from smcli.shells import man
+from smcli.shells.tree import tree
 
 PROGRAM = tree()
 PAGE = man.page(PROGRAM)
@@ -30,7 +30,7 @@ needs_man = pytest.mark.skipif(not (shutil.which("man") and shutil.which("groff"
 
 def test_page_is_the_committed_one():
     assert (Path(__file__).parents[1] / "docs/man/smcli.1").read_text(encoding="ascii") == PAGE, (
-        "run python -m smcli.cli.generated"
+        "run python -m smcli.shells.generated"
     )
 
 

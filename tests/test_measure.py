@@ -11,9 +11,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from smcli.formats import FORMATS, Format
-from smcli.measure import Errors, Limit, accuracy_limit, as_float, floor_log2, measure, round_truth, worst
+from smcli.judge.measure import Errors, Limit, accuracy_limit, as_float, floor_log2, measure, round_truth, worst
 from smcli.model import Loss, Problem, Truth, Verdict
+from smcli.numbers.formats import FORMATS, Format
 from smcli.reference import Reference
 
 Number = Fraction | float  # an exact number, or nan or an infinity

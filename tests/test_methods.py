@@ -13,14 +13,15 @@ import gmpy2
 import numpy as np
 import pytest
 
-from smcli import formats, methods
-from smcli.arithmetic import ORDERS, Arithmetic, Rows
+from smcli import methods
 from smcli.errors import UsageError
-from smcli.formats import FORMATS, Format
-from smcli.measure import Limit, as_float, measure, round_truth
+from smcli.judge.measure import Limit, as_float, measure, round_truth
 from smcli.methods import one_pass
 from smcli.methods.gradients import run
 from smcli.model import Loss, Problem, Verdict
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import ORDERS, Arithmetic, Rows
+from smcli.numbers.formats import FORMATS, Format
 from smcli.reference import Reference
 
 if TYPE_CHECKING:

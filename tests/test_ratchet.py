@@ -23,11 +23,11 @@ import numpy as np
 import pytest
 
 from smcli import methods
-from smcli.arithmetic import Arithmetic
-from smcli.formats import FORMATS
-from smcli.measure import Limit, accuracy_limit, as_float, measure, round_truth
+from smcli.judge.measure import Limit, accuracy_limit, as_float, measure, round_truth
 from smcli.methods.gradients import run
 from smcli.model import Loss, Problem, Verdict
+from smcli.numbers.arithmetic import Arithmetic
+from smcli.numbers.formats import FORMATS
 from smcli.reference import Reference
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from flint import arb
 
 import smcli
-from smcli import formats
 from smcli.errors import PrecisionError, SmcliError, UsageError
-from smcli.measure import round_truth
+from smcli.judge.measure import round_truth
 from smcli.model import Loss, Problem, Truth
+from smcli.numbers import formats
 from smcli.reference import Reference, decimal_pairs, double_double, float64, size
 from smcli.reference.decimal_pairs import power_of_ten, texts
 from smcli.reference.decimal_text import decimal_of

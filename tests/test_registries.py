@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import smcli
-from smcli import findings, formats, methods, render
+from smcli import findings, methods, render
 from smcli.cli.app import run
 from smcli.findings import Hit, Rule
 from smcli.model import Severity
+from smcli.numbers import formats
 
 
 def said(capsys, *words, code=0):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from smcli import formats, methods
+from smcli import methods
 from smcli.errors import UsageError
-from smcli.settings import DEFAULT_METHODS, DEFAULT_QUANTITIES, QUANTITIES, check_fail_on, names, settings
+from smcli.numbers import formats
+from smcli.problem.settings import DEFAULT_METHODS, DEFAULT_QUANTITIES, QUANTITIES, check_fail_on, names, settings
 
 
 @pytest.mark.parametrize("command", DEFAULT_QUANTITIES)

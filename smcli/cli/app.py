@@ -112,7 +112,7 @@ def report(message: str, hint: str, code: int) -> int:
 
 def visible(text: str) -> str:
     """The text with control characters written out, and in the encoding of the error stream."""
-    from smcli.words import escape
+    from smcli.numbers.words import escape
 
     safe = escape(text)
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"

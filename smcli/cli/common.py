@@ -10,7 +10,7 @@ from smcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from smcli.model import RawRow, Settings
-    from smcli.report import Comparison, Report
+    from smcli.report.report import Comparison, Report
 
 
 class Compute(Output, LossOptions, Numbers, Input):
@@ -89,7 +89,7 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
 def settings_of(command: str, options: Compute, **more: Any) -> Settings:
     """The settings that the options ask for."""
     from smcli import read
-    from smcli.settings import settings
+    from smcli.problem.settings import settings
 
     def row(text: str | None, what: str) -> RawRow | None:
         if text is None:
@@ -159,8 +159,8 @@ def _limit(text: str | None, what: str) -> float | None:
 
 def finish(report: Report | Comparison, options: Output) -> int:
     """Render a report to its place and return the exit code."""
-    from smcli.report import fails
-    from smcli.settings import check_fail_on
+    from smcli.problem.settings import check_fail_on
+    from smcli.report.report import fails
 
     on = check_fail_on(options.fail_on)
     write(report, options)

@@ -33,7 +33,7 @@ class Options(Compute):
 def main(options: Options) -> int:
     """Run several methods beside the truth: values, errors, and what went wrong."""
     from smcli.analyse import analyse
-    from smcli.settings import check_fail_on
+    from smcli.problem.settings import check_fail_on
 
     check_fail_on(options.fail_on)
     settings = settings_of("compare", options, method=options.method, quantity=options.quantity)

@@ -29,9 +29,9 @@ class Options(OptionSet):
 @takes(Options)
 def main(options: Options) -> int:
     """Print a script that completes commands, options and their values; it starts no program when Tab is pressed."""
-    from smcli.cli import shells
-    from smcli.cli.tree import tree
     from smcli.render import emit
+    from smcli.shells import scripts as shells
+    from smcli.shells.tree import tree
 
     shells.module(options.shell)
     emit(shells.script(options.shell, tree()))

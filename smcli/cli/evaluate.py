@@ -31,7 +31,7 @@ class Options(Compute):
 def main(options: Options) -> int:
     """Give the values of one method, by default the truth to as many digits as asked."""
     from smcli.analyse import analyse
-    from smcli.settings import check_fail_on
+    from smcli.problem.settings import check_fail_on
 
     check_fail_on(options.fail_on)
     settings = settings_of("eval", options, method=options.method, quantity=options.quantity)

@@ -51,7 +51,7 @@ def main(options: Options) -> int:
     """Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax."""
     from smcli import read
     from smcli.analyse import analyse
-    from smcli.settings import check_fail_on
+    from smcli.problem.settings import check_fail_on
 
     check_fail_on(options.fail_on)
     settings = settings_of(
@@ -65,7 +65,7 @@ def main(options: Options) -> int:
     rows, numbers = read_rows(options)
     settings = settings._replace(numbers=numbers)
     if options.sweep:
-        from smcli.sweep import sweep
+        from smcli.report.sweep import sweep
 
         if len(settings.dtypes) > 1:
             raise UsageError("--sweep takes one number format", "name one with --dtype")

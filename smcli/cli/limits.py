@@ -26,9 +26,9 @@ class Options(Rendering):
 @takes(Options)
 def main(options: Options) -> int:
     """What each number format can take: safe logits, row lengths, thresholds, mask fills."""
-    from smcli import formats
-    from smcli.limits import Limits
-    from smcli.settings import names
+    from smcli.numbers import formats
+    from smcli.problem.settings import names
+    from smcli.report.limits import Limits
 
     asked = names(options.dtype)
     chosen = formats.FORMATS.values() if not asked or "all" in asked else [formats.get(name) for name in asked]

@@ -16,7 +16,7 @@ class Options(Rendering):
 @takes(Options)
 def main(options: Options) -> int:
     """List every method: what it computes, how it goes backward, who does it so."""
-    from smcli.catalogue import Catalogue
+    from smcli.report.catalogue import Catalogue
 
     write(Catalogue(), options)
     return 0

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from smcli.formats import FORMATS
+from smcli.numbers.formats import FORMATS
 from smcli.read import kinds
 from smcli.render import names
 

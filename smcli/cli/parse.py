@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from smcli.words import looks_like_number
+from smcli.numbers.words import looks_like_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,11 +18,11 @@ from smcli.model import Finding, Severity, Truth, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from smcli.arithmetic import Step
-    from smcli.formats import Format
-    from smcli.measure import Errors
+    from smcli.judge.measure import Errors
     from smcli.methods import Run
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.numbers.arithmetic import Step
+    from smcli.numbers.formats import Format
 
 About = Literal["row", "truth", "run"]
 MODULES = ("inputs", "overflow", "underflow", "accuracy", "derivatives")

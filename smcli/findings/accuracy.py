@@ -13,8 +13,8 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.arithmetic import Step
     from smcli.model import IntArray
+    from smcli.numbers.arithmetic import Step
 
 CONDITION = 1000.0  # a problem that multiplies rounding by more is called ill-conditioned
 

@@ -12,8 +12,8 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.arithmetic import Step
     from smcli.model import IntArray
+    from smcli.numbers.arithmetic import Step
 
 
 def classes_of(mask: np.ndarray, ev: Evidence) -> np.ndarray:

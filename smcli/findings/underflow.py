@@ -13,8 +13,8 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.arithmetic import Step
     from smcli.model import BoolArray, IntArray
+    from smcli.numbers.arithmetic import Step
 
 
 @rule("SM301", "underflow-not-representable", Severity.NOTE)

@@ -12,8 +12,8 @@ from smcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from smcli.arithmetic import Step
     from smcli.model import FloatArray
+    from smcli.numbers.arithmetic import Step
 
 Backward = Literal["composed", "fused", "none"]
 T = TypeVar("T", bound=type)

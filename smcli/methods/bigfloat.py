@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from smcli.arithmetic import Arithmetic, Rows
     from smcli.model import FloatArray
+    from smcli.numbers.arithmetic import Arithmetic, Rows
 
 
 @method("bigfloat", source="mpmath; bigfloat over MPFR, at the format's own precision", backward="none")

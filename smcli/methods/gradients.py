@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.arithmetic import Arithmetic, Rows
 from smcli.errors import PrecisionError
 from smcli.methods import Method, Run, bigfloat, method, softmax  # noqa: F401 - fd is listed after theirs
+from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
-    from smcli.formats import Format
     from smcli.model import FloatArray, Loss, Problem
+    from smcli.numbers.formats import Format
 
 MOST_DIFFERENCES = 4096  # finite differences evaluate the loss twice a class
 

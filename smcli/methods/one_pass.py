@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.arithmetic import COLUMNS, Arithmetic, Rows, sequential
+from smcli.numbers.arithmetic import COLUMNS, Arithmetic, Rows, sequential
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray

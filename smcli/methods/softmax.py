@@ -13,7 +13,7 @@ import numpy as np
 from smcli.methods import method
 
 if TYPE_CHECKING:
-    from smcli.arithmetic import Arithmetic, Rows
+    from smcli.numbers.arithmetic import Arithmetic, Rows
 
 from smcli.methods.one_pass import two_pass_sum, walk
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from smcli.errors import InputError, UsageError
-from smcli.words import HINT, looks_like_number, not_a_number, parse, show
-from smcli.written import compare_exact, exact
+from smcli.numbers.words import HINT, looks_like_number, not_a_number, parse, show
+from smcli.numbers.written import compare_exact, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
-from smcli.words import parse, show
+from smcli.numbers.words import parse, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

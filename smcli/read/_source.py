@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from smcli.errors import InputError
-from smcli.words import escape
+from smcli.numbers.words import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
-from smcli.words import NotANumberError, not_a_number, parse, parse_all
+from smcli.numbers.words import NotANumberError, not_a_number, parse, parse_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

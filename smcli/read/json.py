@@ -11,9 +11,9 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
+from smcli.numbers.words import parse, parse_all, show, show_all
 from smcli.read._objects import build, innermost
 from smcli.read.text import line_and_column
-from smcli.words import parse, parse_all, show, show_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from smcli.errors import InputError
+from smcli.numbers.words import show
 from smcli.read._objects import array_rows, check
-from smcli.words import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smcli.errors import InputError
+from smcli.numbers.words import show, show_all
 from smcli.read._objects import array_rows
 from smcli.read.npy import read_array
-from smcli.words import show, show_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

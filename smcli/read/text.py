@@ -13,7 +13,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.model import RawRow
-from smcli.words import HINT, NotANumberError, not_a_number, parse_all, show
+from smcli.numbers.words import HINT, NotANumberError, not_a_number, parse_all, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

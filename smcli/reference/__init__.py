@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli import formats
 from smcli.errors import PrecisionError, UsageError
 from smcli.model import Loss, Problem, Truth
+from smcli.numbers import formats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from smcli import words
+from smcli.numbers import words
 from smcli.render import _scale as scale
 from smcli.render._figures import Line
 from smcli.render._scale import spell, ticks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import formats
+from smcli.numbers import formats
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 from smcli.render._scale import extent, spell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from smcli.model import FloatArray, MethodResult, QuantityResult, RowReport
-    from smcli.report import Report
+    from smcli.report.report import Report
 
 NEGLIGIBLE = -4.0  # log10 ulp: an error below counts as 0 in a picture
 MOST_CURVES = 8  # rows of a sweep that are drawn
@@ -109,7 +109,7 @@ def of_report(report: Report, row: RowReport) -> list[Figure]:
 
 def of_sweep(thing: object) -> list[Figure]:
     """The error of finite differences over their step, of another noun nothing."""
-    from smcli.sweep import Sweep
+    from smcli.report.sweep import Sweep
 
     if not isinstance(thing, Sweep):
         return []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.formats import FORMATS
+from smcli.numbers.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
     from smcli.findings import Rule
-    from smcli.formats import Format
+    from smcli.numbers.formats import Format
 
 SUFFIXES = {"table": (".txt",), "json": (".json",), "markdown": (".md", ".markdown")}
 PIPED, MOST = 80, 100  # columns of a page: in a pipe; on the widest terminal

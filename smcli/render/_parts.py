@@ -8,7 +8,7 @@ import numpy as np
 
 from smcli.model import Severity, Verdict
 from smcli.render import _grid as grid
-from smcli.report import RANK, Comparison, Report
+from smcli.report.report import RANK, Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,8 +9,8 @@ from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from smcli import words
 from smcli.errors import UnavailableError, UsageError
+from smcli.numbers import words
 from smcli.render import _figures as figures
 from smcli.render import _parts as parts
 from smcli.render import _scale as scale
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smcli.render._figures import Figure, Series
-    from smcli.report import Report
+    from smcli.report.report import Report
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#b0529a", "#8a6d00", "#0093b8", "#6f4bb8", "#7a4a2b")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smcli import words
 from smcli.model import Severity
+from smcli.numbers import words
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smcli.model import RowReport
     from smcli.render import Style
     from smcli.render._grid import Group
-    from smcli.report import Report
+    from smcli.report.report import Report
 
 SUFFIXES: tuple[str, ...] = ()
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli import words
+from smcli.numbers import words
 from smcli.render import _chart as chart
 from smcli.render import _figures as figures
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 from smcli.render._page import CSS, MARKS
-from smcli.report import Comparison
+from smcli.report.report import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smcli.render import Style
     from smcli.render._figures import Figure
     from smcli.render._grid import Cell, Grid
-    from smcli.report import Report
+    from smcli.report.report import Report
 
 SUFFIXES = (".html", ".htm")
 WIDE, NARROW = 940, 340  # px: every figure is drawn for both, and the page shows the one that fits

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from smcli import words
+from smcli.numbers import words
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
-from smcli.report import Comparison
+from smcli.report.report import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from smcli.model import RowReport
     from smcli.render import Style
-    from smcli.report import Report
+    from smcli.report.report import Report
 
 SUFFIXES = (".md", ".markdown")
 MARKUP = re.compile(r"[\\`*<>\[\]|~&$@]|(?<![^\W_])_|_(?![^\W_])|#(?=\w)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcli.model import Verdict
 from smcli.render._grid import logit, place, value
-from smcli.report import Comparison, Report
+from smcli.report.report import Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

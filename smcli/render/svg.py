@@ -7,11 +7,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from smcli import words
 from smcli.model import Severity
+from smcli.numbers import words
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
-from smcli.report import Comparison, Report
+from smcli.report.report import Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

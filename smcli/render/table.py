@@ -13,7 +13,7 @@ from smcli.model import Severity, Verdict
 from smcli.render import _grid as grid
 from smcli.render import _parts as parts
 from smcli.render._console import WIDEST, drawn
-from smcli.report import RANK, Comparison, Report
+from smcli.report.report import RANK, Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

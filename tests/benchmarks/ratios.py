@@ -151,8 +151,8 @@ def export() -> Iterator[Row]:
 
 
 def formats() -> Iterator[Row]:
-    from smcli.arithmetic import sequential
-    from smcli.formats import FORMATS
+    from smcli.numbers.arithmetic import sequential
+    from smcli.numbers.formats import FORMATS
 
     terms = np.abs(np.random.default_rng(14).normal(0, 1, (1, 131072)))
     for name in ("float32", "float16", "bfloat16", "float8_e4m3fn"):

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from smcli.errors import PrecisionError, UsageError
-from smcli.written import compare_exact, exact
+from smcli.numbers.written import compare_exact, exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from smcli.cli.values import NOTHING, Place, Values, of, plain
+from smcli.shells.values import NOTHING, Place, Values, of, plain
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is generated from the command tree and committed: `python -m smcli.cli.generated` in the root writes it anew."""
+"""What is generated from the command tree and committed: `python -m smcli.shells.generated` in the root writes it anew."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 def files() -> dict[str, str]:
     """The text of each generated file, by its path in the repository."""
-    from smcli.cli import man, shells
-    from smcli.cli.tree import tree
+    from smcli.shells import man
+    from smcli.shells import scripts as shells
+    from smcli.shells.tree import tree
 
     program = tree()
     scripts = {f"completions/{shells.module(s).FILE}": shells.script(s, program) for s in shells.names()}

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli import formats, methods
+from smcli import methods
 from smcli.analyse import problems
-from smcli.arithmetic import Arithmetic
-from smcli.measure import as_float
+from smcli.judge.measure import as_float
 from smcli.methods.gradients import run
 from smcli.model import Listing
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import Arithmetic
 from smcli.reference import Reference
-from smcli.report import json_number
+from smcli.report.report import json_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ class Sweep:
             return {"step": p.step, "error": json_number(p.error)}
 
         return {
-            "schema": "smcli.sweep/1",
+            "schema": "smcli.report.sweep/1",
             "smcli": __version__,
             "dtype": self.dtype,
             "quantity": self.quantity,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from smcli import findings, formats, methods
-from smcli.arithmetic import ORDERS
+from smcli import findings, methods
 from smcli.errors import UsageError
 from smcli.model import RawRow, Settings
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.measure import as_float
+from smcli.judge.measure import as_float
 
 if TYPE_CHECKING:
-    from smcli.formats import Format
     from smcli.model import FloatArray, Problem, Settings, Truth
+    from smcli.numbers.formats import Format
     from smcli.reference import Reference
 
 

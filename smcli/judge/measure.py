@@ -10,8 +10,8 @@ import numpy as np
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
-    from smcli.formats import Format
     from smcli.model import BoolArray, ByteArray, FloatArray, IntArray, Problem, Truth
+    from smcli.numbers.formats import Format
 
 
 class Errors(NamedTuple):

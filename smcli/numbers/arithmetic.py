@@ -17,8 +17,8 @@ import numpy as np
 from smcli.model import StepSummary
 
 if TYPE_CHECKING:
-    from smcli.formats import Format
     from smcli.model import BoolArray, FloatArray
+    from smcli.numbers.formats import Format
 
 ORDERS = ("pairwise", "sequential", "compensated")
 COLUMNS = 64  # rows shorter than this, or more numerous than long, are summed column by column

@@ -6,10 +6,10 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from smcli.cli.values import plain
+from smcli.shells.values import plain
 
 if TYPE_CHECKING:
-    from smcli.cli.tree import Command, Option
+    from smcli.shells.tree import Command, Option
 
 EXIT_STATUS = (
     ("0", "It ran, whatever was found."),
@@ -39,7 +39,7 @@ def page(program: Command) -> str:
     """The page of the program and all its commands, in ASCII; without a date or version, it changes only when they do."""
     return "\n".join(
         [
-            r".\" printed by python -m smcli.cli.generated, from the command tree",
+            r".\" printed by python -m smcli.shells.generated, from the command tree",
             '.TH SMCLI 1 "" "smcli" "User Commands"',
             ".ad l",
             ".nh",

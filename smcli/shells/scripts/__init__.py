@@ -12,8 +12,8 @@ from smcli.errors import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from smcli.cli.tree import Command
-    from smcli.cli.values import Values
+    from smcli.shells.tree import Command
+    from smcli.shells.values import Values
 
 
 @cache
@@ -36,7 +36,7 @@ def module(shell: str) -> ModuleType:
         near = difflib.get_close_matches({"pwsh": "powershell"}.get(shell, shell), names(), 1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"no completion for the shell {shell!a}", f"{meant}choose one of {', '.join(names())}")
-    return import_module(f"smcli.cli.shells.{shell}")
+    return import_module(f"smcli.shells.scripts.{shell}")
 
 
 def script(shell: str, program: Command) -> str:

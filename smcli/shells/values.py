@@ -68,7 +68,7 @@ def plain(text: str) -> str:
 def methods(place: Place) -> Iterable[Choice]:
     """The methods that the command can run."""
     from smcli.methods import everything
-    from smcli.settings import QUANTITIES
+    from smcli.problem.settings import QUANTITIES
 
     if place.command == "eval":
         yield "exact", "The certified truth."
@@ -82,7 +82,7 @@ def methods(place: Place) -> Iterable[Choice]:
 
 def dtypes(place: Place) -> Iterable[Choice]:
     """The number formats."""
-    from smcli.formats import FORMATS
+    from smcli.numbers.formats import FORMATS
 
     for name, f in FORMATS.items():
         yield name, f"{f.bits} bits, {f.p} of them significant, up to {f.max:.6g}."
@@ -92,7 +92,7 @@ def dtypes(place: Place) -> Iterable[Choice]:
 
 def quantities(place: Place) -> Iterable[Choice]:
     """What can be computed; of the derivatives, what of."""
-    from smcli.settings import QUANTITIES
+    from smcli.problem.settings import QUANTITIES
 
     losses = {"cross-entropy", "bce"}
     for name in QUANTITIES:
@@ -137,21 +137,21 @@ def inputs(_: Place) -> Iterable[Choice]:
 
 def orders(_: Place) -> Iterable[Choice]:
     """The orders of a sum."""
-    from smcli.arithmetic import ORDERS
+    from smcli.numbers.arithmetic import ORDERS
 
     return [(name, "") for name in ORDERS]
 
 
 def reductions(_: Place) -> Iterable[Choice]:
     """The reductions of a batch."""
-    from smcli.settings import REDUCTIONS
+    from smcli.problem.settings import REDUCTIONS
 
     return [(name, "") for name in REDUCTIONS]
 
 
 def shells(_: Place) -> Iterable[Choice]:
     """The shells that have a completion script."""
-    from smcli.cli.shells import names
+    from smcli.shells.scripts import names
 
     return [(name, "") for name in names()]
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from smcli.errors import PrecisionError
-from smcli.words import parse, show
+from smcli.numbers.words import parse, show
 
 _FAR = 10**15  # an exponent beyond any number of digits that a text can hold
 _MAX_BITS = 1 << 18  # size of a fraction that `exact` is willing to build

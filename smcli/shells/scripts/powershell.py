@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smcli.cli.shells import filled, named
+from smcli.shells.scripts import filled, named
 
 if TYPE_CHECKING:
-    from smcli.cli.tree import Command, Option
-    from smcli.cli.values import Values
+    from smcli.shells.tree import Command, Option
+    from smcli.shells.values import Values
 
 FILE = "smcli.ps1"
 

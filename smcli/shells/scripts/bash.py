@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from smcli.cli.shells import filled, places
+from smcli.shells.scripts import filled, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from smcli.cli.tree import Command
-    from smcli.cli.values import Values
+    from smcli.shells.tree import Command
+    from smcli.shells.values import Values
 
 FILE = "smcli.bash"
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli import formats
 from smcli.model import Listing
-from smcli.report import json_number
+from smcli.numbers import formats
+from smcli.report.report import json_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from smcli.formats import Format
+    from smcli.numbers.formats import Format
 
 ACCUMULATORS = ("float32", "float64")
 FILLS = ("-inf", "-1e4", "-1e9", "finfo.min")
@@ -29,7 +29,7 @@ class Limits:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document (schema smcli.limits/1)."""
-        return {"schema": "smcli.limits/1", "formats": [_figures(f) for f in self.formats]}
+        return {"schema": "smcli.report.limits/1", "formats": [_figures(f) for f in self.formats]}
 
     def listings(self) -> Iterable[Listing]:
         """The limits as tables."""

@@ -1,0 +1,1 @@
+"""Methods beside the truth: errors, verdicts, conditions and bounds."""

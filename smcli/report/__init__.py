@@ -1,0 +1,1 @@
+"""What a command found, as nouns and as the documents that scripts rely on."""
