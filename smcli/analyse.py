@@ -38,7 +38,7 @@ def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
     """
     if not rows:
         raise InputError("no logits", "give them as arguments, with -i FILE, or on standard input")
-    reports = tuple(_in_format(rows, settings, formats.get(name)) for name in settings.dtypes)
+    reports = tuple(_in_format(rows, settings, formats.get(name)) for name in settings.numerics.dtypes)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
 
@@ -50,9 +50,16 @@ def _in_format(rows: Sequence[RawRow], settings: Settings, fmt: formats.Format) 
         reports, measured = _block(problem, reference, block, settings, fmt)
         out += reports
         pieces.append((reference, measured))
-    digits = settings.digits or fmt.digits
-    reduced = _reduce(pieces, settings, fmt, digits) if settings.reduction != "none" else ()
-    return Report(settings.command, fmt.name, digits, tuple(out), reduced, (settings.max_ulp, settings.max_rel))
+    digits = settings.numerics.digits or fmt.digits
+    reduced = _reduce(pieces, settings, fmt, digits) if settings.loss.reduction != "none" else ()
+    return Report(
+        settings.command,
+        fmt.name,
+        digits,
+        tuple(out),
+        reduced,
+        (settings.tolerance.max_ulp, settings.tolerance.max_rel),
+    )
 
 
 def problems(
@@ -73,11 +80,11 @@ def problems(
                 dtype=fmt.name,
                 logits=logits,
                 loss=_loss(settings, fmt, start, stop, classes, len(rows)),
-                temperature=_one(settings.temperature, fmt, 1.0, "--temperature"),
-                softcap=_one(settings.softcap, fmt, 0.0, "--softcap") or None,
+                temperature=_one(settings.numerics.temperature, fmt, 1.0, "--temperature"),
+                softcap=_one(settings.numerics.softcap, fmt, 0.0, "--softcap") or None,
                 ignored=_ignored(settings, start, stop, len(rows)),
                 scale=scale,
-                cotangent=_vector(settings.cotangent, fmt, classes, "--cotangent"),
+                cotangent=_vector(settings.loss.cotangent, fmt, classes, "--cotangent"),
                 first_row=start,
             ),
             block,
@@ -129,7 +136,7 @@ def _held(raw: RawRow, fmt: formats.Format, what: str) -> FloatArray:
 
 def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
     """The target of each row; a list for the whole input where only some of its rows were chosen fits too."""
-    targets, numbers = settings.target, settings.numbers
+    targets, numbers = settings.loss.target, settings.numbers
     if targets is None or len(targets) == count:
         return targets
     if len(targets) == 1:
@@ -140,22 +147,22 @@ def _targets(settings: Settings, count: int) -> tuple[int, ...] | None:
 
 
 def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classes: int, count: int) -> Loss | None:
-    weights = _vector(settings.weights, fmt, classes, "--class-weights")
-    z_loss = _one(settings.z_loss, fmt, 0.0, "--z-loss")
-    kind = settings.loss
+    weights = _vector(settings.loss.weights, fmt, classes, "--class-weights")
+    z_loss = _one(settings.loss.z_loss, fmt, 0.0, "--z-loss")
+    kind = settings.loss.kind
     targets = _targets(settings, count)
     if targets is not None:
         for row, t in enumerate(targets[start:stop], start):
-            if not 0 <= t < classes and t != settings.ignore_index:
+            if not 0 <= t < classes and t != settings.loss.ignore_index:
                 raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
                                  f"targets run from 0 to {classes - 1}")  # fmt: skip
         counted = [
-            0 if t == settings.ignore_index else t for t in targets[start:stop]
+            0 if t == settings.loss.ignore_index else t for t in targets[start:stop]
         ]  # an ignored row's is never used
-        return Loss(kind, np.array(counted), None, settings.smoothing, weights, z_loss)
-    if settings.labels is None:
+        return Loss(kind, np.array(counted), None, settings.loss.smoothing, weights, z_loss)
+    if settings.loss.labels is None:
         return None
-    given, numbers = settings.labels, settings.numbers
+    given, numbers = settings.loss.labels, settings.numbers
     if len(given) not in {1, count} and numbers is not None and len(given) > max(numbers):
         given = tuple(given[n] for n in numbers)  # of a whole batch, of which some rows were chosen
     if len(given) not in {1, count}:
@@ -167,30 +174,30 @@ def _loss(settings: Settings, fmt: formats.Format, start: int, stop: int, classe
                 f"{raw.values.size} labels for row {row} of {classes} logits", "give one label for each class"
             )
     labels = np.stack([_held(raw, fmt, "--labels") for raw in chosen])
-    return Loss(kind, None, labels, settings.smoothing, weights, z_loss)
+    return Loss(kind, None, labels, settings.loss.smoothing, weights, z_loss)
 
 
 def _ignored(settings: Settings, start: int, stop: int, count: int) -> BoolArray | None:
     targets = _targets(settings, count)
-    if targets is None or settings.ignore_index is None:
+    if targets is None or settings.loss.ignore_index is None:
         return None
-    return np.array([t == settings.ignore_index for t in targets[start:stop]])
+    return np.array([t == settings.loss.ignore_index for t in targets[start:stop]])
 
 
 def _reduction_scale(rows: Sequence[RawRow], settings: Settings, fmt: formats.Format) -> Fraction:
     """What a reduction multiplies each row's loss by: 1, or 1 over the weight of the rows that count."""
-    if settings.reduction != "mean":
+    if settings.loss.reduction != "mean":
         return Fraction(1)
     targets = _targets(settings, len(rows))
-    counted = [t for t in targets or () if t != settings.ignore_index]
+    counted = [t for t in targets or () if t != settings.loss.ignore_index]
     if targets is None:
         total = Fraction(len(rows))
-    elif settings.weights is not None:
-        w = _held(settings.weights, fmt, "--class-weights")
+    elif settings.loss.weights is not None:
+        w = _held(settings.loss.weights, fmt, "--class-weights")
         total = sum((Fraction(float(w[t])) for t in counted if 0 <= t < w.size), Fraction(0))
     else:
         total = Fraction(len(counted))
-    if settings.loss == "bce":
+    if settings.loss.kind == "bce":
         total = Fraction(sum(r.values.size for r in rows))
     return 1 / total if total else Fraction(0)
 
@@ -217,7 +224,7 @@ def _block(
         limit = _limit(problem, quantity, reference, settings)
         evidence = replace(
             about_rows, quantity=quantity, truth=truth, rounded=rounded, condition=conditions,
-            accurate_ulp=limit.ulp, limit_given=settings.max_ulp is not None or settings.max_rel is not None, truth_float=as_float(truth),
+            accurate_ulp=limit.ulp, limit_given=settings.tolerance.max_ulp is not None or settings.tolerance.max_rel is not None, truth_float=as_float(truth),
         )  # fmt: skip
         _merge(found, findings.find(evidence, "truth"))
         measured = []
@@ -225,8 +232,12 @@ def _block(
             m = methods.get(name)
             if not m.defines(quantity):
                 continue
-            o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)
-            done = run(m, problem, quantity, o, settings.step)
+            o = Arithmetic(
+                fmt,
+                formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt,
+                settings.numerics.order,
+            )
+            done = run(m, problem, quantity, o, settings.numerics.step)
             sided = reference.sided(quantity, done.values != rounded)
             errors = measure(
                 done.values, sided, rounded, fmt, limit, (problem.logits == np.inf).any(axis=1, keepdims=True)
@@ -284,11 +295,11 @@ def _labelled(problem: Problem) -> BoolArray | None:
 
 
 def _limit(problem: Problem, quantity: str, reference: Reference, settings: Settings) -> Limit:
-    if settings.max_ulp is None and settings.max_rel is None:
+    if settings.tolerance.max_ulp is None and settings.tolerance.max_rel is None:
         lse = as_float(reference.truth("logsumexp")) if quantity == "logsumexp" else None
         return Limit(accuracy_limit(problem, quantity, lse))
-    ulp = math.inf if settings.max_ulp is None else settings.max_ulp
-    return Limit(np.array(ulp), math.inf if settings.max_rel is None else settings.max_rel)
+    ulp = math.inf if settings.tolerance.max_ulp is None else settings.tolerance.max_ulp
+    return Limit(np.array(ulp), math.inf if settings.tolerance.max_rel is None else settings.tolerance.max_rel)
 
 
 def _quantity_result(
@@ -299,7 +310,7 @@ def _quantity_result(
     size = truth.hi.shape[1]
     with np.errstate(all="ignore"):
         log10 = np.log10(np.abs(truth.hi[r])) + truth.exp2[r] * math.log10(2)
-    digits = settings.digits or fmt.digits
+    digits = settings.numerics.digits or fmt.digits
 
     def exact(indices: Iterable[int]) -> list[str]:
         return reference.strings(quantity, r, list(indices), digits)
@@ -336,7 +347,7 @@ def _row_report(
     loss, numbers = problem.loss, settings.numbers
     position = problem.first_row + r
     number = position if numbers is None else numbers[position]
-    targets = settings.target if numbers is None else _targets(settings, len(numbers))
+    targets = settings.loss.target if numbers is None else _targets(settings, len(numbers))
     order = {m: i for i, m in enumerate(settings.methods)}
     ranked = sorted(found, key=lambda f: (-RANK[f.severity], f.code, order.get(f.method or "", -1)))
     return RowReport(
@@ -365,11 +376,15 @@ def _reduce(
             rounded = settle_reduced([r for r, _ in pieces], quantity, scale, fmt)
         done = []
         for k, one in enumerate(pieces[0][1][quantity]):
-            o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)
+            o = Arithmetic(
+                fmt,
+                formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt,
+                settings.numerics.order,
+            )
             losses = np.concatenate([everything[quantity][k].run.values.reshape(-1) for _, everything in pieces])
             with np.errstate(all="ignore"):
                 total = o.sum(Rows(losses[None], "losses"))
-                if settings.reduction == "mean":
+                if settings.loss.reduction == "mean":
                     total = o.div(total, o.const(float(1 / scale) if scale else 0.0, "N"))
             limit = _reduced_limit(settings, losses.size)
             errors = measure(total.values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
@@ -382,7 +397,7 @@ def _reduce(
 
 
 def _reduced_limit(settings: Settings, count: int) -> Limit:
-    if settings.max_ulp is None and settings.max_rel is None:
+    if settings.tolerance.max_ulp is None and settings.tolerance.max_rel is None:
         return Limit(np.array(max(8.0, 2 * (math.log2(max(count, 1)) + 4))))
-    ulp = math.inf if settings.max_ulp is None else settings.max_ulp
-    return Limit(np.array(ulp), math.inf if settings.max_rel is None else settings.max_rel)
+    ulp = math.inf if settings.tolerance.max_ulp is None else settings.tolerance.max_ulp
+    return Limit(np.array(ulp), math.inf if settings.tolerance.max_rel is None else settings.tolerance.max_rel)

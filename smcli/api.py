@@ -93,7 +93,7 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     rows = _rows(logits)
     if len(rows) != 1:
         raise InputError(f"{len(rows)} rows, where exact takes one", "call it for each row")
-    fmt = formats.get(asked.dtypes[0])
+    fmt = formats.get(asked.numerics.dtypes[0])
     ((problem, _),) = problems(rows, asked, fmt)
     (name,) = asked.quantities
     if name != quantity and command == "grad":

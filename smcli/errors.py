@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class SmcliError(Exception):
     """Base of every error that smcli raises on purpose.
@@ -43,3 +47,11 @@ class UnavailableError(SmcliError):
     """None of the methods asked for can run here, because a library is not installed."""
 
     exit_code = 3
+
+
+def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The beginning of a hint, "did you mean X? ", where one of the known names is near; else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(given, list(known), 1, cutoff)
+    return f"did you mean {near[0]}? " if near else ""

@@ -1,7 +1,6 @@
 """The nouns that the stages hand to one another, without arithmetic or I/O.
 
-They are immutable. Most are NamedTuples, because a frozen dataclass takes 1.3 ms to define and a NamedTuple 0.2 ms, and a
-five-number run defines thirty of them. Arrays have no single truth value, so nouns are never compared with ==.
+They are immutable. Arrays have no single truth value, so nouns that hold some are never compared with ==.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +46,8 @@ class Verdict(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-class RawRow(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RawRow:
     """One row of logits as it was read, before any number format is chosen.
 
     Attributes:
@@ -60,7 +60,7 @@ class RawRow(NamedTuple):
     tokens: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Loss:
     """What the loss of a block of rows is.
 
@@ -81,7 +81,7 @@ class Loss:
     z_loss: float = 0.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Problem:
     """What is asked of a block of rows of one length. Every number in it is exact from here on.
 
@@ -108,7 +108,8 @@ class Problem:
     first_row: int = 0
 
 
-class Truth(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Truth:
     """True values: (hi + lo) * 2**exp2, with |error| <= bound * |value|.
 
     Attributes:
@@ -123,7 +124,8 @@ class Truth(NamedTuple):
     bound: float
 
 
-class StepSummary(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StepSummary:
     """What one step of a method did to one row (`--trace`)."""
 
     step: str
@@ -135,7 +137,8 @@ class StepSummary(NamedTuple):
     first: int | None
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """Something that a user should know about a row.
 
     Attributes:
@@ -154,42 +157,49 @@ class Finding(NamedTuple):
     quantity: str | None
     method: str | None
     at: tuple[int, ...]
-    count: int  # type: ignore[assignment] # a tuple's own method of that name is not needed
+    count: int
     step: str | None
     message: str
     remedy: str
 
 
-class Settings(NamedTuple):
-    """What the user asked for, before any number format is chosen.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Numerics:
+    """In which arithmetic methods compute, and how exactly the truth is told.
 
     Attributes:
-        command: "compare", "eval" or "grad".
         dtypes: number formats.
-        methods, quantities: their names, in the order asked.
-        loss: what gradients are taken of: "cross-entropy" or "bce".
         accumulate: format of the running sum, or None: as dtype.
         order: the order of sums.
+        temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
         digits: significant digits of the truth, or None: enough for the format.
+        step: of finite differences.
+    """
+
+    dtypes: tuple[str, ...] = ("float64",)
+    accumulate: str | None = None
+    order: str = "pairwise"
+    temperature: RawRow | None = None
+    softcap: RawRow | None = None
+    digits: int | None = None
+    step: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LossSpec:
+    """Of which loss, with which labels.
+
+    Attributes:
+        kind: what gradients are taken of: "cross-entropy" or "bce".
         target: the right class of each row, or one for all, or None.
         labels: soft labels, one row or one for each row, or None.
-        smoothing, weights, z_loss, ignore_index, reduction: of the loss.
-        temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
-        numbers: where only some rows of the input were chosen, their numbers in it.
-        max_ulp, max_rel: limits given explicitly.
-        trace: whether every step is reported.
-        step: of finite differences.
+        smoothing, weights, z_loss: of the loss; numbers as written.
+        ignore_index: the target of rows that are left out.
+        reduction: "none", "mean" or "sum".
         cotangent: of a vector-Jacobian product.
     """
 
-    command: str = "compare"
-    dtypes: tuple[str, ...] = ("float64",)
-    methods: tuple[str, ...] = ("naive", "shifted", "fused")
-    quantities: tuple[str, ...] = ("softmax", "cross-entropy")
-    loss: str = "cross-entropy"
-    accumulate: str | None = None
-    order: str = "pairwise"
-    digits: int | None = None
+    kind: str = "cross-entropy"
     target: tuple[int, ...] | None = None
     labels: tuple[RawRow, ...] | None = None
     smoothing: float = 0.0
@@ -197,17 +207,46 @@ class Settings(NamedTuple):
     z_loss: RawRow | None = None
     ignore_index: int | None = None
     reduction: str = "none"
-    numbers: tuple[int, ...] | None = None
-    temperature: RawRow | None = None
-    softcap: RawRow | None = None
-    max_ulp: float | None = None
-    max_rel: float | None = None
-    trace: bool = False
-    step: float | None = None
     cotangent: RawRow | None = None
 
 
-class MethodResult(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """Limits of accuracy that the user gave; None where none was."""
+
+    max_ulp: float | None = None
+    max_rel: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one."""
+        return self.max_ulp is not None or self.max_rel is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Settings:
+    """What the user asked for, before any number format is chosen.
+
+    Attributes:
+        command: "compare", "eval" or "grad".
+        methods, quantities: their names, in the order asked.
+        numerics, loss, tolerance: the groups of options.
+        trace: whether every step is reported.
+        numbers: where only some rows of the input were chosen, their numbers in it.
+    """
+
+    command: str = "compare"
+    methods: tuple[str, ...] = ("naive", "shifted", "fused")
+    quantities: tuple[str, ...] = ("softmax", "cross-entropy")
+    numerics: Numerics = Numerics()
+    loss: LossSpec = LossSpec()
+    tolerance: Tolerance = Tolerance()
+    trace: bool = False
+    numbers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MethodResult:
     """What one method returned for one quantity of one row; arrays are flat, [N].
 
     Attributes:
@@ -232,7 +271,8 @@ class MethodResult(NamedTuple):
     reason: str = ""
 
 
-class QuantityResult(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class QuantityResult:
     """One quantity of one row: the truth and what the methods made of it.
 
     Attributes:
@@ -256,7 +296,8 @@ class QuantityResult(NamedTuple):
     methods: tuple[MethodResult, ...]
 
 
-class RowReport(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RowReport:
     """All about one row."""
 
     row: int
@@ -268,7 +309,8 @@ class RowReport(NamedTuple):
     labels: FloatArray | None = None
 
 
-class Listing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Listing:
     """A plain table of words and figures.
 
     Attributes:

@@ -11,7 +11,7 @@ from smcli import methods
 from smcli.judge.conditioning import bound_ulp, condition
 from smcli.judge.measure import Limit, as_float, measure
 from smcli.methods.gradients import run
-from smcli.model import Loss, Problem, Settings
+from smcli.model import Loss, Problem, Numerics, Settings
 from smcli.numbers.arithmetic import ORDERS, Arithmetic
 from smcli.numbers.formats import FORMATS
 from smcli.reference import Reference
@@ -105,8 +105,8 @@ def test_no_bound_where_none_is_known() -> None:
     assert bound_ulp(p, "log-softmax", "shifted", f, Settings()) is None
     assert bound_ulp(replace(p, temperature=2.0), "softmax", "shifted", f, Settings()) is None
     assert bound_ulp(replace(p, softcap=2.0), "softmax", "shifted", f, Settings()) is None
-    assert bound_ulp(p, "softmax", "shifted", f, Settings(accumulate="float16")) is None
-    assert bound_ulp(p, "softmax", "shifted", f, Settings(accumulate="float32")) is not None
+    assert bound_ulp(p, "softmax", "shifted", f, Settings(numerics=Numerics(accumulate="float16"))) is None
+    assert bound_ulp(p, "softmax", "shifted", f, Settings(numerics=Numerics(accumulate="float32"))) is not None
     excluded = [[89.0, 0.0], [-90.0, 0.0], [np.inf, 0.0], [-np.inf, 0.0], [np.nan, 0.0]]  # over- and underflow
     bounds = bound_ulp(Problem("float32", np.array(excluded)), "softmax", "naive", f, Settings())
     assert bounds is not None and np.isnan(bounds).all()

@@ -16,17 +16,17 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"cli"},
     {"shells"},
     {"render", "read", "api"},
-    {"report"},
-    {"analyse"},
+    {"analyse", "report"},
     {"problem"},
     {"findings"},
     {"judge", "methods", "reference"},
+    {"quantities"},
     {"numbers"},
     {"model", "errors"},
 ]
 LEVEL = {room: k for k, rooms in enumerate(LEVELS) for room in rooms}
 HOMES = {
-    "typer": {"cli"},
+    "typer": {"cli", "shells"},
     "rich": {"cli", "render"},
     "mpmath": {"methods/bigfloat.py"},
     "matplotlib": {"render/_plot.py"},

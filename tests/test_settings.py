@@ -13,9 +13,16 @@ from smcli.problem.settings import DEFAULT_METHODS, DEFAULT_QUANTITIES, QUANTITI
 @pytest.mark.parametrize("command", DEFAULT_QUANTITIES)
 def test_defaults(command):
     s = settings(command)
-    assert s.dtypes == ("float64",) and s.quantities == DEFAULT_QUANTITIES[command]
+    assert s.numerics.dtypes == ("float64",) and s.quantities == DEFAULT_QUANTITIES[command]
     assert s.methods == (() if command == "eval" else DEFAULT_METHODS)
-    assert (s.order, s.reduction, s.digits, s.accumulate, s.target, s.labels) == ("pairwise", "none", *[None] * 4)
+    assert (
+        s.numerics.order,
+        s.loss.reduction,
+        s.numerics.digits,
+        s.numerics.accumulate,
+        s.loss.target,
+        s.loss.labels,
+    ) == ("pairwise", "none", *[None] * 4)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +43,13 @@ def test_names_with_commas_and_aliases():
     s = settings(
         "compare", dtype=["half,torch.bfloat16", "fp16"], method="fused, naive", quantity=["softmax,logsumexp"]
     )
-    assert s.dtypes == ("float16", "bfloat16")
+    assert s.numerics.dtypes == ("float16", "bfloat16")
     assert s.methods == ("fused", "naive") and s.quantities == ("softmax", "logsumexp")
 
 
 def test_all():
     s = settings("compare", dtype="all", method="all", quantity="all")
-    assert s.dtypes == tuple(formats.FORMATS) and s.quantities == QUANTITIES[:4]
+    assert s.numerics.dtypes == tuple(formats.FORMATS) and s.quantities == QUANTITIES[:4]
     assert set(s.methods) == {n for n, m in methods.everything().items() if any(map(m.defines, s.quantities))}
     assert "fd" not in s.methods and "fd" in settings("grad", method="all").methods
 
@@ -54,7 +61,7 @@ def test_what_grad_differentiates():
 
 @pytest.mark.parametrize("digits", [1, 10000])
 def test_digits_at_the_edge(digits):
-    assert settings("compare", digits=digits).digits == digits
+    assert settings("compare", digits=digits).numerics.digits == digits
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """smcli compare: several methods beside the truth."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -38,4 +39,4 @@ def main(options: Options) -> int:
     check_fail_on(options.fail_on)
     settings = settings_of("compare", options, method=options.method, quantity=options.quantity)
     rows, numbers = read_rows(options)
-    return finish(analyse(rows, settings._replace(numbers=numbers)), options)
+    return finish(analyse(rows, replace(settings, numbers=numbers)), options)

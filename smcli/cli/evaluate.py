@@ -1,5 +1,6 @@
 """smcli eval: the values of one method, exact by default."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -36,4 +37,4 @@ def main(options: Options) -> int:
     check_fail_on(options.fail_on)
     settings = settings_of("eval", options, method=options.method, quantity=options.quantity)
     rows, numbers = read_rows(options)
-    return finish(analyse(rows, settings._replace(numbers=numbers)), options)
+    return finish(analyse(rows, replace(settings, numbers=numbers)), options)

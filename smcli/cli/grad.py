@@ -1,5 +1,6 @@
 """smcli grad: derivatives beside their truth."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -63,11 +64,11 @@ def main(options: Options) -> int:
         cotangent=None if options.cotangent is None else read.numbers(options.cotangent, "--cotangent"),
     )
     rows, numbers = read_rows(options)
-    settings = settings._replace(numbers=numbers)
+    settings = replace(settings, numbers=numbers)
     if options.sweep:
         from smcli.report.sweep import sweep
 
-        if len(settings.dtypes) > 1:
+        if len(settings.numerics.dtypes) > 1:
             raise UsageError("--sweep takes one number format", "name one with --dtype")
         write(sweep(rows, settings), options)
         return 0

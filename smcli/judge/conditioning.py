@@ -76,7 +76,7 @@ def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, setting
     """
     known = {"softmax": {"naive", "shifted", "explse"}, "logsumexp": {"naive", "shifted", "fused", "explse", "log1p"}}
     plain = problem.temperature == 1 and problem.softcap is None
-    narrow = settings.accumulate is not None and settings.accumulate != fmt.name
+    narrow = settings.numerics.accumulate is not None and settings.numerics.accumulate != fmt.name
     if method not in known.get(quantity, set()) or not plain or narrow:
         return None
     x = problem.logits

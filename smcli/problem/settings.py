@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import findings, methods
 from smcli.errors import UsageError
-from smcli.model import RawRow, Settings
+from smcli.model import LossSpec, Numerics, RawRow, Settings, Tolerance
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import ORDERS
 
@@ -80,19 +80,29 @@ def settings(
         raise UsageError(f"--step {step:g} is not a step", "give a positive number")
     return Settings(
         command=command,
-        dtypes=tuple(chosen),
         methods=_methods(command, method, quantities),
         quantities=quantities,
-        loss=loss,
-        accumulate=accumulate,
-        order=order,
-        digits=digits,
-        reduction=reduction,
-        target=tuple(target) if target is not None else None,
-        labels=tuple(labels) if labels is not None else None,
-        smoothing=smoothing,
-        cotangent=cotangent,
-        step=step,
+        numerics=Numerics(
+            dtypes=tuple(chosen),
+            accumulate=accumulate,
+            order=order,
+            temperature=rest.pop("temperature", None),
+            softcap=rest.pop("softcap", None),
+            digits=digits,
+            step=step,
+        ),
+        loss=LossSpec(
+            kind=loss,
+            target=tuple(target) if target is not None else None,
+            labels=tuple(labels) if labels is not None else None,
+            smoothing=smoothing,
+            weights=rest.pop("weights", None),
+            z_loss=rest.pop("z_loss", None),
+            ignore_index=rest.pop("ignore_index", None),
+            reduction=reduction,
+            cotangent=cotangent,
+        ),
+        tolerance=Tolerance(max_ulp=rest.pop("max_ulp", None), max_rel=rest.pop("max_rel", None)),
         **rest,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,7 +93,7 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
     for q in row.results:
         ran = tuple(m for m in q.methods if m.available)
         if ran or report.command == "eval":
-            yield q._replace(methods=ran)
+            yield replace(q, methods=ran)
 
 
 def missing(row: RowReport) -> list[str]:

@@ -102,7 +102,7 @@ def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
     The error of a step is the largest |difference − truth| over the classes, divided by the largest |truth|: in the
     ∞-norm, since single derivatives may be arbitrarily small.
     """
-    fmt = formats.get(settings.dtypes[0])
+    fmt = formats.get(settings.numerics.dtypes[0])
     (quantity,) = settings.quantities
     fd = methods.get("fd")
     curves = []
@@ -111,7 +111,11 @@ def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
         points: list[list[Point]] = [[] for _ in block]
         for k in range(fmt.p + 1):
             step = math.ldexp(1.0, -k)
-            o = Arithmetic(fmt, formats.get(settings.accumulate) if settings.accumulate else fmt, settings.order)
+            o = Arithmetic(
+                fmt,
+                formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt,
+                settings.numerics.order,
+            )
             done = run(fd, problem, quantity, o, step)
             with np.errstate(all="ignore"):
                 relative = np.abs(done.values - exact).max(axis=1) / np.abs(exact).max(axis=1)
