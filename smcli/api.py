@@ -83,8 +83,8 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     Raises:
         SmcliError: the input or an option is wrong.
     """
-    from smcli.analyse import problems
     from smcli.numbers import formats
+    from smcli.problem.build import problems
     from smcli.reference import DERIVATIVES, Reference, size
 
     command = "grad" if quantity in DERIVATIVES else "eval"

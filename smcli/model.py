@@ -94,7 +94,7 @@ class Problem:
         ignored: bool [R], rows that contribute nothing, or None.
         scale: the factor that a reduction puts before each row's gradient.
         cotangent: float64 [C], the vector of a vector-Jacobian product, or None.
-        first_row: the number of the first row of this block in the input.
+        rows: int64 [R], the place of each row in the input, counted from 0.
     """
 
     dtype: str
@@ -105,7 +105,7 @@ class Problem:
     ignored: BoolArray | None = None
     scale: Fraction = Fraction(1)
     cotangent: FloatArray | None = None
-    first_row: int = 0
+    rows: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -122,6 +122,21 @@ class Truth:
     lo: FloatArray
     exp2: IntArray
     bound: float
+
+    def nearest(self) -> FloatArray:
+        """The true values to the nearest float64: 0 or infinite beyond its range."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return np.ldexp(self.hi + self.lo, np.clip(self.exp2, -3000, 3000).astype(np.int32))
+
+    def log10(self) -> FloatArray:
+        """log10 |t|, finite also where t is below float64."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            size: FloatArray = np.log10(np.abs(self.hi)) + self.exp2 * np.log10(2)
+        return size
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -280,8 +295,7 @@ class QuantityResult:
         exact: the truth of all values as decimal strings, or of the index asked for.
         size: how many values.
         certified: bound of the truth's relative error before its decimal rounding.
-        truth: float64 [N], the truth to the nearest float64, for choosing what to show.
-        log10: float64 [N], log10 |t|, finite also where t is below float64.
+        known: the truth, [N].
         square: the side of a matrix, or 0.
         methods: in the order asked.
     """
@@ -290,10 +304,19 @@ class QuantityResult:
     exact: Callable[[Iterable[int]], list[str]]
     size: int
     certified: float
-    truth: FloatArray
-    log10: FloatArray
+    known: Truth
     square: int
     methods: tuple[MethodResult, ...]
+
+    @property
+    def truth(self) -> FloatArray:
+        """The truth to the nearest float64, for choosing what to show."""
+        return self.known.nearest()
+
+    @property
+    def log10(self) -> FloatArray:
+        """log10 |t|, finite also where t is below float64."""
+        return self.known.log10()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -46,7 +46,7 @@ def test_blocks_change_nothing(monkeypatch, block):
     rows = np.random.default_rng(1).normal(0, 30, (9, 4))
     options = {"target": [0, 1, 2, 3, 0, 1, 2, 3, 1], "reduction": "mean", "ignore_index": 2, "dtype": "float32"}
     whole = smcli.compare(rows, **options).to_dict()
-    monkeypatch.setattr("smcli.analyse.BLOCK", block)
+    monkeypatch.setattr("smcli.problem.build.BLOCK", block)
     assert json.dumps(smcli.compare(rows, **options).to_dict()) == json.dumps(whole)
 
 

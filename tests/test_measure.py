@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from smcli.judge.measure import Errors, Limit, accuracy_limit, as_float, floor_log2, measure, round_truth, worst
-from smcli.model import Loss, Problem, Truth, Verdict
+from smcli.judge.measure import Errors, Limit, as_float, floor_log2, measure, round_truth, worst
+from smcli.model import Problem, Truth, Verdict
 from smcli.numbers.formats import FORMATS, Format
 from smcli.reference import Reference
 
@@ -258,40 +257,6 @@ def test_as_float() -> None:
 
 
 # --- limits
-
-
-def test_the_limit_of_accuracy() -> None:
-    x = np.array([[0.0, -30.0, 2.0, -np.inf], [1.0, 1.0, 1.0, 1.0]])
-    p = Problem("float32", x)
-    base = 2 * (2 + 4)  # log2 4 + 4
-    assert accuracy_limit(p, "softmax", None).tolist() == [[base + 4, base + 64, base, base], [base] * 4]
-    hard = replace(p, loss=Loss(target=np.array([0, 1])))
-    assert accuracy_limit(hard, "gradient", None).tolist() == accuracy_limit(p, "softmax", None).tolist()
-    for quantity in ("log-softmax", "cross-entropy"):
-        assert accuracy_limit(p, quantity, None) == base
-    lse = np.array([[2.5], [-0.001]])
-    assert accuracy_limit(p, "logsumexp", lse)[:, 0].tolist() == pytest.approx(
-        [base + 2 * 30 / 2.5, base + 2 * 1000], rel=1e-14
-    )
-    assert accuracy_limit(Problem("float32", np.zeros((1, 1))), "softmax", None).tolist() == [[8.0]]
-    assert accuracy_limit(Problem("float32", np.zeros((1, 1))), "cross-entropy", None) == 8
-
-
-def test_the_limit_with_a_temperature_and_for_pairs() -> None:
-    x = np.array([[0.0, -8.0]])
-    p = Problem("float64", x, temperature=0.5)
-    base = 2 * (1 + 4)
-    assert accuracy_limit(p, "softmax", None).tolist() == [[base, base + 32]]
-    pairs = accuracy_limit(replace(p, temperature=1.0), "jacobian", None)
-    assert pairs.tolist() == [[base, base + 16, base + 16, base + 32]]
-    extreme = Problem("float64", np.array([[1.7e308, -1.7e308]]), temperature=0.1)  # and no warning
-    assert np.isfinite(accuracy_limit(extreme, "softmax", None)).all()
-
-
-def test_the_limit_does_not_depend_on_the_method() -> None:
-    """A row that a careful algorithm gets right has the same limit at any offset."""
-    near, far = (Problem("float64", np.array([[0.0, 1.0, 2.5]]) + offset) for offset in (0.0, 1e9))
-    assert np.array_equal(accuracy_limit(near, "softmax", None), accuracy_limit(far, "softmax", None))
 
 
 def test_both_limits_hold_at_once() -> None:

@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 
 from smcli import methods
-from smcli.judge.measure import Limit, accuracy_limit, as_float, measure, round_truth
+from smcli.judge.limits import limit
+from smcli.judge.measure import measure, round_truth
 from smcli.methods.gradients import run
-from smcli.model import Loss, Problem, Verdict
+from smcli.model import Loss, Problem, Tolerance, Verdict
 from smcli.numbers.arithmetic import Arithmetic
 from smcli.numbers.formats import FORMATS
 from smcli.reference import Reference
@@ -89,10 +90,9 @@ def worst(dtype: str, method: str, quantity: str, name: str) -> Triple:
     reference = truth(dtype, name, "target" if quantity in WITH_TARGET else "none", FEW if slow else 1000)
     problem, t = reference.problem, reference.truth(quantity)
     rounded = reference.settle(quantity, *round_truth(t, f), f)
-    lse = as_float(reference.truth("logsumexp")) if quantity == "logsumexp" else None
     y = run(methods.get(method), problem, quantity, Arithmetic(f, f)).values
     infinite = np.zeros((len(y), 1), dtype=bool)
-    errors = measure(y, t, rounded, f, Limit(accuracy_limit(problem, quantity, lse)), infinite)
+    errors = measure(y, t, rounded, f, limit(problem, quantity, reference, Tolerance()), infinite)
     finite = errors.ulp[np.isfinite(errors.ulp)]
     missing = ~np.isfinite(y) & np.isfinite(t.hi)
     figure = float(f"{finite.max() if finite.size else 0.0:.4g}")

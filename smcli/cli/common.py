@@ -164,7 +164,7 @@ def finish(report: Report | Comparison, options: Output) -> int:
 
     on = check_fail_on(options.fail_on)
     write(report, options)
-    return int(fails(report.findings, on) or report.beyond_limits())
+    return int(fails(report.digest(), on) or report.beyond_limits())
 
 
 def write(thing: object, options: Rendering) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.findings import DERIVATIVES, Evidence, Hit, number, rule
-from smcli.model import Severity
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ def vanished_gradient(ev: Evidence) -> Iterator[Hit]:
     if ev.quantity not in DERIVATIVES:
         return
     assert ev.truth is not None  # noqa: S101 - a rule about a run
-    gone = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.clean
+    gone = (ev.y == 0) & ev.verdict(Verdict.LOST) & ev.clean
 
     def say(row: int, at: IntArray) -> str:
         return f"0 is returned at {ev.places(at)} where the true derivative is {ev.true(row, at[0])}, which {ev.format.name} holds"

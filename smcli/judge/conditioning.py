@@ -6,53 +6,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.judge.measure import as_float
+from smcli import quantities
+from smcli.judge.limits import finite_sizes, logsumexp_condition, probabilities, scaled
+from smcli.judge.measure import as_float, spacing
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem, Settings, Truth
+    from smcli.model import FloatArray, Problem, Settings
     from smcli.numbers.formats import Format
     from smcli.reference import Reference
 
 
-def _scaled(problem: Problem) -> FloatArray:
-    with np.errstate(all="ignore"):
-        return np.where(np.isfinite(problem.logits), problem.logits / problem.temperature, np.nan)
-
-
 def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArray | None:
-    """The condition number in the ∞-norm: relative change of the result over relative change of the logits.
+    """The componentwise condition number: relative change of a value over the largest relative change of a logit.
 
-    logsumexp: ‖x‖∞/|lse|; log p_j: 2(1 − p_j)‖x‖∞/|log p_j|; p_j: 2(1 − p_j)‖x‖∞
-    (Blanchard, Higham & Higham 2021, §2).
+    logsumexp: Σ p_i |x_i| / |logsumexp|; p_j: Σ_i |δ_ij − p_i| |x_i|; log p_j: that over |log p_j|. (Blanchard, Higham
+    & Higham 2021, §2, has the ∞-norm, which overrates problems whose largest logit does not matter.)
 
     Returns:
         float64 [R, N], nan where it is not defined; None for quantities without a formula.
     """
-    loss = problem.loss
-    if problem.softcap is not None:
+    loss, kind = problem.loss, quantities.get(quantity).condition
+    if kind == "none" or problem.softcap is not None:
         return None
-    with np.errstate(all="ignore"):
-        size = np.fmax.reduce(np.abs(_scaled(problem)), axis=1, keepdims=True)
-        if quantity == "logsumexp":
-            return size / np.abs(as_float(reference.truth(quantity)))
-        if quantity == "softmax":
-            return 2 * _complement(reference.truth(quantity)) * size
-        if quantity == "log-softmax" or (quantity == "cross-entropy" and loss is None):
-            log_p = -np.abs(as_float(reference.truth(quantity)))
-        elif quantity == "cross-entropy" and loss is not None and loss.target is not None and not loss.smoothing:
-            if loss.weights is not None or loss.z_loss:
-                return None
-            log_p = -np.abs(as_float(reference.truth(quantity)))
-        else:
+    if kind == "logsumexp":
+        return logsumexp_condition(problem, reference)
+    of_p = probability_condition(problem)
+    if kind == "probability":
+        return of_p
+    if quantity == "cross-entropy" and loss is not None:
+        if loss.target is None or loss.smoothing or loss.weights is not None or loss.z_loss:
             return None
-        return 2 * np.where(log_p == 0, 1.0, -np.expm1(log_p) / np.abs(log_p)) * size
+        of_p = np.take_along_axis(of_p, np.maximum(loss.target, 0)[:, None], axis=1)
+    with np.errstate(all="ignore"):
+        size = np.abs(as_float(reference.truth(quantity)))
+        return np.where(size == 0, np.where(of_p == 0, 0.0, np.inf), of_p / size)
 
 
-def _complement(truth: Truth) -> FloatArray:
-    """1 − p to nearly full accuracy also where p is next to 1."""
-    power = np.clip(truth.exp2, -1100, 1100).astype(np.int32)
-    rest: FloatArray = (1 - np.ldexp(truth.hi, power)) - np.ldexp(truth.lo, power)
-    return rest
+def probability_condition(problem: Problem) -> FloatArray:
+    """(1 − p_j)|x_j| + Σ p_i |x_i| over the others, [R, C]; without cancellation for the largest p, too."""
+    p, size = probabilities(problem), finite_sizes(problem)
+    rows = np.arange(len(p))
+    top = scaled(problem).argmax(axis=1)
+    rest = p.copy()
+    rest[rows, top] = 0.0
+    others = (rest * size).sum(axis=1)
+    own: FloatArray = (1 - p) * size + (others + p[rows, top] * size[rows, top])[:, None] - p * size
+    own[rows, top] = rest.sum(axis=1) * size[rows, top] + others
+    return own
 
 
 def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, settings: Settings) -> FloatArray | None:
@@ -109,9 +109,4 @@ def bound_ulp(problem: Problem, quantity: str, method: str, fmt: Format, setting
         }.get(method, shifted)
         smallest = size - 2.0**-48 * (np.abs(top) + log)  # the true |lse| may be that much smaller than this float64
         holds &= (smallest > 0) & (in_sum * u <= 0.5)
-        return np.where(holds, absolute * u / (1 - in_sum * u) / _spacing(smallest, fmt), np.nan)
-
-
-def _spacing(t: FloatArray, fmt: Format) -> FloatArray:
-    exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)
-    return np.ldexp(1.0, exponent.astype(np.int32))
+        return np.where(holds, absolute * u / (1 - in_sum * u) / spacing(smallest, fmt), np.nan)

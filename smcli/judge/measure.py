@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, ByteArray, FloatArray, IntArray, Problem, Truth
+    from smcli.model import BoolArray, ByteArray, FloatArray, IntArray, Truth
     from smcli.numbers.formats import Format
 
 
-class Errors(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Errors:
     """The errors of a block of values [R, N].
 
     Attributes:
@@ -63,11 +65,22 @@ def round_truth(truth: Truth, fmt: Format) -> tuple[FloatArray, BoolArray]:
     return np.where(number, y, special), undecided & number & (np.abs(high) > 0.25)
 
 
-class Limit(NamedTuple):
-    """What counts as accurate: both at once."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Limit:
+    """What counts as accurate: all that is given, at once.
+
+    Attributes:
+        ulp: float64, broadcastable to [R, N], in spacings at the truth.
+        rel: relative.
+        parts: float64 [R, N], where the truth is a difference a − b of positive parts: a + b, else 0. An error within `base`
+            spacings at a + b is accurate too, since no algorithm that rounds the parts can do better.
+        base: float64, broadcastable to [R, N].
+    """
 
     ulp: FloatArray
     rel: float = math.inf
+    parts: FloatArray | None = None
+    base: FloatArray | None = None
 
 
 def measure(
@@ -102,12 +115,19 @@ def measure(
             error[np.isnan(values)] = np.nan
             error[(values == truth.hi) & np.isinf(truth.hi)] = 0.0
             error[np.isnan(truth.hi) & np.isnan(values)] = 0.0
-    accurate = (ulp <= limit.ulp) & (rel <= limit.rel)
-    verdicts = _verdicts(values, truth, rounded, accurate, infinite)
+        accurate = (ulp <= limit.ulp) & (rel <= limit.rel)
+        excused = np.zeros(1, dtype=bool)
+        if limit.parts is not None and limit.base is not None:
+            absolute = np.where(far, np.abs(values), np.ldexp(apart, np.clip(truth.exp2, -3000, 3000).astype(np.int32)))
+            excused = (limit.parts > 0) & (absolute <= limit.base * spacing(limit.parts, fmt))
+    verdicts = _verdicts(values, truth, rounded, accurate | excused, excused, infinite)
     return Errors(ulp, rel, verdicts)
 
 
-def _verdicts(y: FloatArray, truth: Truth, rounded: FloatArray, accurate: BoolArray, infinite: BoolArray) -> ByteArray:
+def _verdicts(
+    y: FloatArray, truth: Truth, rounded: FloatArray, accurate: BoolArray, excused: BoolArray, infinite: BoolArray
+) -> ByteArray:
+    """The word for each value; a 0 within the rounding of a difference's parts is not lost."""
     t = truth.hi
     held = (np.isfinite(rounded) & (rounded != 0)) | (t == 0) | np.isinf(t)
     same = (y == rounded) | (np.isnan(y) & np.isnan(rounded))
@@ -115,54 +135,33 @@ def _verdicts(y: FloatArray, truth: Truth, rounded: FloatArray, accurate: BoolAr
         np.isnan(t) | infinite,
         held & same,
         ~held & same,
-        (~np.isfinite(y) & np.isfinite(rounded)) | ((y == 0) & held & (t != 0)),
+        (~np.isfinite(y) & np.isfinite(rounded)) | ((y == 0) & held & (t != 0) & ~excused),
         accurate,
     ]
     words = [Verdict.UNDEFINED, Verdict.CORRECT, Verdict.NOT_REPRESENTABLE, Verdict.LOST, Verdict.OK]
     return np.select(conditions, words, Verdict.INACCURATE).astype(np.uint8)
 
 
-def accuracy_limit(problem: Problem, quantity: str, truth_lse: FloatArray | None) -> FloatArray:
-    """The ulp that a careful algorithm achieves on this problem, doubled and at least 8 (the default --max-ulp).
-
-    softmax, gradient, Jacobian: max(8, 2(log2 n + 4 + |x_j − m|)), since rounding x_j − m alone costs |x_j − m| u;
-    log-softmax, cross-entropy: max(8, 2(log2 n + 4)); logsumexp: max(8, 2(log2 n + 4 + ‖x‖∞/|lse|)).
-
-    Args:
-        problem: the block.
-        quantity: as on the command line.
-        truth_lse: float64 [R, 1], the true logsumexp to a few digits (needed for logsumexp only).
-
-    Returns:
-        float64, broadcastable to the values of the quantity.
-    """
-    base = math.log2(max(problem.logits.shape[1], 1)) + 4
-    with np.errstate(all="ignore"):
-        x = problem.logits / problem.temperature
-        finite = np.where(np.isfinite(x), x, np.nan)
-        if quantity in {"softmax", "gradient", "jacobian", "vjp"}:
-            below = np.nan_to_num(np.abs(x - x.max(axis=1, keepdims=True)), nan=0.0, posinf=0.0)
-            if problem.loss is not None and problem.loss.kind == "bce":
-                below = np.nan_to_num(np.abs(x), posinf=0.0)
-            if quantity == "jacobian":
-                rows, classes = x.shape
-                below = (below[:, :, None] + below[:, None, :]).reshape(rows, classes**2)
-            by_distance: FloatArray = np.maximum(8.0, 2 * (base + below))
-            return by_distance
-        if quantity == "logsumexp" and truth_lse is not None:
-            size = np.fmax.reduce(np.abs(finite), axis=1, keepdims=True)
-            by_size: FloatArray = np.maximum(8.0, 2 * (base + np.nan_to_num(size / np.abs(truth_lse), nan=0.0)))
-            return by_size
-    return np.array(max(8.0, 2 * base))
+def spacing(t: FloatArray, fmt: Format) -> FloatArray:
+    """The spacing of the format's numbers at these float64 numbers."""
+    exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)
+    return np.ldexp(1.0, exponent.astype(np.int32))
 
 
 def worst(errors: FloatArray) -> int:
     """The index of the worst error of one row: nan ranks worst, ties go to the first."""
+    return int(worst_of_rows(errors[None])[0])
+
+
+def worst_of_rows(errors: FloatArray) -> IntArray:
+    """The index of the worst error of each row [R, N]: nan ranks worst, ties go to the first."""
+    at: IntArray = np.argmax(np.where(np.isnan(errors), np.inf, errors), axis=1)
     missing = np.isnan(errors)
-    return int(np.argmax(missing)) if missing.any() else int(np.argmax(errors))
+    some = missing.any(axis=1)
+    at[some] = np.argmax(missing[some], axis=1)
+    return at
 
 
 def as_float(truth: Truth) -> FloatArray:
     """The true values to the nearest float64 (0 or inf beyond its range)."""
-    with np.errstate(all="ignore"):
-        return np.ldexp(truth.hi + truth.lo, np.clip(truth.exp2, -3000, 3000).astype(np.int32))
+    return truth.nearest()

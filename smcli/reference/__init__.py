@@ -54,10 +54,10 @@ class Reference:
     Elements that a fast tier does not certify are taken from the next one, one by one.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, truths: dict[str, Truth] | None = None) -> None:
         self.problem = problem
         self._rows: dict[int, ExactRow] = {}
-        self._truths: dict[str, Truth] = {}
+        self._truths: dict[str, Truth] = dict(truths or {})  # those that are known already
 
     def exact_row(self, row: int) -> ExactRow:
         """One row in arbitrary precision; it remembers its exponentials."""

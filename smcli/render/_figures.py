@@ -87,7 +87,7 @@ def of_quantity(report: Report, row: RowReport, q: QuantityResult) -> Iterator[F
     if per_class(q):
         x = np.arange(q.size, dtype=np.float64)
         what = "entry, row by row" if q.square else "class"
-        yield from _pair(report.dtype, grid.title(q, row), Axis(what), [(x, q)], report.limits[0])
+        yield from _pair(report.dtype, grid.title(q, row), Axis(what), [(x, q)], report.limits.max_ulp)
 
 
 def of_rows(report: Report) -> Iterator[Figure]:
@@ -98,7 +98,7 @@ def of_rows(report: Report) -> Iterator[Figure]:
             if not per_class(q) and not row.ignored:
                 of.setdefault(q.quantity, []).append((np.array([float(row.row)]), q))
     for quantity, some in of.items():
-        yield from _pair(report.dtype, quantity, Axis("row"), some, report.limits[0])
+        yield from _pair(report.dtype, quantity, Axis("row"), some, report.limits.max_ulp)
 
 
 def of_report(report: Report, row: RowReport) -> list[Figure]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli.model import Listing
 from smcli.numbers import formats
-from smcli.report.report import json_number
+from smcli.report.document import json_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

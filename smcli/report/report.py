@@ -1,53 +1,124 @@
-"""The result of an analysis, and the JSON document that scripts rely on (schema smcli.report/1)."""
+"""The result of an analysis: judged blocks, whose rows become objects when they are asked for."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from smcli.errors import UsageError
-from smcli.model import Severity, Verdict
+from smcli.judge.measure import worst
+from smcli.model import RowReport, Severity, Verdict
+from smcli.problem.build import targets
+from smcli.report.document import SCHEMA, reduced_document, row_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from smcli.model import Finding, FloatArray, MethodResult, QuantityResult, RowReport, StepSummary
+    from smcli.judge.block import Block, Judged
+    from smcli.judge.reduce import Reduced
+    from smcli.model import Finding, IntArray, Settings, Tolerance
+    from smcli.numbers.formats import Format
 
-SCHEMA = "smcli.report/1"
-LABELS = np.array([v.label for v in Verdict])
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+FIRST_ROWS = 8  # row numbers that are listed beside a code
 
 
-class Reduced(NamedTuple):
-    """A loss summed or averaged over the rows of a batch."""
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one method did at one quantity, over all rows.
+
+    Attributes:
+        quantity, method: their names.
+        counts: how many values have each verdict, by its label; verdicts without any are left out.
+        worst_ulp, worst_rel: the largest errors; nan ranks worst.
+        worst_at: row number and index of the worst ulp.
+        codes: the findings about it.
+        available, reason: whether it could run, and if not why.
+    """
 
     quantity: str
-    exact: str
-    methods: tuple[MethodResult, ...]
-    note: str = ""
+    method: str
+    counts: dict[str, int]
+    worst_ulp: float = math.nan
+    worst_rel: float = math.nan
+    worst_at: tuple[int, int] = (0, 0)
+    codes: tuple[str, ...] = ()
+    available: bool = True
+    reason: str = ""
 
 
-class Report(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """One code, and the rows that it was found in.
+
+    Attributes:
+        code, name, severity: as in the list of findings.
+        rows: how many rows.
+        first_rows: the numbers of the first of them.
+        methods, quantities: what it was found about.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    rows: int
+    first_rows: tuple[int, ...]
+    methods: tuple[str, ...]
+    quantities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Report:
     """What one command found in one number format.
 
     Attributes:
         command: "compare", "eval" or "grad".
         dtype: the number format.
         digits: significant digits of the truth.
-        rows: one report a row, in the order of the input.
+        methods: their names, in the order asked.
+        blocks: the judged blocks.
+        numbers: int64 [R], the number of each row in the input.
+        targets: the right class of each row, or None.
         reduced: the reductions over the batch.
-        limits: max_ulp and max_rel where they were given explicitly.
+        limits: limits that were given explicitly.
+        tolerance: of `check`, what a test of these values should allow.
     """
 
     command: str
     dtype: str
     digits: int
-    rows: tuple[RowReport, ...]
-    reduced: tuple[Reduced, ...] = ()
-    limits: tuple[float | None, float | None] = (None, None)
+    methods: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    numbers: IntArray
+    targets: tuple[int, ...] | None
+    reduced: tuple[Reduced, ...]
+    limits: Tolerance
     tolerance: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, fmt: Format, blocks: Sequence[Block], reduced: Sequence[Reduced]) -> Report:
+        """The report of the blocks of one input."""
+        count = sum(len(b.places) for b in blocks)
+        return cls(
+            command=settings.command,
+            dtype=fmt.name,
+            digits=settings.numerics.digits or fmt.digits,
+            methods=settings.methods,
+            blocks=tuple(blocks),
+            numbers=np.arange(count) if settings.numbers is None else np.array(settings.numbers, dtype=np.int64),
+            targets=targets(settings, count),
+            reduced=tuple(reduced),
+            limits=settings.tolerance,
+        )
+
+    @property
+    def rows(self) -> RowReports:
+        """One report a row, in the order of the input, each made when it is asked for."""
+        return RowReports(self)
 
     @property
     def findings(self) -> list[Finding]:
@@ -57,7 +128,95 @@ class Report(NamedTuple):
     @property
     def worst(self) -> Severity | None:
         """The severity of the worst finding, or None."""
-        return max((f.severity for f in self.findings), key=RANK.__getitem__, default=None)
+        return max((c.severity for c in self.digest()), key=RANK.__getitem__, default=None)
+
+    def row(self, block: Block, r: int) -> RowReport:
+        """The report of one row of a block."""
+        place = int(block.places[r])
+        loss, ignored = block.problem.loss, block.problem.ignored
+        order = {m: i for i, m in enumerate(self.methods)}
+        found = list(block.findings.get(r, ()))
+        found.sort(key=lambda f: (-RANK[f.severity], f.code, order.get(f.method or "", -1)))
+        return RowReport(
+            row=int(self.numbers[place]),
+            logits=block.problem.logits[r],
+            target=None if self.targets is None else self.targets[place],
+            ignored=bool(ignored is not None and ignored[r]),
+            results=tuple(q.row(r, block.problem, self.digits) for q in block.results),
+            findings=tuple(found),
+            labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
+        )
+
+    def digest(self) -> list[CodeCount]:
+        """Each code that was found, the most severe first: in how many rows, and in which first."""
+        of: dict[str, tuple[Finding, list[int], dict[str, None], dict[str, None]]] = {}
+        for b in self.blocks:
+            for r, found in b.findings.items():
+                number = int(self.numbers[b.places[r]])
+                for f in found:
+                    _, numbers, about, quantities = of.setdefault(f.code, (f, [], {}, {}))
+                    if not numbers or numbers[-1] != number:
+                        numbers.append(number)
+                    if f.method:
+                        about[f.method] = None
+                    if f.quantity:
+                        quantities[f.quantity] = None
+        counts = []
+        for code, (f, numbers, about, quantities) in of.items():
+            which = sorted(set(numbers))
+            counts.append(CodeCount(
+                code, f.name, f.severity, len(which), tuple(which[:FIRST_ROWS]), tuple(about), tuple(quantities)
+            ))  # fmt: skip
+        return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
+
+    def counts(self) -> dict[str, int]:
+        """How many findings there are of each code."""
+        counts: dict[str, int] = {}
+        for b in self.blocks:
+            for found in b.findings.values():
+                for f in found:
+                    counts[f.code] = counts.get(f.code, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def flagged(self, most: int) -> list[RowReport]:
+        """The rows with findings, the worst first, `most` at the most."""
+        ranked = []
+        for b in self.blocks:
+            for r, found in b.findings.items():
+                ranked.append((-max(RANK[f.severity] for f in found), int(b.places[r]), b, r))
+        ranked.sort(key=lambda one: one[:2])
+        return [self.row(b, r) for _, _, b, r in ranked[:most]]
+
+    def scores(self) -> list[Score]:
+        """How each method did at each quantity, in the order asked."""
+        found: dict[tuple[str, str], list[tuple[Block, Judged]]] = {}
+        for b in self.blocks:
+            for q in b.results:
+                for m in q.methods:
+                    found.setdefault((q.quantity, m.method), []).append((b, m))
+        codes: dict[tuple[str, str], set[str]] = {}
+        for b in self.blocks:
+            for some in b.findings.values():
+                for f in some:
+                    codes.setdefault((f.quantity or "", f.method or ""), set()).add(f.code)
+        return [self._score(*key, of, tuple(sorted(codes.get(key, ())))) for key, of in found.items()]
+
+    def _score(self, quantity: str, method: str, of: list[tuple[Block, Judged]], codes: tuple[str, ...]) -> Score:
+        ran = [(b, m) for b, m in of if m.available]
+        if not ran:
+            return Score(quantity, method, {}, codes=codes, available=False, reason=of[0][1].reason)
+        number = np.sum([np.bincount(m.verdicts.ravel(), minlength=len(Verdict)) for _, m in ran], axis=0)
+        counts = {v.label: int(number[v]) for v in Verdict if number[v]}
+        best: tuple[float, int, int] | None = None
+        for b, m in ran:
+            each = m.ulp[np.arange(len(m.worst)), m.worst]
+            r = worst(each)
+            one = (float(each[r]), int(self.numbers[b.places[r]]), int(m.worst[r]))
+            if best is None or _rank(one) > _rank(best):
+                best = one
+        assert best is not None  # noqa: S101 - there is a row
+        rel = float(np.max([m.rel.max() for _, m in ran]))  # max passes nan on: nan ranks worst
+        return Score(quantity, method, counts, best[0], rel, best[1:], codes)
 
     def worst_ulp(self, method: str, quantity: str) -> float:
         """The worst error of a method over all rows, in ulp; nan ranks worst.
@@ -65,55 +224,82 @@ class Report(NamedTuple):
         Raises:
             UsageError: that method did not compute that quantity here.
         """
-        errors = [
-            float(m.ulp[m.worst])
-            for row in self.rows
-            for q in row.results
-            if q.quantity == quantity
-            for m in q.methods
-            if m.method == method and m.available
-        ]
-        if not errors:
-            raise UsageError(f"this report has no {quantity} by {method}")
-        return math.nan if any(map(math.isnan, errors)) else max(errors)
+        for score in self.scores():
+            if (score.method, score.quantity) == (method, quantity) and score.available:
+                return score.worst_ulp
+        raise UsageError(f"this report has no {quantity} by {method}")
 
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        max_ulp, max_rel = self.limits
-        of_rows = (m for row in self.rows for q in row.results for m in q.methods)
-        of_batch = (m for r in self.reduced for m in r.methods)
-        return any(_beyond(m, max_ulp, max_rel) for m in (*of_rows, *of_batch))
+        max_ulp, max_rel = self.limits.max_ulp, self.limits.max_rel
+        if not self.limits.given:
+            return False
+        errors = [(m.ulp, m.rel) for b in self.blocks for q in b.results for m in q.methods if m.available]
+        errors += [(m.ulp, m.rel) for r in self.reduced for m in r.methods]
+        return any(
+            (max_ulp is not None and not (ulp <= max_ulp).all()) or (max_rel is not None and not (rel <= max_rel).all())
+            for ulp, rel in errors
+        )
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document."""
+    def head(self) -> dict[str, Any]:
+        """The JSON document up to its rows."""
         from smcli import __version__
 
-        counts: dict[str, int] = {}
-        for f in self.findings:
-            counts[f.code] = counts.get(f.code, 0) + 1
-        summary: dict[str, Any] = {
-            "rows": len(self.rows),
-            "findings": dict(sorted(counts.items())),
-            "worst": self.worst,
-        }
-        if self.reduced:
-            summary["reduced"] = {
-                r.quantity: {"exact": [r.exact], "methods": [_method(m, 0, short=True) for m in r.methods]}
-                for r in self.reduced
-            }
-        document: dict[str, Any] = {
+        return {
             "schema": SCHEMA,
             "smcli": __version__,
             "command": self.command,
             "dtype": self.dtype,
             "digits": self.digits,
-            "rows": [_row(row) for row in self.rows],
-            "summary": summary,
         }
-        return document | ({"tolerance": self.tolerance} if self.tolerance else {})
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """The rows of the JSON document, one by one."""
+        return map(row_document, self.rows)
+
+    def tail(self) -> dict[str, Any]:
+        """The JSON document from its rows on."""
+        summary: dict[str, Any] = {"rows": len(self.rows), "findings": self.counts(), "worst": self.worst}
+        if self.reduced:
+            summary["reduced"] = {r.quantity: reduced_document(r) for r in self.reduced}
+        return {"summary": summary} | ({"tolerance": self.tolerance} if self.tolerance else {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {**self.head(), "rows": list(self.documents()), **self.tail()}
 
 
-class Comparison(NamedTuple):
+def _rank(one: tuple[float, int, int]) -> tuple[bool, float, int]:
+    """The order of errors: nan is worst, and of equal ones the first."""
+    return math.isnan(one[0]), 0.0 if math.isnan(one[0]) else one[0], -one[1]
+
+
+class RowReports(Sequence[RowReport]):
+    """The rows of a report in the order of the input: made when they are asked for, not kept."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._starts = np.cumsum([0, *(len(b.places) for b in report.blocks)])
+        places = [b.places for b in report.blocks]
+        self._order = np.argsort(np.concatenate(places)) if places else np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return int(self._order.size)
+
+    @overload
+    def __getitem__(self, index: int) -> RowReport: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RowReport]: ...
+    def __getitem__(self, index: int | slice) -> RowReport | list[RowReport]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = int(self._order[index])
+        k = int(np.searchsorted(self._starts, at, side="right")) - 1
+        return self._report.row(self._report.blocks[k], at - int(self._starts[k]))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
     """The same analysis in several number formats."""
 
     command: str
@@ -128,117 +314,17 @@ class Comparison(NamedTuple):
         """Whether a value is beyond a limit that was given explicitly."""
         return any(r.beyond_limits() for r in self.reports)
 
+    def digest(self) -> list[CodeCount]:
+        """Each code that was found in any format."""
+        return [c for r in self.reports for c in r.digest()]
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: one report a format."""
         return {"schema": SCHEMA, "command": self.command, "formats": [r.to_dict() for r in self.reports]}
 
 
-def _beyond(m: MethodResult, max_ulp: float | None, max_rel: float | None) -> bool:
-    over_ulp = max_ulp is not None and not (m.ulp <= max_ulp).all()
-    return bool(over_ulp or (max_rel is not None and not (m.rel <= max_rel).all()))
-
-
-def json_number(value: float) -> float | str:
-    """A finite float as it is, a non-finite one as the string that JSON documents use."""
-    if math.isfinite(value):
-        return int(value) if value == int(value) and abs(value) < 2**53 and math.copysign(1, value) > 0 else value
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-
-
-def json_numbers(values: FloatArray) -> list[Any]:
-    """A list of numbers for JSON; arrays without nan and infinity pass at full speed."""
-    out: list[Any] = values.tolist()
-    for i in np.flatnonzero(~np.isfinite(values)).tolist():
-        out[i] = json_number(out[i])
-    return out
-
-
-def square(flat: list[Any], side: int) -> list[Any]:
-    """A flat list as rows of a matrix, or as it is where `side` is 0."""
-    return [flat[i : i + side] for i in range(0, side * side, side)] if side else flat
-
-
-def _row(row: RowReport) -> dict[str, Any]:
-    out: dict[str, Any] = {"row": row.row, "logits": json_numbers(row.logits), "target": row.target}
-    if row.labels is not None:
-        out["labels"] = json_numbers(row.labels)
-    if row.ignored:
-        out["ignored"] = True
-    out["results"] = [_quantity(q) for q in row.results]
-    sides = {q.quantity: q.square for q in row.results}
-    out["findings"] = [_finding(f, sides) for f in row.findings]
-    return out
-
-
-def _quantity(q: QuantityResult) -> dict[str, Any]:
-    return {
-        "quantity": q.quantity,
-        "exact": square(q.exact(range(q.size)), q.square),
-        "certified": f"{q.certified:.0e}".replace("e-0", "e-") if q.certified else "0",
-        "methods": [_method(m, q.square) for m in q.methods],
-    }
-
-
-def _place(index: int, side: int) -> int | list[int]:
-    return list(divmod(index, side)) if side else index
-
-
-def _method(m: MethodResult, side: int, *, short: bool = False) -> dict[str, Any]:
-    if not m.available:
-        return {"method": m.method, "available": False, "reason": m.reason}
-    out: dict[str, Any] = {
-        "method": m.method,
-        "available": True,
-        "values": square(json_numbers(m.values), side),
-        "ulp": square(json_numbers(m.ulp), side),
-        "rel": square(json_numbers(m.rel), side),
-        "verdicts": square(LABELS[m.verdicts].tolist(), side),
-    }
-    if short:
-        return out
-    out["worst"] = {
-        "at": _place(m.worst, side),
-        "ulp": json_number(float(m.ulp[m.worst])),
-        "rel": json_number(float(m.rel[m.worst])),
-    }
-    out["bound_ulp"] = None if m.bound_ulp is None else json_number(m.bound_ulp)
-    if m.steps is not None:
-        out["steps"] = [_step(s) for s in m.steps]
-        if m.condition is not None:
-            out["condition"] = json_number(m.condition)
-    return out
-
-
-def _step(s: StepSummary) -> dict[str, Any]:
-    return {
-        "step": s.step,
-        "min": json_number(s.min),
-        "max": json_number(s.max),
-        "overflowed": s.overflowed,
-        "underflowed": s.underflowed,
-        "nan": s.nan,
-        "first": s.first,
-    }
-
-
-def _finding(f: Finding, sides: dict[str, int]) -> dict[str, Any]:
-    side = sides.get(f.quantity or "", 0)
-    return {
-        "code": f.code,
-        "name": f.name,
-        "severity": f.severity,
-        "quantity": f.quantity,
-        "method": f.method,
-        "at": [_place(i, side) for i in f.at],
-        "count": f.count,
-        "step": f.step,
-        "message": f.message,
-        "remedy": f.remedy,
-    }
-
-
-def fails(findings: Iterable[Finding], on: str) -> bool:
+def fails(found: Iterable[CodeCount], on: str) -> bool:
     """Whether a finding is among what --fail-on names: never, a severity and all above it, codes, or several of these."""
     named = {word.strip() for word in on.split(",")}
     least = min((RANK[s] for s in Severity if s in named), default=len(RANK))
-    return any(RANK[f.severity] >= least or f.code in named for f in findings)
+    return any(RANK[f.severity] >= least or f.code in named for f in found)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli import methods
-from smcli.analyse import problems
 from smcli.judge.measure import as_float
 from smcli.methods.gradients import run
 from smcli.model import Listing
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
+from smcli.problem.build import problems
 from smcli.reference import Reference
-from smcli.report.report import json_number
+from smcli.report.document import json_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +107,7 @@ def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
     fd = methods.get("fd")
     curves = []
     for problem, block in problems(rows, settings, fmt):
+        places = np.arange(len(block)) if problem.rows is None else problem.rows
         exact = as_float(Reference(problem).truth(quantity))
         points: list[list[Point]] = [[] for _ in block]
         for k in range(fmt.p + 1):
@@ -121,5 +122,5 @@ def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
                 relative = np.abs(done.values - exact).max(axis=1) / np.abs(exact).max(axis=1)
             for row, error in zip(points, relative.tolist(), strict=True):
                 row.append(Point(step, error))
-        curves += [Curve(problem.first_row + r, tuple(row)) for r, row in enumerate(points)]
-    return Sweep(fmt.name, quantity, tuple(curves))
+        curves += [Curve(place, tuple(row)) for place, row in zip(places.tolist(), points, strict=True)]
+    return Sweep(fmt.name, quantity, tuple(sorted(curves, key=lambda c: c.row)))

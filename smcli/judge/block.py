@@ -1,0 +1,180 @@
+"""A judged block: what methods made of a block of rows, beside the truth, as arrays; rows become objects when asked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli import quantities
+from smcli.judge.measure import worst_of_rows
+from smcli.model import MethodResult, QuantityResult, StepSummary, Truth
+from smcli.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from smcli.judge.measure import Errors
+    from smcli.methods import Run
+    from smcli.model import ByteArray, Finding, FloatArray, IntArray, Problem
+    from smcli.numbers.arithmetic import Step
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StepTable:
+    """One step of a method in figures, for every row of a block: the columns of `StepSummary`, [R] each."""
+
+    step: str
+    min: FloatArray
+    max: FloatArray
+    overflowed: IntArray
+    underflowed: IntArray
+    nan: IntArray
+    first: IntArray
+
+    @classmethod
+    def of(cls, step: Step, rows: int) -> StepTable:
+        """The figures of a step; one on constants is the same for every row."""
+        with np.errstate(all="ignore"):
+            out = step.output
+            missing = step.nan
+            over, under = step.overflowed, step.underflowed
+            bad = over | missing
+            bad = np.where(bad.any(axis=1, keepdims=True), bad, under)
+            first = np.where(bad.any(axis=1), bad.argmax(axis=1), -1)
+            low = np.fmin.reduce(out, axis=1)
+            high = np.fmax.reduce(out, axis=1)
+        counts = (over.sum(axis=1), under.sum(axis=1), missing.sum(axis=1))
+        columns = [np.broadcast_to(c, rows).copy() for c in (low, high, *counts, first)]
+        return cls(step.expr, *columns)
+
+    def row(self, r: int) -> StepSummary:
+        """The figures of one row."""
+        first = int(self.first[r])
+        return StepSummary(
+            self.step, float(self.min[r]), float(self.max[r]), int(self.overflowed[r]), int(self.underflowed[r]),
+            int(self.nan[r]), None if first < 0 else first,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Judged:
+    """What one method returned for one quantity of a block, and how far that is from the truth.
+
+    Attributes:
+        method: its name.
+        values, ulp, rel: float64 [R, N].
+        verdicts: numbers of `Verdict`, uint8 [R, N].
+        worst: the index of the worst error of each row, [R].
+        bound_ulp: an a-priori bound of the error, [R], nan where none holds; None where none is known.
+        steps: the trace, or None where it was not asked for.
+        available: whether it could run; if not, `reason` says why and the arrays are empty.
+    """
+
+    method: str
+    values: FloatArray
+    ulp: FloatArray
+    rel: FloatArray
+    verdicts: ByteArray
+    worst: IntArray
+    bound_ulp: FloatArray | None = None
+    steps: tuple[StepTable, ...] | None = None
+    available: bool = True
+    reason: str = ""
+
+    @classmethod
+    def of(cls, run: Run, errors: Errors, bound: FloatArray | None, *, trace: bool) -> Judged:
+        """A run and its errors as one."""
+        rows = run.values.shape[0]
+        steps = tuple(StepTable.of(s, rows) for s in run.steps) if trace else None
+        return cls(
+            run.method, run.values, errors.ulp, errors.rel, errors.verdicts, worst_of_rows(errors.ulp), bound, steps
+        )
+
+    @classmethod
+    def missing(cls, method: str, reason: str) -> Judged:
+        """A method that could not run."""
+        none = np.empty((0, 0))
+        return cls(method, none, none, none, none.astype(np.uint8), np.empty(0, np.int64), None, None, False, reason)  # noqa: FBT003
+
+    def row(self, r: int, condition: float | None) -> MethodResult:
+        """What it returned for one row."""
+        if not self.available:
+            none = np.empty(0)
+            return MethodResult(
+                self.method, none, none, none, none.astype(np.uint8), 0, available=False, reason=self.reason
+            )
+        bound = math.nan if self.bound_ulp is None else float(self.bound_ulp[r])
+        return MethodResult(
+            method=self.method,
+            values=self.values[r],
+            ulp=self.ulp[r],
+            rel=self.rel[r],
+            verdicts=self.verdicts[r],
+            worst=int(self.worst[r]),
+            bound_ulp=bound if math.isfinite(bound) else None,
+            steps=None if self.steps is None else tuple(s.row(r) for s in self.steps),
+            condition=condition,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class JudgedQuantity:
+    """One quantity of a block: the truth and what the methods made of it.
+
+    Attributes:
+        quantity: its name.
+        truth: the true values, [R, N].
+        condition: the largest condition number of each row, [R], or None.
+        methods: in the order asked.
+    """
+
+    quantity: str
+    truth: Truth
+    condition: FloatArray | None
+    methods: tuple[Judged, ...]
+
+    def row(self, r: int, problem: Problem, digits: int) -> QuantityResult:
+        """What was found of one row."""
+        truth = self.truth
+        own = Truth(truth.hi[r], truth.lo[r], truth.exp2[r], truth.bound)
+        condition = None if self.condition is None else float(self.condition[r])
+        return QuantityResult(
+            quantity=self.quantity,
+            exact=partial(self._exact, problem, r, digits),
+            size=truth.hi.shape[1],
+            certified=truth.bound,
+            known=own,
+            square=quantities.get(self.quantity).side(problem),
+            methods=tuple(m.row(r, condition) for m in self.methods),
+        )
+
+    def _exact(self, problem: Problem, r: int, digits: int, indices: Iterable[int]) -> list[str]:
+        known = Reference(problem, {self.quantity: self.truth})
+        return known.strings(self.quantity, r, list(indices), digits)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Block:
+    """A judged block of rows of one length.
+
+    Attributes:
+        problem: the block.
+        results: a judged quantity for each that was asked.
+        findings: what was found, by row of the block.
+        digits: significant digits of the truth.
+    """
+
+    problem: Problem
+    results: tuple[JudgedQuantity, ...]
+    findings: dict[int, list[Finding]]
+    digits: int
+
+    @property
+    def places(self) -> IntArray:
+        """The place of each row in the input."""
+        rows = self.problem.rows
+        return np.arange(len(self.problem.logits)) if rows is None else rows

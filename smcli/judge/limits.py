@@ -1,0 +1,170 @@
+"""What counts as accurate where no limit is given: what a careful algorithm in the format achieves on this problem.
+
+In ulp at the truth, n logits, m the largest:
+
+- log-softmax, cross-entropy: max(8, 2(log2 n + 4));
+- softmax, gradient, Jacobian: |x_j − m| is added in the bracket, since rounding x_j − m alone costs |x_j − m| u;
+- logsumexp: the componentwise condition Σ p_i |x_i| / |logsumexp| is added;
+- whatever is a difference a − b of positive parts (gradients of soft labels, vector-Jacobian products, logarithms under
+  a soft cap): times (a + b)/|a − b|. At an optimum, where the difference is 0 or nearly, the error is judged against a + b.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli import quantities
+from smcli.judge.measure import Limit, as_float
+
+if TYPE_CHECKING:
+    from smcli.model import FloatArray, Problem, Tolerance, Truth
+    from smcli.reference import Reference
+
+LEAST = 8.0
+
+
+def limit(problem: Problem, quantity: str, reference: Reference, tolerance: Tolerance) -> Limit:
+    """What counts as accurate of a quantity of this block: the user's own limits, else those of the problem."""
+    if tolerance.given:
+        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
+        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
+    return _of_problem(problem, quantity, reference)
+
+
+def reduced(count: int, tolerance: Tolerance) -> Limit:
+    """What counts as accurate of a sum or mean over that many rows."""
+    if tolerance.given:
+        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
+        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
+    return Limit(np.array(max(LEAST, 2 * (math.log2(max(count, 1)) + 4))))
+
+
+def _of_problem(problem: Problem, quantity: str, reference: Reference) -> Limit:
+    base = math.log2(max(problem.logits.shape[1], 1)) + 4
+    flat = np.array(max(LEAST, 2 * base))
+    rule = quantities.get(quantity).limit
+    with np.errstate(all="ignore"):
+        if rule == "condition":
+            return Limit(
+                np.maximum(LEAST, 2 * (base + np.nan_to_num(logsumexp_condition(problem, reference), nan=0.0)))
+            )
+        if rule == "flat":
+            if problem.softcap is None or quantity == "bce":
+                return Limit(flat)
+            at = scaled(problem)
+            parts = np.abs(at) + np.abs(at.max(axis=1, keepdims=True))
+            return _against(
+                np.nan_to_num(_fitting(parts, reference.truth(quantity)), posinf=0.0), flat, reference.truth(quantity)
+            )
+        allowed = np.maximum(LEAST, 2 * (base + _distance(problem, quantity)))
+        parts = _parts(problem, quantity, reference)
+        return Limit(allowed) if parts is None else _against(parts, allowed, reference.truth(quantity))
+
+
+def _fitting(parts: FloatArray, truth: Truth) -> FloatArray:
+    return parts if parts.shape == truth.hi.shape else parts.max(axis=1, keepdims=True)
+
+
+def _against(parts: FloatArray, allowed: FloatArray, truth: Truth) -> Limit:
+    """The limit of a difference of parts, in ulp of the difference, with the parts beside it for where that is 0."""
+    size = np.abs(as_float(truth))
+    worse = np.where(size > 0, np.maximum(parts / size, 1.0), 1.0)
+    return Limit(allowed * np.nan_to_num(worse, nan=1.0, posinf=1.0), parts=parts, base=allowed)
+
+
+def scaled(problem: Problem) -> FloatArray:
+    """The logits as softmax meets them, to a few digits: divided by the temperature and capped."""
+    with np.errstate(all="ignore"):
+        x = problem.logits / problem.temperature
+        if problem.softcap is None:
+            return x
+        capped: FloatArray = np.where(np.isfinite(x), problem.softcap * np.tanh(x / problem.softcap), x)
+        return capped
+
+
+def _distance(problem: Problem, quantity: str) -> FloatArray:
+    """How far rounding the exponents can move a probability, in u."""
+    x = scaled(problem)
+    if problem.loss is not None and problem.loss.kind == "bce":
+        own: FloatArray = np.nan_to_num(np.abs(x), posinf=0.0)
+        return own
+    top = x.max(axis=1, keepdims=True)
+    below = np.abs(x) + np.abs(top) if problem.softcap is not None else np.abs(x - top)
+    below = np.nan_to_num(below, nan=0.0, posinf=0.0)
+    if quantities.get(quantity).shape == "matrix":
+        rows, classes = x.shape
+        below = (below[:, :, None] + below[:, None, :]).reshape(rows, classes**2)
+    return np.asarray(below)
+
+
+def _parts(problem: Problem, quantity: str, reference: Reference) -> FloatArray | None:
+    """The positive parts of which a derivative is the difference, added up; 0 or None where it is no difference."""
+    loss = problem.loss
+    if quantity == "vjp" and problem.cotangent is not None:
+        p = probabilities(problem)
+        size = np.abs(problem.cotangent)
+        parts = p * (size + (p * size).sum(axis=1, keepdims=True))
+    elif quantity == "gradient" and loss is not None:
+        hard = loss.target is not None and not loss.smoothing and not loss.z_loss
+        if hard:
+            return None
+        parts = _loss_parts(problem, reference) * abs(float(problem.scale))
+    else:
+        return None
+    total: FloatArray = np.nan_to_num(parts / problem.temperature, nan=0.0, posinf=0.0)
+    return total
+
+
+def _loss_parts(problem: Problem, reference: Reference) -> FloatArray:
+    loss = problem.loss
+    assert loss is not None  # noqa: S101 - a gradient has one
+    if loss.kind == "bce":
+        x = scaled(problem)
+        y = np.asarray(loss.labels)
+        return np.where((y == 0) | (y == 1), 0.0, 1 / (1 + np.exp(-x)) + np.abs(y))
+    p = probabilities(problem)
+    size = np.abs(_weights(problem))
+    parts = np.where(size == 0, 0.0, p * size.sum(axis=1, keepdims=True) + size)
+    if loss.z_loss:
+        parts = parts + 2 * abs(loss.z_loss) * np.abs(as_float(reference.truth("logsumexp"))) * p
+    return np.asarray(parts)
+
+
+def _weights(problem: Problem) -> FloatArray:
+    """What the loss multiplies −log p of each class by, to a few digits."""
+    loss = problem.loss
+    assert loss is not None  # noqa: S101
+    rows, classes = problem.logits.shape
+    if loss.labels is not None:
+        y = np.asarray(loss.labels)
+    else:
+        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
+        y = np.zeros((rows, classes))
+        y[np.arange(rows), np.maximum(loss.target, 0)] = 1.0
+    y = y * (1 - loss.smoothing) + loss.smoothing / classes
+    weighted: FloatArray = y if loss.weights is None else y * loss.weights
+    return weighted
+
+
+def probabilities(problem: Problem) -> FloatArray:
+    """Softmax to a few digits, as plain float64 gives it; 0 at masked classes, nan in rows without a value."""
+    with np.errstate(all="ignore"):
+        x = scaled(problem)
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def logsumexp_condition(problem: Problem, reference: Reference) -> FloatArray:
+    """The componentwise condition of logsumexp, Σ p_i |x_i| / |logsumexp|, [R, 1]."""
+    with np.errstate(all="ignore"):
+        sizes = probabilities(problem) * finite_sizes(problem)
+        return np.asarray(sizes.sum(axis=1, keepdims=True) / np.abs(as_float(reference.truth("logsumexp"))))
+
+
+def finite_sizes(problem: Problem) -> FloatArray:
+    """|x_i|, and 0 for a masked class, which has no part in any sum."""
+    x = scaled(problem)
+    return np.where(np.isfinite(x), np.abs(x), 0.0)

@@ -1,0 +1,182 @@
+"""Rows and settings become problems: blocks of rows of one length, in one number format, with their loss."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.errors import InputError
+from smcli.model import Loss, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from smcli.model import BoolArray, FloatArray, IntArray, RawRow, Settings
+    from smcli.numbers import formats
+
+BLOCK = 1 << 16  # logits that are worked on at once: the steps of a method on them stay within some megabytes
+
+
+def problems(
+    rows: Sequence[RawRow], settings: Settings, fmt: formats.Format
+) -> Iterator[tuple[Problem, Sequence[RawRow]]]:
+    """The rows as problems in one format, block by block, with the raw rows of each block.
+
+    Raises:
+        InputError: targets, labels, weights or a cotangent do not fit the rows.
+    """
+    whole = _Whole(settings, fmt, len(rows))
+    scale = whole.scale(rows)
+    for at in _blocks(rows):
+        block = [rows[i] for i in at.tolist()]
+        logits = np.stack([fmt.round_written(r.values, r.tokens) for r in block])
+        yield (
+            Problem(
+                dtype=fmt.name,
+                logits=logits,
+                loss=whole.loss(at, logits.shape[1]),
+                temperature=_one(settings.numerics.temperature, fmt, 1.0, "--temperature"),
+                softcap=_one(settings.numerics.softcap, fmt, 0.0, "--softcap") or None,
+                ignored=whole.ignored(at),
+                scale=scale,
+                cotangent=_vector(settings.loss.cotangent, fmt, logits.shape[1], "--cotangent"),
+                rows=at,
+            ),
+            block,
+        )
+
+
+def _blocks(rows: Sequence[RawRow]) -> Iterator[IntArray]:
+    """The places of rows of one length, block by block; rows of different lengths may alternate."""
+    waiting: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        size = row.values.size
+        some = waiting.setdefault(size, [])
+        some.append(i)
+        if len(some) * size >= BLOCK:
+            yield np.array(waiting.pop(size))
+    for some in waiting.values():
+        yield np.array(some)
+
+
+def _one(raw: RawRow | None, fmt: formats.Format, default: float, what: str) -> float:
+    if raw is None:
+        return default
+    value = float(_held(raw, fmt, what)[0])
+    if value == 0 and raw.values[0] != 0:
+        raise InputError(f"{what} {raw.values[0]:g} is 0 in {fmt.name}", "choose a value that the number format holds")
+    return value
+
+
+def _vector(raw: RawRow | None, fmt: formats.Format, size: int, what: str) -> FloatArray | None:
+    if raw is None:
+        return None
+    if raw.values.size != size:
+        raise InputError(f"{raw.values.size} numbers in {what} for a row of {size} logits", "give one for each class")
+    return _held(raw, fmt, what)
+
+
+def _held(raw: RawRow, fmt: formats.Format, what: str) -> FloatArray:
+    """The numbers of an option in the format, which has to hold them."""
+    values = fmt.round_written(raw.values, raw.tokens)
+    beyond = np.flatnonzero(~np.isfinite(values))
+    if beyond.size:
+        at = f", number {beyond[0]}," if values.size > 1 else ""
+        reason = f"is beyond {fmt.name}, whose largest number is {fmt.max:g}"
+        raise InputError(
+            f"{what}{at} {raw.values[beyond[0]]:g} {reason}", "choose a value that the number format holds"
+        )
+    return values
+
+
+class _Whole:
+    """What belongs to all rows of the input: targets and labels, and what a reduction divides by."""
+
+    def __init__(self, settings: Settings, fmt: formats.Format, count: int) -> None:
+        self._settings, self._fmt, self._count = settings, fmt, count
+        found = targets(settings, count)
+        self._targets = None if found is None else np.array(found, dtype=np.int64)
+
+    def loss(self, at: IntArray, classes: int) -> Loss | None:
+        """The loss of the rows at these places."""
+        spec, fmt = self._settings.loss, self._fmt
+        weights = _vector(spec.weights, fmt, classes, "--class-weights")
+        z_loss = _one(spec.z_loss, fmt, 0.0, "--z-loss")
+        if self._targets is not None:
+            chosen = self._targets[at]
+            counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
+            wrong = np.flatnonzero(counted & ((chosen < 0) | (chosen >= classes)))
+            if wrong.size:
+                row, t = at[wrong[0]], chosen[wrong[0]]
+                raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
+                                 f"targets run from 0 to {classes - 1}")  # fmt: skip
+            own = np.where(counted, chosen, 0)  # an ignored row's is never used
+            return Loss(spec.kind, own, None, spec.smoothing, weights, z_loss)
+        if spec.labels is None:
+            return None
+        if len(spec.labels) == 1:
+            labels = np.broadcast_to(self._labels(int(at[0]), classes), (at.size, classes))
+        else:
+            labels = np.stack([self._labels(int(i), classes) for i in at])
+        return Loss(spec.kind, None, labels, spec.smoothing, weights, z_loss)
+
+    def _labels(self, place: int, classes: int) -> FloatArray:
+        given, numbers, count = self._settings.loss.labels or (), self._settings.numbers, self._count
+        if len(given) == 1:
+            raw = given[0]
+        elif len(given) == count:
+            raw = given[place]
+        elif numbers is not None and len(given) > max(numbers):
+            raw = given[numbers[place]]  # of a whole batch, of which some rows were chosen
+        else:
+            raise InputError(f"{len(given)} rows of labels for {count} rows of logits", "give one row, or one for each")
+        if raw.values.size != classes:
+            raise InputError(
+                f"{raw.values.size} labels for row {place} of {classes} logits", "give one label for each class"
+            )
+        return _held(raw, self._fmt, "--labels")
+
+    def ignored(self, at: IntArray) -> BoolArray | None:
+        """Which of the rows are left out; None where none can be."""
+        index = self._settings.loss.ignore_index
+        if self._targets is None or index is None:
+            return None
+        left_out: BoolArray = self._targets[at] == index
+        return left_out
+
+    def scale(self, rows: Sequence[RawRow]) -> Fraction:
+        """What a reduction multiplies each row's loss by: 1, or 1 over the weight of the rows that count."""
+        spec = self._settings.loss
+        if spec.reduction != "mean":
+            return Fraction(1)
+        if spec.kind == "bce":
+            total = Fraction(sum(r.values.size for r in rows))
+        elif self._targets is None:
+            total = Fraction(len(rows))
+        else:
+            counted = self._targets if spec.ignore_index is None else self._targets[self._targets != spec.ignore_index]
+            if spec.weights is None:
+                total = Fraction(counted.size)
+            else:
+                w = _held(spec.weights, self._fmt, "--class-weights")
+                often = np.bincount(counted[(counted >= 0) & (counted < w.size)], minlength=w.size)
+                total = sum((Fraction(float(v)) * int(k) for v, k in zip(w, often, strict=True)), Fraction(0))
+        return 1 / total if total else Fraction(0)
+
+
+def targets(settings: Settings, count: int) -> tuple[int, ...] | None:
+    """The target of each row; a list for the whole input where only some of its rows were chosen fits too.
+
+    Raises:
+        InputError: there are neither as many as rows nor just one.
+    """
+    given, numbers = settings.loss.target, settings.numbers
+    if given is None or len(given) == count:
+        return given
+    if len(given) == 1:
+        return given * count
+    if numbers is not None and len(given) > max(numbers):
+        return tuple(given[n] for n in numbers)
+    raise InputError(f"{len(given)} targets for {count} rows", "give one target for all rows, or one for each")

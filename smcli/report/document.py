@@ -1,0 +1,122 @@
+"""The JSON document that scripts rely on (schema smcli.report/1), in pieces, so that it can be written as it goes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli.model import Verdict
+
+if TYPE_CHECKING:
+    from smcli.judge.reduce import Reduced
+    from smcli.model import Finding, FloatArray, MethodResult, QuantityResult, RowReport, StepSummary
+
+SCHEMA = "smcli.report/1"
+LABELS = np.array([v.label for v in Verdict])
+
+
+def json_number(value: float) -> float | str:
+    """A finite float as it is, a non-finite one as the string that JSON documents use."""
+    if math.isfinite(value):
+        return int(value) if value == int(value) and abs(value) < 2**53 and math.copysign(1, value) > 0 else value
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def json_numbers(values: FloatArray) -> list[Any]:
+    """A list of numbers for JSON; arrays without nan and infinity pass at full speed."""
+    out: list[Any] = values.tolist()
+    for i in np.flatnonzero(~np.isfinite(values)).tolist():
+        out[i] = json_number(out[i])
+    return out
+
+
+def square(flat: list[Any], side: int) -> list[Any]:
+    """A flat list as rows of a matrix, or as it is where `side` is 0."""
+    return [flat[i : i + side] for i in range(0, side * side, side)] if side else flat
+
+
+def row_document(row: RowReport) -> dict[str, Any]:
+    """One row of the document."""
+    out: dict[str, Any] = {"row": row.row, "logits": json_numbers(row.logits), "target": row.target}
+    if row.labels is not None:
+        out["labels"] = json_numbers(row.labels)
+    if row.ignored:
+        out["ignored"] = True
+    out["results"] = [_quantity(q) for q in row.results]
+    sides = {q.quantity: q.square for q in row.results}
+    out["findings"] = [_finding(f, sides) for f in row.findings]
+    return out
+
+
+def _quantity(q: QuantityResult) -> dict[str, Any]:
+    return {
+        "quantity": q.quantity,
+        "exact": square(q.exact(range(q.size)), q.square),
+        "certified": f"{q.certified:.0e}".replace("e-0", "e-") if q.certified else "0",
+        "methods": [_method(m, q.square) for m in q.methods],
+    }
+
+
+def _place(index: int, side: int) -> int | list[int]:
+    return list(divmod(index, side)) if side else index
+
+
+def _method(m: MethodResult, side: int, *, short: bool = False) -> dict[str, Any]:
+    if not m.available:
+        return {"method": m.method, "available": False, "reason": m.reason}
+    out: dict[str, Any] = {
+        "method": m.method,
+        "available": True,
+        "values": square(json_numbers(m.values), side),
+        "ulp": square(json_numbers(m.ulp), side),
+        "rel": square(json_numbers(m.rel), side),
+        "verdicts": square(LABELS[m.verdicts].tolist(), side),
+    }
+    if short:
+        return out
+    out["worst"] = {
+        "at": _place(m.worst, side),
+        "ulp": json_number(float(m.ulp[m.worst])),
+        "rel": json_number(float(m.rel[m.worst])),
+    }
+    out["bound_ulp"] = None if m.bound_ulp is None else json_number(m.bound_ulp)
+    if m.steps is not None:
+        out["steps"] = [_step(s) for s in m.steps]
+        if m.condition is not None:
+            out["condition"] = json_number(m.condition)
+    return out
+
+
+def _step(s: StepSummary) -> dict[str, Any]:
+    return {
+        "step": s.step,
+        "min": json_number(s.min),
+        "max": json_number(s.max),
+        "overflowed": s.overflowed,
+        "underflowed": s.underflowed,
+        "nan": s.nan,
+        "first": s.first,
+    }
+
+
+def _finding(f: Finding, sides: dict[str, int]) -> dict[str, Any]:
+    side = sides.get(f.quantity or "", 0)
+    return {
+        "code": f.code,
+        "name": f.name,
+        "severity": f.severity,
+        "quantity": f.quantity,
+        "method": f.method,
+        "at": [_place(i, side) for i in f.at],
+        "count": f.count,
+        "step": f.step,
+        "message": f.message,
+        "remedy": f.remedy,
+    }
+
+
+def reduced_document(r: Reduced) -> dict[str, Any]:
+    """A reduction over the batch."""
+    return {"exact": [r.exact], "methods": [_method(m, 0, short=True) for m in r.methods]}
