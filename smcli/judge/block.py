@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smcli import quantities
-from smcli.judge.measure import worst_of_rows
+from smcli.judge.measure import spacing, worst_of_rows
 from smcli.model import MethodResult, QuantityResult, StepSummary, Truth
+from smcli.numbers import formats
 from smcli.reference import Reference
 
+CERTAIN = 2.0**7  # an error this many times the truth's bound is known to a percent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -149,8 +151,28 @@ class JudgedQuantity:
             certified=truth.bound,
             known=own,
             square=quantities.get(self.quantity).side(problem),
-            methods=tuple(m.row(r, condition) for m in self.methods),
+            methods=tuple(self._certified(m, m.row(r, condition), r, problem) for m in self.methods),
         )
+
+    def _certified(self, judged: Judged, row: MethodResult, r: int, problem: Problem) -> MethodResult:
+        """The row with those errors computed anew that are no larger than the truth's own bound allows to tell."""
+        if not judged.available:
+            return row
+        truth = self.truth
+        hi = truth.hi[r]
+        known = np.isfinite(hi) & (hi != 0) & np.isfinite(row.values) & (row.values != 0)
+        close = known & (row.rel <= CERTAIN * truth.bound)
+        if not close.any():
+            return row
+        at = np.flatnonzero(close)
+        values = row.values[at]
+        apart = np.array(Reference(problem).distances(self.quantity, r, at.tolist(), values.tolist()))
+        above = (np.abs(np.frexp(values)[0]) == 0.5) & (apart > 0)  # the truth lies just below a power of 2
+        step = spacing(np.where(above, values * 0.75, values), formats.get(problem.dtype))
+        rel, ulp = row.rel.copy(), row.ulp.copy()
+        rel[at] = np.abs(apart)
+        ulp[at] = rel[at] * (np.abs(values) / step)
+        return replace(row, rel=rel, ulp=ulp)
 
     def _exact(self, problem: Problem, r: int, digits: int, indices: Iterable[int]) -> list[str]:
         known = Reference(problem, {self.quantity: self.truth})

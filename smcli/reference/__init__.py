@@ -160,6 +160,34 @@ class Reference:
             rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
         return rounded
 
+    def distances(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float]:
+        """(value − truth) / truth of some values of a row, certified to some digits however close they are.
+
+        The truths are numbers but 0, the values finite and of the truth's size.
+        """
+        if self._ignored(quantity, row):
+            return [0.0] * len(indices)
+        known = self._by_pairs(quantity, row, indices, values)
+        return [
+            self.exact_row(row).distance(quantity, i, v) if one is None else one
+            for i, v, one in zip(indices, values, known, strict=True)
+        ]
+
+    def _by_pairs(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float | None]:
+        """The same from pairs of doubles, None where those do not tell."""
+        from smcli.reference import double_double
+
+        nothing: list[float | None] = [None] * len(indices)
+        if self._only_exact(quantity) or formats.get(self.problem.dtype).p > 24:
+            return nothing  # pairs were what left them open
+        truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
+        flat, at = _flat(truth), np.asarray(indices, dtype=np.int64)
+        hi, lo, exp2 = flat.hi[0][at], flat.lo[0][at], flat.exp2[0][at]
+        with np.errstate(all="ignore"):
+            apart = (np.ldexp(np.asarray(values), np.clip(-exp2, -3000, 3000).astype(np.int32)) - hi - lo) / hi
+        sure = ~missing.reshape(-1)[at] & (np.abs(apart) > 2**7 * truth.bound)
+        return [float(a) if ok else None for a, ok in zip(apart, sure, strict=True)]
+
     def sided(self, quantity: str, wanted: BoolArray) -> Truth:
         """The truth, with those elements that are wanted put on the right side of a power of 2.
 

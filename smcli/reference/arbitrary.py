@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from smcli.errors import PrecisionError
-from smcli.reference.binary import PAIR_BITS, pair_of, rounded
+from smcli.reference.binary import PAIR_BITS, pair_of, relative_distance, rounded
 from smcli.reference.decimal_text import decimal_of
 from smcli.reference.formulas import Formulas
 from smcli.reference.interval import Enclosure, is_narrow, rescale, total
@@ -27,6 +27,7 @@ __all__ = ["Enclosure", "ExactRow", "decimal_of", "reduced", "reduced_triple"]
 
 WORK = 24  # bits beyond those asked for in the first attempt
 BITS_PER_DIGIT = 3.3219280948873626
+DISTANCE_BITS = 2048  # a relative error that takes more bits to tell from 0 is below every float64
 LIMIT_FACTOR, LIMIT_BITS = 4, 100_000  # Ziv's loop gives up beyond 4 times the bits asked for and 100000 more
 T = TypeVar("T")
 
@@ -119,6 +120,19 @@ class ExactRow:
         if special is not None:
             return special
         return _until(lambda bits: rounded(self._finite(quantity, index, bits), p, emin), p + 12)
+
+    def distance(self, quantity: str, index: int, value: float) -> float:
+        """(value − truth) / truth to about six digits, for a finite value and a true number that is not 0.
+
+        What is below float64's smallest number is 0, which it rounds to.
+        """
+        bits = 64
+        while bits <= DISTANCE_BITS:
+            apart = relative_distance(self._finite(quantity, index, bits), value)
+            if apart is not None:
+                return apart
+            bits *= 2
+        return 0.0
 
     def special(self, quantity: str, index: int) -> float | None:
         """Nan or the infinity that the conventions give, or None where the value is a number."""

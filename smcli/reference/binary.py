@@ -42,6 +42,22 @@ def _is_at_most(end: int, den: int, power: int) -> bool:
     return end <= den << power if power >= 0 else end << -power <= den
 
 
+def relative_distance(truth: Enclosure, value: float) -> float | None:
+    """(value − truth) / truth to 2^-20, or None where the enclosure is too wide to tell. The truth is not 0."""
+    lo, hi, exp, den = truth
+    top, bottom = value.as_integer_ratio()
+    power = 1 - bottom.bit_length()  # value = top * 2**power
+    base = min(exp, power)
+    near, far = int(lo) << (exp - base), int(hi) << (exp - base)
+    own = (top * den) << (power - base)
+    low, high = own - far, own - near
+    if low == high:
+        return low / near
+    if low <= 0 <= high or (high - low) << 20 > min(abs(low), abs(high)):
+        return None
+    return low / near
+
+
 def rounded(value: Enclosure, p: int, emin: int) -> Fraction | None:
     """The value rounded to nearest, ties to even; None where the enclosure is too wide to tell.
 
