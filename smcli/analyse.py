@@ -12,7 +12,7 @@ from smcli.errors import InputError
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
 from smcli.judge.conditioning import bound_ulp, condition
-from smcli.judge.measure import as_float, measure, round_truth
+from smcli.judge.measure import as_float, measure, round_truth, total_error
 from smcli.judge.reduce import reduce
 from smcli.methods.gradients import run
 from smcli.numbers import formats
@@ -37,15 +37,22 @@ def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
     """
     if not len(rows):
         raise InputError("no logits", "give them as arguments, with -i FILE, or on standard input")
-    reports = tuple(_in_format(rows, settings, formats.get(name)) for name in settings.numerics.dtypes)
+    dtypes = settings.numerics.dtypes
+    given: list[Reference] | None = [] if len(dtypes) > 1 else None
+    reports = tuple(_in_format(rows, settings, formats.get(name), given) for name in dtypes)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
 
-def _in_format(rows: Sequence[RawRow], settings: Settings, fmt: formats.Format) -> Report:
+def _in_format(
+    rows: Sequence[RawRow], settings: Settings, fmt: formats.Format, given: list[Reference] | None
+) -> Report:
+    """The report in one format; `given` keeps the truths of the logits as they were given, for all formats."""
     blocks, references = [], []
-    for problem, raw in problems(rows, settings, fmt):
+    for k, (problem, raw) in enumerate(problems(rows, settings, fmt)):
         reference = Reference(problem)
-        blocks.append(judge(problem, raw, reference, settings, fmt))
+        if given is not None and k == len(given):
+            given.append(Reference(replace(problem, dtype="float64", logits=np.stack([r.values for r in raw]))))
+        blocks.append(judge(problem, raw, reference, settings, fmt, given[k] if given is not None else None))
         if settings.loss.reduction != "none":
             references.append(reference)
     reduced = reduce(blocks, references, settings, fmt) if references else ()
@@ -53,9 +60,14 @@ def _in_format(rows: Sequence[RawRow], settings: Settings, fmt: formats.Format) 
 
 
 def judge(
-    problem: Problem, raw: Sequence[RawRow], reference: Reference, settings: Settings, fmt: formats.Format
+    problem: Problem,
+    raw: Sequence[RawRow],
+    reference: Reference,
+    settings: Settings,
+    fmt: formats.Format,
+    given: Reference | None = None,
 ) -> Block:
-    """One block: truth, methods, errors, findings."""
+    """One block: truth, methods, errors, findings; and errors against the logits as given where those are asked for."""
     about_rows = _row_evidence(problem, raw, fmt)
     found: dict[int, list[Finding]] = {}
     _merge(found, findings.find(about_rows, "row"))
@@ -80,7 +92,8 @@ def judge(
             errors = measure(done.values, sided, rounded, fmt, limit, infinite)
             _merge(found, findings.find(replace(evidence, run=done, errors=errors), "run"))
             bound = bound_ulp(problem, quantity, m.name, fmt, settings)
-            judged.append(Judged.of(done, errors, bound, trace=settings.trace))
+            total = None if given is None else total_error(done.values, given.truth(quantity))
+            judged.append(Judged.of(done, errors, bound, total, trace=settings.trace))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
         results.append(JudgedQuantity(quantity, truth, worst, tuple(judged)))
     return Block(problem, tuple(results), found, settings.numerics.digits or fmt.digits)

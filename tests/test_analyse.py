@@ -59,7 +59,6 @@ def test_blocks_change_nothing(monkeypatch, block):
         ({"labels": [1, 0]}, "2 labels for row 2 of 3 logits"),
         ({"labels": [[1, 0]] * 3}, "3 rows of labels for 5 rows of logits"),
         ({"target": 0, "class_weights": [1, 2]}, "2 numbers in --class-weights for a row of 3 logits"),
-        ({"temperature": 1e-300, "dtype": "float16"}, "--temperature 1e-300 is 0 in float16"),
         ({"temperature": 1e6, "dtype": "float16"}, "is beyond float16, whose largest number is 65504"),
         (
             {"target": 0, "class_weights": [1e9, 1], "dtype": "float8_e5m2"},

@@ -119,7 +119,7 @@ def settings_of(command: str, options: Compute, **more: Any) -> Settings:
         order=options.sum,
         digits=options.digits,
         trace=options.trace,
-        temperature=scalar(options.temperature, "--temperature", positive=True),
+        temperature=scalar(options.temperature, "--temperature"),
         softcap=scalar(options.softcap, "--softcap", positive=True),
         target=None if options.target is None else read.indices(options.target, "--target"),
         labels=None

@@ -72,6 +72,8 @@ class Judged:
         verdicts: numbers of `Verdict`, uint8 [R, N].
         worst: the index of the worst error of each row, [R].
         bound_ulp: an a-priori bound of the error, [R], nan where none holds; None where none is known.
+        total_rel: the largest relative error of each row against the logits as they were given, rounding them to the
+            format included, [R]; None where it was not asked for.
         steps: the trace, or None where it was not asked for.
         available: whether it could run; if not, `reason` says why and the arrays are empty.
     """
@@ -83,24 +85,37 @@ class Judged:
     verdicts: ByteArray
     worst: IntArray
     bound_ulp: FloatArray | None = None
+    total_rel: FloatArray | None = None
     steps: tuple[StepTable, ...] | None = None
     available: bool = True
     reason: str = ""
 
     @classmethod
-    def of(cls, run: Run, errors: Errors, bound: FloatArray | None, *, trace: bool) -> Judged:
+    def of(
+        cls, run: Run, errors: Errors, bound: FloatArray | None, total: FloatArray | None = None, *, trace: bool
+    ) -> Judged:
         """A run and its errors as one."""
         rows = run.values.shape[0]
         steps = tuple(StepTable.of(s, rows) for s in run.steps) if trace else None
         return cls(
-            run.method, run.values, errors.ulp, errors.rel, errors.verdicts, worst_of_rows(errors.ulp), bound, steps
+            run.method,
+            run.values,
+            errors.ulp,
+            errors.rel,
+            errors.verdicts,
+            worst_of_rows(errors.ulp),
+            bound,
+            total,
+            steps,
         )
 
     @classmethod
     def missing(cls, method: str, reason: str) -> Judged:
         """A method that could not run."""
         none = np.empty((0, 0))
-        return cls(method, none, none, none, none.astype(np.uint8), np.empty(0, np.int64), None, None, False, reason)  # noqa: FBT003
+        return cls(
+            method, none, none, none, none.astype(np.uint8), np.empty(0, np.int64), available=False, reason=reason
+        )
 
     def row(self, r: int, condition: float | None) -> MethodResult:
         """What it returned for one row."""

@@ -26,7 +26,7 @@ def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArr
         float64 [R, N], nan where it is not defined; None for quantities without a formula.
     """
     loss, kind = problem.loss, quantities.get(quantity).condition
-    if kind == "none" or problem.softcap is not None:
+    if kind == "none" or problem.softcap is not None or problem.temperature == 0:
         return None
     if kind == "logsumexp":
         return logsumexp_condition(problem, reference)

@@ -142,6 +142,17 @@ def _verdicts(
     return np.select(conditions, words, Verdict.INACCURATE).astype(np.uint8)
 
 
+def total_error(values: FloatArray, truth: Truth) -> FloatArray:
+    """The largest relative error of each row [R, N] against a truth of other logits: [R]; nan ranks worst."""
+    with np.errstate(all="ignore"):
+        shift = np.clip(-truth.exp2, -3000, 3000).astype(np.int32)
+        rel = np.abs((np.ldexp(values, shift) - truth.hi) - truth.lo) / np.abs(truth.hi + truth.lo)
+        rel[(values == truth.hi) & ((truth.hi == 0) | np.isinf(truth.hi))] = 0.0
+        rel[np.isnan(truth.hi) & np.isnan(values)] = 0.0
+    worst_of_row: FloatArray = rel.max(axis=1)
+    return worst_of_row
+
+
 def spacing(t: FloatArray, fmt: Format) -> FloatArray:
     """The spacing of the format's numbers at these float64 numbers."""
     exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)

@@ -37,7 +37,7 @@ def problems(
                 dtype=fmt.name,
                 logits=logits,
                 loss=whole.loss(at, logits.shape[1]),
-                temperature=_one(settings.numerics.temperature, fmt, 1.0, "--temperature"),
+                temperature=_one(settings.numerics.temperature, fmt, 1.0, "--temperature", zero=True),
                 softcap=_one(settings.numerics.softcap, fmt, 0.0, "--softcap") or None,
                 ignored=whole.ignored(at),
                 scale=scale,
@@ -61,11 +61,12 @@ def _blocks(rows: Sequence[RawRow]) -> Iterator[IntArray]:
         yield np.array(some)
 
 
-def _one(raw: RawRow | None, fmt: formats.Format, default: float, what: str) -> float:
+def _one(raw: RawRow | None, fmt: formats.Format, default: float, what: str, *, zero: bool = False) -> float:
+    """The number of an option in the format; one that becomes 0 there is refused, unless that is to be diagnosed."""
     if raw is None:
         return default
     value = float(_held(raw, fmt, what)[0])
-    if value == 0 and raw.values[0] != 0:
+    if value == 0 and raw.values[0] != 0 and not zero:
         raise InputError(f"{what} {raw.values[0]:g} is 0 in {fmt.name}", "choose a value that the number format holds")
     return value
 

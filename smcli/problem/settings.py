@@ -109,12 +109,14 @@ def settings(
 
 def _check_numbers(given: dict[str, Any]) -> None:
     """Whether the options that are one number are, and in their range."""
-    for name, positive in (("temperature", True), ("softcap", True), ("z_loss", False)):
+    for name, positive in (("temperature", False), ("softcap", True), ("z_loss", False)):
         raw, option = given.get(name), f"--{name.replace('_', '-')}"
         if raw is not None and raw.values.size != 1:
             raise UsageError(f"{option}: {raw.values.size} numbers, where one was expected", "give one number")
         if raw is not None and positive and not raw.values[0] > 0:
             raise UsageError(f"{option} {raw.values[0]:g} is out of range", "give a positive number")
+        if raw is not None and name == "temperature" and not raw.values[0] >= 0:
+            raise UsageError(f"{option} {raw.values[0]:g} is out of range", "give a number from 0 up")
     for name in ("max_ulp", "max_rel"):
         limit = given.get(name)
         if limit is not None and not limit >= 0:

@@ -11,6 +11,7 @@ import numpy as np
 from smcli.errors import PrecisionError, UsageError
 from smcli.model import Loss, Problem, Truth
 from smcli.numbers import formats
+from smcli.reference.zero_temperature import limit_problem, limit_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +82,16 @@ class Reference:
     def truth(self, quantity: str) -> Truth:
         """The true values [R, N] with their bound; a Jacobian is flat."""
         if quantity not in self._truths:
-            self._truths[quantity] = self._certify(quantity)
+            if self.problem.temperature == 0:
+                finite = self._at_zero(quantity).truth(quantity)
+                self._truths[quantity] = limit_truth(self.problem, quantity, finite)
+            else:
+                self._truths[quantity] = self._certify(quantity)
         return self._truths[quantity]
+
+    def _at_zero(self, quantity: str) -> Reference:
+        """The reference of the limit T → 0+."""
+        return Reference(limit_problem(self.problem, quantity))
 
     def _certify(self, quantity: str) -> Truth:
         from smcli.reference import double_double
@@ -154,6 +163,8 @@ class Reference:
 
     def settle(self, quantity: str, rounded: FloatArray, undecided: BoolArray, fmt: formats.Format) -> FloatArray:
         """Decide with more digits those roundings to a format that the truth's bound leaves open (Ziv 1991)."""
+        if self.problem.temperature == 0:
+            return self._at_zero(quantity).settle(quantity, rounded, undecided & np.isfinite(rounded), fmt)
         for row, index in np.argwhere(undecided).tolist():
             exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
             fits = -fmt.max <= exact <= fmt.max
@@ -167,6 +178,8 @@ class Reference:
         """
         if self._ignored(quantity, row):
             return [0.0] * len(indices)
+        if self.problem.temperature == 0:
+            return self._at_zero(quantity).distances(quantity, row, indices, values)
         known = self._by_pairs(quantity, row, indices, values)
         return [
             self.exact_row(row).distance(quantity, i, v) if one is None else one
@@ -203,6 +216,8 @@ class Reference:
             open_ones = near & (np.abs(low) <= 2 * truth.bound) & wanted & np.isfinite(truth.hi) & (truth.hi != 0)
         if not open_ones.any():
             return truth
+        if self.problem.temperature == 0:
+            return truth
         told = Truth(truth.hi.copy(), truth.lo.copy(), truth.exp2.copy(), truth.bound)
         return self._fill(quantity, told, open_ones)
 
@@ -212,6 +227,10 @@ class Reference:
 
         if self._ignored(quantity, row):
             return ["0"] * len(indices)
+        if self.problem.temperature == 0:
+            ends = self.truth(quantity).hi[row]
+            texts_of = self._at_zero(quantity).strings(quantity, row, indices, digits)
+            return [str(ends[i]) if np.isinf(ends[i]) else t for i, t in zip(indices, texts_of, strict=True)]
         if digits > MOST_DIGITS:
             return self.exact_row(row).decimals(quantity, indices, digits)
         truth = self.truth(quantity)

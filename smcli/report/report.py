@@ -36,6 +36,7 @@ class Score:
         counts: how many values have each verdict, by its label; verdicts without any are left out.
         worst_ulp, worst_rel: the largest errors; nan ranks worst.
         worst_at: row number and index of the worst ulp.
+        total_rel: the largest relative error against the logits as given, their rounding included; None of one format.
         codes: the findings about it.
         available, reason: whether it could run, and if not why.
     """
@@ -46,6 +47,7 @@ class Score:
     worst_ulp: float = math.nan
     worst_rel: float = math.nan
     worst_at: tuple[int, int] = (0, 0)
+    total_rel: float | None = None
     codes: tuple[str, ...] = ()
     available: bool = True
     reason: str = ""
@@ -216,7 +218,9 @@ class Report:
                 best = one
         assert best is not None  # noqa: S101 - there is a row
         rel = float(np.max([m.rel.max() for _, m in ran]))  # max passes nan on: nan ranks worst
-        return Score(quantity, method, counts, best[0], rel, best[1:], codes)
+        totals = [m.total_rel.max() for _, m in ran if m.total_rel is not None]
+        total = float(np.max(totals)) if totals else None
+        return Score(quantity, method, counts, best[0], rel, best[1:], total, codes)
 
     def worst_ulp(self, method: str, quantity: str) -> float:
         """The worst error of a method over all rows, in ulp; nan ranks worst.
