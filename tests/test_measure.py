@@ -272,3 +272,32 @@ def test_worst() -> None:
     assert worst(np.array([1.0, math.nan, math.inf, math.nan])) == 1
     assert worst(np.array([1.0, math.inf, 2.0])) == 1
     assert worst(np.array([0.0])) == 0
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_the_short_way_of_plain_truths_is_the_long_way(name: str) -> None:
+    """Every combination of awkward values and truths, and many plain ones, give the same errors and verdicts."""
+    f, rng = FORMATS[name], np.random.default_rng(0)
+    awkward = [0.0, -0.0, np.inf, -np.inf, np.nan, f.smallest_subnormal, f.smallest_normal, 1.0, -1.0, f.max / 4]
+    near = rng.normal(0, 1, 4000) * 2.0 ** rng.integers(-30, 3, 4000)
+    ties = f.round(near) * (1 + 2.0**-f.p) * (1 + rng.choice([0.0, 2.0**-52, -(2.0**-52), 2.0**-45], 4000))
+    t = np.concatenate([np.repeat(awkward, len(awkward)), near, ties, rng.uniform(0, 1, 4000) * 1e-50])[None]
+    y = np.concatenate([np.tile(awkward, len(awkward)), f.round(near * (1 + rng.normal(0, 1e-3, 4000))),
+                        f.round(ties), np.zeros(4000)])[None]  # fmt: skip
+    shape, zero = t.shape, np.float64(0)
+    plain = Truth(t, np.broadcast_to(zero, shape), np.broadcast_to(np.int64(0), shape), 2.0**-47)
+    whole = Truth(t, np.zeros(shape), np.zeros(shape, np.int64), 2.0**-47)
+    finite = np.isfinite(t[0])
+    small = Truth(t[:, finite], plain.lo[:, finite], plain.exp2[:, finite], plain.bound)
+    for one, other in ((plain, whole), (small, Truth(small.hi, small.lo.copy(), small.exp2.copy(), small.bound))):
+        short, long = round_truth(one, f), round_truth(other, f)
+        assert np.array_equal(short[0], long[0], equal_nan=True)
+        assert np.array_equal(short[1], long[1])
+        values = y if one is plain else y[:, finite]
+        for infinite in (False, True):
+            rows = np.array([[infinite]])
+            for limit in (Limit(np.array(8.0)), Limit(np.array(np.inf), 1e-3)):
+                a = measure(values, one, short[0], f, limit, rows)
+                b = measure(values, other, long[0], f, limit, rows)
+                for left, right in zip((a.ulp, a.rel, a.verdicts), (b.ulp, b.rel, b.verdicts), strict=True):
+                    assert np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
