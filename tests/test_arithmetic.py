@@ -31,7 +31,7 @@ EXACT = gmpy2.context(precision=1200)
 
 @pytest.fixture(autouse=True)
 def _quiet() -> object:
-    with np.errstate(all="ignore"):  # as in `methods.gradients.run`
+    with np.errstate(all="ignore"):  # as in `methods.run`
         yield
 
 

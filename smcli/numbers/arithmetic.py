@@ -248,6 +248,11 @@ def _inner(a: Rows) -> str:
     return a.expr
 
 
+def by_columns(x: FloatArray) -> FloatArray:
+    """The same block, held column by column where its rows are short: NumPy reduces a short last axis slowly."""
+    return np.asfortranarray(x) if 1 < x.shape[1] <= COLUMNS and x.shape[0] > x.shape[1] else x
+
+
 def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """a + b as rounded sum and exact error (Møller 1965, Knuth)."""
     s = a + b
