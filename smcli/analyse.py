@@ -11,10 +11,10 @@ from smcli import findings, methods
 from smcli.errors import InputError
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
-from smcli.judge.conditioning import bound_ulp, condition
+from smcli.judge.conditioning import condition
 from smcli.judge.measure import as_float, measure, round_truth, total_error
 from smcli.judge.reduce import reduce
-from smcli.methods.gradients import run
+from smcli.methods import run
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
 from smcli.problem.build import problems
@@ -91,7 +91,7 @@ def judge(
             sided = reference.sided(quantity, done.values != rounded)
             errors = measure(done.values, sided, rounded, fmt, limit, infinite)
             _merge(found, findings.find(replace(evidence, run=done, errors=errors), "run"))
-            bound = bound_ulp(problem, quantity, m.name, fmt, settings)
+            bound = m.bound(problem, quantity, fmt, settings)
             total = None if given is None else total_error(done.values, given.truth(quantity))
             judged.append(Judged.of(done, errors, bound, total, trace=settings.trace))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)

@@ -16,12 +16,14 @@ import pytest
 from smcli import methods
 from smcli.errors import UsageError
 from smcli.judge.measure import Limit, as_float, measure, round_truth
-from smcli.methods import one_pass
-from smcli.methods.gradients import run
+from smcli.methods import losses, one_pass, run
+from smcli.methods.softmax import Shifted
 from smcli.model import Loss, Problem, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import ORDERS, Arithmetic, Rows
 from smcli.numbers.formats import FORMATS, Format
+from smcli.quantities import QUANTITIES as TABLE
+from smcli.quantities import Quantity
 from smcli.reference import Reference
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ NARROW = [name for name, f in FORMATS.items() if f.p <= 24]
 
 @pytest.fixture(autouse=True)
 def _quiet() -> object:
-    with np.errstate(all="ignore"):  # as in `methods.gradients.run`
+    with np.errstate(all="ignore"):  # as in `methods.run`
         yield
 
 
@@ -567,3 +569,80 @@ def test_ignored_rows_count_nothing() -> None:
     for quantity in ("cross-entropy", "gradient"):
         values = run(methods.get("fused"), p, quantity, Arithmetic(f, f)).values
         assert (values[0] == 0).all() and (values[1] != 0).all()
+
+
+# --- what an algorithm may carry
+
+
+def test_a_quantity_with_a_formula_needs_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLE, "odds", Quantity("odds", "odds p/(1 − p)"))
+    monkeypatch.setitem(TABLE, "power", Quantity("power", "Σ p²", shape="row", part="collision"))
+    assert not any(m.defines(q) for m in methods.everything().values() for q in ("odds", "power"))
+
+    class Odds(Shifted):
+        """Odds of the textbook softmax."""
+
+        def odds(self, x: Rows, o: Arithmetic) -> Rows:
+            p = self.softmax(x, o)
+            return o.div(p, o.sub(o.const(1), p))
+
+        def collision(self, x: Rows, o: Arithmetic) -> Rows:
+            p = self.softmax(x, o)
+            return o.sum(o.mul(p, p))
+
+    m, f = methods.Formula("odds", "nobody", "fused", Odds()), FORMATS["float32"]
+    assert m.defines("odds") and m.defines("power") and m.summary == "Odds of the textbook softmax."
+    x = problem([[0.0, 1.0], [2.0, 2.0]], "float32")
+    done = methods.run(m, x, "odds", Arithmetic(f, f))
+    assert done.values.shape == (2, 2) and done.values[1].tolist() == [1.0, 1.0] and done.steps[-1].op == "div"
+    assert np.allclose(done.values[0], [1 / math.e, math.e], rtol=1e-6)
+    assert methods.run(m, x, "power", Arithmetic(f, f)).values[1].tolist() == [0.5]
+
+
+def test_a_pass_or_derivative_of_its_own_is_used() -> None:
+    class Straight(Shifted):
+        """Passes the labels through."""
+
+        def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
+            return losses.labels(loss, x.values.shape, o)
+
+    class Seven:
+        """Differentiates to 7."""
+
+        def derivative(self, _: Problem, __: Quantity, o: Arithmetic, step: float | None) -> Rows:
+            return o.const(7 if step is None else step)
+
+    f, p = FORMATS["float64"], problem([[1.0, 2.0], [3.0, 4.0]], target=1)
+    straight = methods.Formula("straight", "nobody", "composed", Straight())
+    assert (
+        methods.run(straight, replace(p, temperature=2.0), "gradient", Arithmetic(f, f)).values.tolist()
+        == [[0, 0.5]] * 2
+    )
+    seven = methods.Formula("seven", "nobody", "fused", Seven())
+    assert seven.derivatives_only and not seven.defines("softmax") and not straight.derivatives_only
+    assert methods.run(seven, p, "jacobian", Arithmetic(f, f)).values.tolist() == [[7.0] * 4] * 2
+    assert methods.run(seven, p, "gradient", Arithmetic(f, f), 3.0).values.tolist() == [[3.0] * 2] * 2
+
+
+def test_the_clip_passes_a_derivative_only_between_its_bounds() -> None:
+    g = compute("clipped", [[0.0, -50.0], [0.0, -3.0]], "gradient", target=1)
+    assert g[0].tolist() == [0, 0] and np.allclose(
+        g[1], compute("shifted", [0.0, -3.0], "gradient", target=1)[0], rtol=1e-12
+    )
+    loss = Loss("bce", labels=np.array([[1.0, 0.0]]))
+    p = replace(problem([-50.0, 1.0]), loss=loss)
+    f = FORMATS["float64"]
+    g = run(methods.get("clipped"), p, "gradient", Arithmetic(f, f)).values[0]
+    assert g[0] == 0 and g[1] == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+@pytest.mark.parametrize("shape", [(200, 10), (10, 200), (65, 64), (66, 65), (1, 5), (5, 1)])
+def test_the_layout_in_memory_changes_no_value(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(8).normal(0, 4, shape)
+    for name in ("naive", "shifted", "fused", "log1p", "two-pass", "online"):
+        for quantity in ("log-softmax", "logsumexp", "gradient"):
+            if methods.get(name).defines(quantity):
+                batch = compute(name, x, quantity, "float32", target=0)
+                assert batch.flags.c_contiguous
+                alone = np.concatenate([compute(name, row, quantity, "float32", target=0) for row in x[:9]])
+                np.testing.assert_array_equal(alone, batch[:9])

@@ -39,7 +39,7 @@ class Halved:
 @pytest.fixture
 def toy_method(monkeypatch):
     methods.everything()
-    monkeypatch.setitem(methods.REGISTRY, "halved", methods.Method("halved", Halved(), "nobody", "composed"))
+    monkeypatch.setitem(methods.REGISTRY, "halved", methods.Formula("halved", "nobody", "composed", Halved()))
 
 
 def lucky(ev):

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import method
+from smcli.methods import backward, method
+from smcli.methods.bounds import Bound
+from smcli.methods.one_pass import two_pass_sum, walk
 
 if TYPE_CHECKING:
+    from smcli.methods.bounds import Sizes
+    from smcli.model import BoolArray, FloatArray, Loss
     from smcli.numbers.arithmetic import Arithmetic, Rows
-
-from smcli.methods.one_pass import two_pass_sum, walk
 
 LN2 = math.log(2.0)
 CLIP = 1e-7
@@ -24,6 +26,13 @@ CLIP = 1e-7
 def _shift(x: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
     m = o.max(x)
     return o.sub(x, m), m
+
+
+def _bce(p: Rows, y: Rows, o: Arithmetic) -> Rows:
+    """−(y·log p + (1 − y)·log(1 − p))."""
+    one = o.const(1)
+    q = o.sub(one, p)
+    return o.neg(o.add(o.mul(y, o.log(p)), o.mul(o.sub(one, y), o.log(q))))
 
 
 @method("naive", source="the definition; TensorFlow before softmax_cross_entropy_with_logits")
@@ -41,10 +50,14 @@ class Naive:
         return o.log(o.sum(o.exp(x)))
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
-        one = o.const(1)
-        p = o.div(one, o.add(one, o.exp(o.neg(x))), "sigmoid(x)")
-        q = o.sub(one, p)
-        return o.neg(o.add(o.mul(y, o.log(p)), o.mul(o.sub(one, y), o.log(q))))
+        return _bce(backward.sigmoid(x, o), y, o)
+
+    def bound(self, quantity: str, r: Sizes) -> Bound | None:
+        if quantity == "softmax":
+            k = r.n + 1 + 2 * r.c + 0 * r.s
+            return Bound(k, k, naive=True)
+        k = r.n + r.c + 0 * r.s
+        return Bound(r.c * np.abs(r.lse) + k, k, naive=True) if quantity == "logsumexp" else None
 
 
 @method("shifted", source="Blanchard, Higham & Higham 2021, eq. (1.3)")
@@ -63,6 +76,14 @@ class Shifted:
         z, m = _shift(x, o)
         return o.add(m, o.log(o.sum(o.exp(z))))
 
+    def bound(self, quantity: str, r: Sizes) -> Bound | None:
+        if quantity == "softmax":
+            k = r.n + 2 * r.c + 2 * r.spread  # BHH 2021, §4; so for each component
+            return Bound(k, k)
+        # BHH's Theorem 4.2 drops a term of this and is violated by 1.9e5 on [856715.1192530339, 856715.1186830291]
+        k = np.abs(r.lse) + r.c * r.log + r.n + r.c + r.s / (1 + r.s) * r.spread
+        return Bound(k, r.n + r.c + r.spread) if quantity == "logsumexp" else None
+
 
 @method("fused", source="torch cross_entropy; tf.nn.softmax_cross_entropy_with_logits", backward="fused")
 class Fused:
@@ -79,6 +100,9 @@ class Fused:
         size = o.maximum(x, o.neg(x), "|x|")
         soft = o.log1p(o.exp(o.neg(size)))
         return o.add(o.sub(o.maximum(x, o.const(0)), o.mul(x, y)), soft)
+
+    def bound(self, quantity: str, r: Sizes) -> Bound | None:
+        return Shifted().bound(quantity, r) if quantity == "logsumexp" else None
 
 
 @method("logspace", source="exp of torch.log_softmax", backward="fused")
@@ -105,6 +129,14 @@ class ExpLse:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         return Shifted().logsumexp(x, o)
 
+    def bound(self, quantity: str, r: Sizes) -> Bound | None:
+        lse = Shifted().bound("logsumexp", r)
+        if quantity != "softmax" or lse is None:
+            return lse if quantity == "logsumexp" else None
+        far = np.maximum(np.abs(r.top - r.lse), np.abs(r.bottom - r.lse))
+        k = r.c + far + lse.factor  # BHH 2021, §4, with |lse + n − min x| for the last, from Theorem 4.2
+        return Bound(k, k)
+
 
 @method("log1p", source="Blanchard, Higham & Higham 2021, Algorithm 4.1; SciPy logsumexp", backward="fused")
 class Log1p:
@@ -129,6 +161,11 @@ class Log1p:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         _, m, _, s = self._rest(x, o)
         return o.add(m, o.log1p(s))
+
+    def bound(self, quantity: str, r: Sizes) -> Bound | None:
+        in_sum = r.n + r.c + r.spread
+        k = np.abs(r.lse) + r.c * r.log + r.s / (1 + r.s) * in_sum
+        return Bound(k, in_sum) if quantity == "logsumexp" else None
 
 
 @method("online", source="Milakov & Gimelshein 2018, Algorithm 3; FlashAttention", backward="fused")
@@ -221,7 +258,16 @@ class Clipped:
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         low, one = o.const(CLIP, "ε"), o.const(1)
-        p = o.div(one, o.add(one, o.exp(o.neg(x))), "sigmoid(x)")
-        p = o.maximum(o.minimum(p, o.sub(one, low)), low, "clip(sigmoid(x), ε, 1 − ε)")
-        q = o.sub(one, p)
-        return o.neg(o.add(o.mul(y, o.log(p)), o.mul(o.sub(one, y), o.log(q))))
+        p = backward.sigmoid(x, o)
+        return _bce(o.maximum(o.minimum(p, o.sub(one, low)), low, "clip(sigmoid(x), ε, 1 − ε)"), y, o)
+
+    def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
+        """Composed, but that the clip passes a derivative only between its bounds."""
+        low = o.const(CLIP).values
+        high = o.format.round(1 - low)
+
+        def passes(p: FloatArray) -> BoolArray:
+            inside: BoolArray = (p >= low) & (p <= high)
+            return inside
+
+        return backward.composed(self, loss, x, o, passes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smcli.numbers.formats import Format
 
 ORDERS = ("pairwise", "sequential", "compensated")
+SHORT = 24  # rows up to this long are held column by column
 COLUMNS = 64  # rows shorter than this, or more numerous than long, are summed column by column
 
 
@@ -246,6 +247,11 @@ def _inner(a: Rows) -> str:
         if depth == 0 and (c == " " or (c in "/·−" and i > 0)):
             return f"({a.expr})"
     return a.expr
+
+
+def by_columns(x: FloatArray) -> FloatArray:
+    """The same block, held column by column where its rows are short: NumPy reduces a short last axis slowly."""
+    return np.asfortranarray(x) if 1 < x.shape[1] <= SHORT < x.shape[0] else x
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -97,21 +97,32 @@ class Format(NamedTuple):
         if self.p == 53:
             return x
         with np.errstate(all="ignore"):
-            if self.name in _NATIVE:
-                return x.astype(self.name).astype(np.float64)
+            if self.name == "float32":  # which NumPy rounds to straight, right and fast
+                return x.astype(np.float32).astype(np.float64)
             return self._round_bits(np.asarray(x, dtype=np.float64))
 
     def _round_bits(self, x: FloatArray) -> FloatArray:
         import numpy as np
 
+        if x.ndim == 0:
+            return self._round_bits(x.reshape(1)).reshape(())
         drop = 53 - self.p  # significand bits of float64 that the format lacks
         bits = x.view(np.int64)
-        bias = ((bits >> drop) & 1) + ((1 << (drop - 1)) - 1)  # half a unit, less one where the kept part is even
-        y = (((bits + bias) >> drop) << drop).view(np.float64)
-        grid = math.ldexp(1.5, 52 + self.emin - self.p + 1)  # adding it rounds to a multiple of the smallest subnormal
-        y = np.where(np.abs(x) < self.smallest_normal, np.copysign((x + grid) - grid, x), y)
-        y = np.where(np.abs(y) > self.max, np.copysign(self.overflow, x), y)
-        return np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
+        kept = bits >> drop
+        kept &= 1
+        kept += (1 << (drop - 1)) - 1  # half a unit, less one where the kept part is even
+        kept += bits
+        kept &= -(1 << drop)
+        y = kept.view(np.float64)
+        size = np.abs(x)
+        small, usual = size < self.smallest_normal, size <= self.max
+        if small.any():
+            grid = math.ldexp(1.5, 52 + self.emin - self.p + 1)  # adding it rounds to a multiple of the least subnormal
+            np.copyto(y, np.copysign((x + grid) - grid, x), where=small)
+        if not usual.all():
+            y = np.where(usual | (np.abs(y) <= self.max), y, np.copysign(self.overflow, x))
+            y = np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
+        return y
 
     def round_written(self, values: FloatArray, tokens: Sequence[str] | None) -> FloatArray:
         """Round what was written straight to the format: a decimal never passes through a second rounding.
@@ -162,7 +173,6 @@ FORMATS = {
     )
 }
 _DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands
-_NATIVE = {"float32", "float16"}  # NumPy rounds float64 to these straight and right
 ALIASES = {
     "double": "float64", "fp64": "float64", "f64": "float64",
     "single": "float32", "float": "float32", "fp32": "float32", "f32": "float32",

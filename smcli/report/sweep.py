@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli import methods
 from smcli.judge.measure import as_float
-from smcli.methods.gradients import run
+from smcli.methods import run
 from smcli.model import Listing
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
