@@ -9,10 +9,11 @@ import numpy as np
 
 from smcli import findings, methods
 from smcli.errors import InputError
+from smcli.findings import RowEvidence
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
 from smcli.judge.conditioning import bound_ulp, condition
-from smcli.judge.measure import as_float, measure, round_truth
+from smcli.judge.measure import measure, round_truth
 from smcli.judge.reduce import reduce
 from smcli.methods.gradients import run
 from smcli.numbers import formats
@@ -24,7 +25,7 @@ from smcli.report.report import Comparison, Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import BoolArray, Finding, Problem, RawRow, Settings
+    from smcli.model import Finding, Problem, RawRow, Settings
 
 
 def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
@@ -56,9 +57,9 @@ def judge(
     problem: Problem, raw: Sequence[RawRow], reference: Reference, settings: Settings, fmt: formats.Format
 ) -> Block:
     """One block: truth, methods, errors, findings."""
-    about_rows = _row_evidence(problem, raw, fmt)
+    about_rows = RowEvidence.of(problem, raw, settings.quantities)
     found: dict[int, list[Finding]] = {}
-    _merge(found, findings.find(about_rows, "row"))
+    _merge(found, findings.find(about_rows))
     infinite = (problem.logits == np.inf).any(axis=1, keepdims=True)
     results = []
     for quantity in settings.quantities:
@@ -66,21 +67,21 @@ def judge(
         rounded = reference.settle(quantity, *round_truth(truth, fmt), fmt)
         conditions = condition(problem, quantity, reference)
         limit = limits.limit(problem, quantity, reference, settings.tolerance)
-        evidence = replace(
-            about_rows, quantity=quantity, truth=truth, rounded=rounded, condition=conditions, accurate_ulp=limit.ulp,
-            limit_given=settings.tolerance.given, truth_float=as_float(truth),
-        )  # fmt: skip
-        _merge(found, findings.find(evidence, "truth"))
-        judged = []
+        evidence = about_rows.with_truth(
+            quantity, truth, rounded, limit, condition=conditions, tolerance=settings.tolerance
+        )
+        judged, all_errors = [], {}
         for m in map(methods.get, settings.methods):
             if not m.defines(quantity):
                 continue
             done = run(m, problem, quantity, _arithmetic(settings, fmt), settings.numerics.step)
             sided = reference.sided(quantity, done.values != rounded)
             errors = measure(done.values, sided, rounded, fmt, limit, infinite)
-            _merge(found, findings.find(replace(evidence, run=done, errors=errors), "run"))
+            all_errors[m.name] = errors
+            _merge(found, findings.find(evidence.with_run(done, errors, settings.numerics)))
             bound = bound_ulp(problem, quantity, m.name, fmt, settings)
             judged.append(Judged.of(done, errors, bound, trace=settings.trace))
+        _merge(found, findings.find(replace(evidence, judged=all_errors)))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
         results.append(JudgedQuantity(quantity, truth, worst, tuple(judged)))
     return Block(problem, tuple(results), found, settings.numerics.digits or fmt.digits)
@@ -94,39 +95,3 @@ def _arithmetic(settings: Settings, fmt: formats.Format) -> Arithmetic:
 def _merge(into: dict[int, list[Finding]], new: dict[int, list[Finding]]) -> None:
     for row, some in new.items():
         into.setdefault(row, []).extend(some)
-
-
-def _row_evidence(problem: Problem, raw: Sequence[RawRow], fmt: formats.Format) -> findings.Evidence:
-    written = np.stack([r.values for r in raw])
-    with np.errstate(all="ignore"):
-        change = np.where(np.isfinite(written), problem.logits - written, 0.0)
-        lost = np.isnan(problem.logits) & np.isinf(written)  # a format without infinity
-        change[~np.isfinite(problem.logits) & np.isfinite(written) | lost] = np.inf
-    for r, row in enumerate(raw):
-        if row.tokens is None:
-            continue
-        beyond = ~np.isfinite(row.values) | (np.abs(row.values) >= 2.0**43)  # half a spacing there is above 0.0004
-        for i in np.flatnonzero(beyond).tolist():
-            if not np.isfinite(row.values[i]):
-                if "n" not in row.tokens[i].lower():
-                    change[r, i] = np.inf
-            elif np.isfinite(problem.logits[r, i]):
-                change[r, i] = -formats.written_error(row.tokens[i], float(problem.logits[r, i]))
-    labelled = _labelled(problem)
-    return findings.Evidence(problem, fmt, written, change, labelled=labelled)
-
-
-def _labelled(problem: Problem) -> BoolArray | None:
-    """Where the loss puts weight, smoothing included; None without a cross-entropy target."""
-    loss = problem.loss
-    if loss is None or loss.kind != "cross-entropy":
-        return None
-    weight = loss.labels if loss.labels is not None else np.zeros(problem.logits.shape)
-    if loss.target is not None:
-        weight = weight.copy()
-        rows = np.arange(loss.target.size)
-        weight[rows, np.maximum(loss.target, 0)] = 1.0
-    where: BoolArray = (weight != 0) | (loss.smoothing > 0)
-    if problem.ignored is not None:
-        where &= ~problem.ignored[:, None]
-    return where
