@@ -11,7 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
@@ -176,6 +177,61 @@ class Finding:
     step: str | None
     message: str
     remedy: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Choice:
+    """One of a few texts for each row.
+
+    Attributes:
+        options: the texts.
+        index: uint8 [K], which of them it is in each row.
+    """
+
+    options: tuple[str, ...]
+    index: ByteArray
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Found:
+    """What one rule found in a block, in all its rows at once; `findings.say` makes a `Finding` of one of them.
+
+    It holds arrays and texts only, so that a row costs what its numbers cost, and it pickles.
+
+    Attributes:
+        code, name, severity, quantity, method: as in `Finding`.
+        rows: int64 [K], the rows of the block concerned, ascending.
+        count: int64 [K], how many places there are in each of them.
+        starts, places: integers [K + 1] and [M]; places[starts[k]:starts[k + 1]] are the first hundred of row rows[k].
+        message: a text with names in braces (see `findings.wording`).
+        facts: what the names stand for: a number, a text, an array [K] of them, or a choice.
+        remedy, step: as in `Finding`; a text, or a choice.
+        side: the side of a matrix, or 0; places count it flat.
+        of_logits: whether places are of logits where the quantity is a matrix.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    quantity: str | None
+    method: str | None
+    rows: IntArray
+    count: IntArray
+    starts: IntArray
+    places: IntArray
+    message: str | Choice
+    facts: Mapping[str, Any]
+    remedy: str | Choice
+    step: str | Choice
+    side: int = 0
+    of_logits: bool = False
+
+    def at(self, row: int) -> tuple[int, ...]:
+        """Which of `rows` is this row of the block: one place, or none."""
+        import numpy as np
+
+        k = int(np.searchsorted(self.rows, row))
+        return (k,) if k < self.rows.size and self.rows[k] == row else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

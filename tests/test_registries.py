@@ -44,7 +44,7 @@ def toy_method(monkeypatch):
 
 def lucky(ev):
     """A logit is 7."""
-    yield Hit(ev.x == 7, lambda _, at: f"{at.size} of them", "enjoy it")
+    yield Hit(ev.x == 7, "{n} of them", "enjoy it")
 
 
 @pytest.fixture

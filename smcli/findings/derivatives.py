@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings import DERIVATIVES, Evidence, Hit, number, rule
-from smcli.model import Severity, Verdict
+from smcli.findings.evidence import first, pick
+from smcli.findings.remedies import mend, wider
+from smcli.findings.rules import Hit, choice, first_of, rule
+from smcli.judge.measure import spacing
+from smcli.model import Choice, Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.model import IntArray
+    from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray
 
 
 @rule("SM501", "backward-nan", Severity.ERROR)
-def backward_nan(ev: Evidence) -> Iterator[Hit]:
+def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
     """A derivative is nan or infinite although the true one is finite.
 
     ## What it means
@@ -85,33 +89,37 @@ def backward_nan(ev: Evidence) -> Iterator[Hit]:
     JAX documentation, FAQ, "Gradients contain NaN where using where". PyTorch issue 23395 (torch.where and its other
     branch). IEEE 754-2019, 7.2 and 7.3 (0·inf, division by zero).
     """
-    if ev.quantity not in DERIVATIVES:
+    if not ev.quantity.is_derivative:
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
-    rows = np.zeros((len(wrong), 1), dtype=bool)  # a step on constants is the same for every row
-    steps = [
-        (s.expr, np.asarray((s.overflowed | s.invalid | rows).any(axis=1)))
-        for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub")
-    ]
-
-    def step(row: int) -> str:
-        return next((expr for expr, broken in steps if broken[row]), "")
-
-    def say(row: int, at: IntArray) -> str:
-        got, true = number(float(ev.y[row, at[0]])), ev.true(row, at[0])
-        first = f"; it went wrong first in {step(row)}" if step(row) else ""
-        if (ev.x[row] == -np.inf).any() and np.isnan(ev.y[row, at]).all() and at.size == ev.y.shape[1]:
-            first += ", where a masked class leaks into the whole row"
-        return f"{got} is returned at {ev.places(at)} where the true derivative is {true}{first}"
-
-    remedy = (
-        "take the gradient of the fused loss (p − y), not back through log(softmax); mask before the loss, not after it"
+    if not wrong.any():
+        return
+    broken = []
+    for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub"):
+        bad = s.overflowed | s.invalid
+        if ev.elementwise and bad.shape == wrong.shape:
+            bad = bad & wrong
+        broken.append((s.expr, ev.in_row(bad)))
+    step = first_of(broken, len(wrong))
+    told = np.array([bool(s) for s in step.options])[step.index]
+    leaks = (ev.x == -np.inf).any(axis=1) & (np.isnan(ev.y) & wrong).all(axis=1) & told & (not ev.elementwise)
+    yield Hit(
+        wrong,
+        choice(
+            "{got} is returned at {at} where the true derivative is {true}",
+            "{got} is returned at {at} where the true derivative is {true}; it went wrong first in {step}",
+            "{got} is returned at {at} where the true derivative is {true}; it went wrong first in {step}, where a masked class "
+            "leaks into the whole row",
+            index=told.astype(np.uint8) + leaks,
+        ),
+        mend(ev, wrong),
+        step,
+        {"got": pick(ev.y, first(wrong)), "step": step},
     )
-    yield Hit(wrong, say, remedy, step)
 
 
 @rule("SM502", "vanished-gradient", Severity.WARNING)
-def vanished_gradient(ev: Evidence) -> Iterator[Hit]:
+def vanished_gradient(ev: RunEvidence) -> Iterator[Hit]:
     """A derivative of exactly 0, where the true one is not 0 and the format holds it.
 
     ## What it means
@@ -180,27 +188,39 @@ def vanished_gradient(ev: Evidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 4 (the same 1 + s in the logsumexp). Higham 2002,
     Accuracy and Stability of Numerical Algorithms, section 1.7 (cancellation).
     """
-    if ev.quantity not in DERIVATIVES:
+    if not ev.quantity.is_derivative:
         return
-    assert ev.truth is not None  # noqa: S101 - a rule about a run
-    gone = (ev.y == 0) & ev.verdict(Verdict.LOST) & ev.clean
-
-    def say(row: int, at: IntArray) -> str:
-        return f"0 is returned at {ev.places(at)} where the true derivative is {ev.true(row, at[0])}, which {ev.format.name} holds"
-
-    rows = np.zeros((len(gone), 1), dtype=bool)
-    steps = [(s.expr, ((s.output == 0) | rows).any(axis=1)) for s in reversed(ev.steps("sub"))]
-
-    def step(row: int) -> str:
-        return next((expr for expr, zero in steps if zero[row]), "")
-
+    gone = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.clean & ev.verdict(Verdict.LOST, Verdict.INACCURATE)
+    if not gone.any():
+        return
+    steps = []
+    for s in (*reversed(ev.steps("sub")), *ev.steps("div", "exp", "exp2", "mul")):
+        zero = s.output == 0
+        if zero.shape == gone.shape:
+            zero = zero & gone
+        steps.append((s.expr, ev.in_row(zero)))
     yield Hit(
-        gone, say, "for the target's class take −(1 − p) as the sum of the other probabilities, never p − 1", step
+        gone,
+        "0 is returned at {at} where the true derivative is {true}, which {format} holds",
+        mend(ev, gone, otherwise=_without_cancellation(ev)),
+        first_of(steps, len(gone)),
+        {"format": ev.format.name},
     )
 
 
+def _without_cancellation(ev: RunEvidence) -> str:
+    loss = ev.problem.loss
+    if ev.quantity.name == "gradient" and ev.elementwise:
+        return "where the label is 1 take −1/(1 + exp(x)), which is sigmoid(x) − 1 without cancellation"
+    if ev.quantity.name == "gradient" and loss is not None and loss.target is not None and not loss.smoothing:
+        return "take the target's entry as minus the sum of the other probabilities, never as p − 1"
+    if ev.quantity.name == "jacobian":
+        return "take 1 − p_i as the sum of the other probabilities, and wider numbers where p_i·p_j is too small"
+    return wider(ev)
+
+
 @rule("SM503", "gradient-sum", Severity.WARNING)
-def gradient_sum(ev: Evidence) -> Iterator[Hit]:
+def gradient_sum(ev: RunEvidence) -> Iterator[Hit]:
     """The gradient of a softmax loss sums to 0; this one does not, beyond what rounding explains.
 
     ## What it means
@@ -257,31 +277,33 @@ def gradient_sum(ev: Evidence) -> Iterator[Hit]:
     TensorFlow API, tf.nn.softmax_cross_entropy_with_logits (labels must be a probability distribution, else the gradient is
     wrong). PyTorch documentation, torch.nn.CrossEntropyLoss (class probabilities).
     """
-    loss = ev.problem.loss
-    if ev.quantity != "gradient" or loss is None or loss.kind != "cross-entropy" or loss.z_loss or ev.problem.softcap:
+    loss, y = ev.problem.loss, ev.y
+    sums_to_0 = loss is not None and loss.kind == "cross-entropy" and not loss.z_loss and not ev.problem.softcap
+    if ev.quantity.name != "gradient" or not sums_to_0 or y.shape[1] < 2:
         return
-    assert ev.accurate_ulp is not None  # noqa: S101 - a rule about a run
-    f, y = ev.format, ev.y
+    f, limit = ev.format, ev.explained
     total = y.sum(axis=1, keepdims=True)
-    spacing = np.maximum(np.abs(y), f.smallest_normal) * 2 * f.unit_roundoff
-    allowed = (spacing * np.maximum(ev.accurate_ulp, 8)).sum(axis=1, keepdims=True) + f.unit_roundoff * np.abs(y).max(
-        axis=1, keepdims=True
+    allowed = spacing(np.abs(ev.t), f) * np.maximum(limit.ulp, 8)
+    if limit.parts is not None and limit.base is not None:  # each entry is a difference, and as exact as its parts
+        allowed = np.maximum(allowed, spacing(limit.parts, f) * limit.base)
+    largest = np.abs(y).max(axis=1, keepdims=True)
+    allowed = np.broadcast_to(allowed, y.shape).sum(axis=1, keepdims=True) + f.unit_roundoff * largest
+    off = (np.abs(total) > allowed) & np.isfinite(total) & ev.clean
+    if not off.any():
+        return
+    where = np.broadcast_to(off, y.shape)
+    yield Hit(
+        where,
+        "the gradient sums to {total} ({ulps} ulp of its largest entry), where rounding explains ±{allowed} and the truth is 0",
+        _mend_sum(ev, where),
+        facts={"total": total[:, 0], "ulps": (np.abs(total) / spacing(largest, f))[:, 0], "allowed": allowed[:, 0]},
     )
-    assert ev.truth is not None  # noqa: S101 - a rule about a run
-    vanished = ((y == 0) & (ev.truth.hi != 0) & ev.held).any(axis=1, keepdims=True)
-    off = (np.abs(total) > allowed) & np.isfinite(total) & ev.clean & (y.shape[1] > 1)
 
-    def say(row: int, _at: IntArray) -> str:
-        largest = float(np.abs(y[row]).max())
-        ulps = abs(float(total[row, 0])) / (max(largest, f.smallest_normal) * 2 * f.unit_roundoff)
-        return (
-            f"the gradient sums to {number(float(total[row, 0]))} ({number(ulps)} ulp of its largest entry), "
-            f"where rounding explains ±{number(float(allowed[row, 0]))} and the truth is 0"
-        )
 
-    remedy = "check the sum in the denominator, the masks and the reduction"
-    if loss.labels is not None:
-        remedy = "labels that do not sum to 1 need p·Σy − y, not p − y"
-    yield Hit(np.broadcast_to(off & ~vanished, y.shape), say, remedy)
-    remedy = "mend the vanished derivative first (SM502): it is what the sum lacks"
-    yield Hit(np.broadcast_to(off & vanished, y.shape), say, remedy)
+def _mend_sum(ev: RunEvidence, where: BoolArray) -> str | Choice:
+    loss = ev.problem.loss
+    if ev.run.steps or loss is None or loss.labels is None:
+        return mend(ev, where, sums_first=True, otherwise=_without_cancellation(ev))
+    whole = loss.labels.sum(axis=1) == 1
+    other = "check the sum in the denominator, the masks and the reduction"
+    return choice("labels that do not sum to 1 need p·Σy − y, not p − y", other, index=whole)

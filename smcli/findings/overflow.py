@@ -6,24 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings import Evidence, Hit, number, places, rule
+from smcli.findings.evidence import first, pick
+from smcli.findings.remedies import mend
+from smcli.findings.rules import Hit, choice, rule
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.model import IntArray
+    from smcli.findings.evidence import RunEvidence
     from smcli.numbers.arithmetic import Step
 
 
-def classes_of(mask: np.ndarray, ev: Evidence) -> np.ndarray:
-    """A step's mask over the values of the quantity: as it is, or over whole rows where the shapes differ."""
-    if mask.shape == ev.y.shape or ev.y.shape[1] == 1 or mask.shape == ev.x.shape:
-        return mask
-    return np.broadcast_to(mask.any(axis=1, keepdims=True), ev.y.shape)
-
-
-def sums_exponentials(ev: Evidence, step: Step) -> bool:
+def sums_exponentials(ev: RunEvidence, step: Step) -> bool:
     """Whether a sum is of exponentials themselves, or of mantissas times powers of two that stand for them."""
     return step.op == "sum" and any(
         s.output is step.inputs[0] for s in ev.steps("exp", "exp2", "mul") if s.expr.startswith(("exp(", "exp2("))
@@ -31,7 +26,7 @@ def sums_exponentials(ev: Evidence, step: Step) -> bool:
 
 
 @rule("SM201", "exp-overflow", Severity.ERROR, once=True)
-def exp_overflow(ev: Evidence) -> Iterator[Hit]:
+def exp_overflow(ev: RunEvidence) -> Iterator[Hit]:
     """exp of a logit exceeds the largest number of the format.
 
     ## What it means
@@ -100,26 +95,24 @@ def exp_overflow(ev: Evidence) -> Iterator[Hit]:
     for step in ev.steps("exp", "exp2"):
         over = step.overflowed & ev.clean
         if ev.elementwise and over.shape == ev.y.shape:  # 1/(1 + inf) is a right 0 as long as the format has no better
-            over &= ev.verdict(Verdict.LOST) | ev.verdict(Verdict.INACCURATE)
-
-        def say(row: int, at: IntArray, step: Step = step) -> str:
-            first = float(step.inputs[0][row, at[0]])
-            becomes = "inf" if f.has_inf else "nan"
-            base = "exp" if step.op == "exp" else "exp2"
-            top = f.exp_overflow if step.op == "exp" else f.exp_overflow / np.log(2)
-            return (
-                f"{step.expr} is {becomes} at {places(at)}: {base}({number(first)}) is beyond {f.name}, "
-                f"which holds {base} only below {number(top)}"
-            )
-
-        remedy = "subtract the maximum first (softmax of x − max(x) is the same), or use the fused loss"
-        if ev.quantity == "bce":
-            remedy = "use max(x, 0) − x·y + log1p(exp(−|x|)), as BCEWithLogitsLoss does: exp of a negative number cannot overflow"
-        yield Hit(over, say, remedy, step.expr)
+            over &= ev.verdict(Verdict.LOST, Verdict.INACCURATE)
+        if not over.any():
+            continue
+        base = step.op
+        shift = "use a form in which exp is only taken of negative numbers"
+        yield Hit(
+            over,
+            "{step} is {becomes} at {at}: {base}({argument}) is beyond {format}, which holds {base} only below {top}",
+            mend(ev, over, otherwise=shift if ev.elementwise else "subtract the maximum before exp"),
+            step.expr,
+            {"step": step.expr, "becomes": "inf" if f.has_inf else "nan", "base": base, "format": f.name,
+             "argument": pick(step.inputs[0], first(over)),
+             "top": f.exp_overflow if base == "exp" else f.exp_overflow / float(np.log(2))},
+        )  # fmt: skip
 
 
 @rule("SM202", "sum-overflow", Severity.ERROR, once=True)
-def sum_overflow(ev: Evidence) -> Iterator[Hit]:
+def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     """Every exp fits the format, their sum does not.
 
     ## What it means
@@ -178,26 +171,31 @@ def sum_overflow(ev: Evidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, section 1. IEEE 754-2019, 7.4 (overflow). PyTorch documentation,
     torch.nn.functional.softmax (dtype).
     """
+    f = ev.format
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
-        if not over.any() or not sums_exponentials(ev, step):
+        if not over.any() or not (sums_exponentials(ev, step) or step.ignored is not None):
             continue
-
-        def say(row: int, _at: IntArray, step: Step = step) -> str:
-            terms = step.inputs[0][row]
-            total, largest = float(terms.sum()), ev.format.max
-            what, than = (ev.format.name, number(largest)) if total > largest else ("its accumulator", "is smaller")
-            return (
-                f"{step.expr} overflows {what} though each of its {terms.size} terms fits: "
-                f"the sum is about {number(total)}, the largest number {than}"
-            )
-
         where = np.broadcast_to(over, ev.y.shape)
-        yield Hit(where, say, "subtract the maximum first, or accumulate in float32 (--accumulate float32)", step.expr)
+        step_facts = {"step": step.expr, "terms": step.inputs[0].shape[1], "format": f.name, "max": f.max}
+        if not sums_exponentials(ev, step):
+            continue
+        total = step.inputs[0].sum(axis=1)
+        yield Hit(
+            where,
+            choice(
+                "{step} overflows {format} though each of its {terms} terms fits: the sum is about {total}, the largest number {max}",
+                "{step} overflows its accumulator {accumulator} though each of its {terms} terms fits: the sum is about {total}",
+                index=total <= f.max,
+            ),
+            mend(ev, where, sums_first=True),
+            step.expr,
+            step_facts | {"total": total, "accumulator": ev.numerics.accumulate or f.name},
+        )
 
 
 @rule("SM203", "scale-overflow", Severity.ERROR, once=True)
-def scale_overflow(ev: Evidence) -> Iterator[Hit]:
+def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     """Dividing the logits by the temperature exceeds the format.
 
     ## What it means
@@ -257,31 +255,35 @@ def scale_overflow(ev: Evidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.4 (overflow). Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2
     (softmax with a temperature).
     """
+    f = ev.format
+    becomes = "inf" if f.has_inf else "nan"
     for step in ev.steps("div"):
         if step.expr != "x/T":
             continue
-
-        def say(row: int, at: IntArray, step: Step = step) -> str:
-            x, t = float(step.inputs[0][row, at[0]]), float(step.inputs[1].flat[0])
-            return f"x/T overflows {ev.format.name} at {places(at)}: {number(x)}/{number(t)} is beyond {number(ev.format.max)}"
-
+        zero = step.inputs[1] == 0
+        over = (step.overflowed | step.invalid) & ev.clean
         yield Hit(
-            step.overflowed & ev.clean,
-            say,
-            "subtract the maximum before dividing by T, or divide in a wider format",
+            over,
+            "x/T is {quotient} at {at}: T is 0 in {format}" if zero.any()
+            else "x/T overflows {format} at {at}: {x}/{temperature} is beyond {max}",
+            f"choose a T that {f.name} holds, or take the argmax" if zero.any()
+            else "subtract the maximum before dividing by T, or divide in a wider format",
             step.expr,
-        )
+            {"format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
+             "max": f.max, "quotient": pick(step.output, first(over))},
+        )  # fmt: skip
     lost = ev.clean & (ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y)).any(axis=1, keepdims=True)
+    if not lost.any():
+        return
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
     for step in ev.steps("sub", "mul", "fma"):
         if not any(step.inputs[0] is x for x in scaled):
             continue
         scaled.append(step.output)
-
-        def overflows(_row: int, at: IntArray, step: Step = step) -> str:
-            becomes = "inf" if ev.format.has_inf else "nan"
-            return f"{step.expr} is {becomes} at {places(at)}: it is beyond {ev.format.name}, which ends at {number(ev.format.max)}"
-
         yield Hit(
-            step.overflowed & lost, overflows, "use a wider format, or logits that lie closer together", step.expr
+            step.overflowed & lost,
+            "{step} is {becomes} at {at}: it is beyond {format}, which ends at {max}",
+            "use a wider format, or logits that lie closer together",
+            step.expr,
+            {"step": step.expr, "becomes": becomes, "format": f.name, "max": f.max},
         )

@@ -1,4 +1,4 @@
-"""Findings about results below the smallest number of the format, and about what a lost 0 does next."""
+"""Findings about results below the smallest number of the format."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings import Evidence, Hit, number, places, rule
-from smcli.findings.overflow import classes_of, sums_exponentials
+from smcli.findings.overflow import sums_exponentials
+from smcli.findings.remedies import mend
+from smcli.findings.rules import Hit, first_of, rule
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.model import BoolArray, IntArray
+    from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray
     from smcli.numbers.arithmetic import Step
 
 
 @rule("SM301", "underflow-not-representable", Severity.NOTE)
-def underflow_not_representable(ev: Evidence) -> Iterator[Hit]:
+def underflow_not_representable(ev: RunEvidence) -> Iterator[Hit]:
     """The true value is below the smallest number of the format: 0 is the best it can return.
 
     ## What it means
@@ -76,17 +78,24 @@ def underflow_not_representable(ev: Evidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.5 (underflow). Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 1.
     """
     small = ev.verdict(Verdict.NOT_REPRESENTABLE) & (ev.y == 0) & ev.clean
-
-    def say(_row: int, at: IntArray) -> str:
-        smallest = number(ev.format.smallest_subnormal)
-        below = f"below {ev.format.name}'s smallest number {smallest}"
-        return f"0 is returned at {ev.places(at)}; the truth is not 0 but {below}: nothing was lost"
-
-    yield Hit(small, say, "nothing to mend: where such small probabilities matter, keep their logarithms (log-softmax)")
+    if ev.quantity.name == "softmax":
+        remedy = "nothing has to be done; where such small probabilities matter, keep their logarithms (log-softmax)"
+    elif ev.format.p == 53:
+        remedy = (
+            "nothing has to be done; where such small values matter, take them from the certified truth (smcli eval)"
+        )
+    else:
+        remedy = "nothing has to be done; where such small values matter, use a format with a smaller smallest number"
+    yield Hit(
+        small,
+        "0 is returned at {at}, and that is right for {format}: the truth, {true}, is closer to 0 than to its smallest number {least}",
+        remedy,
+        facts={"format": ev.format.name, "least": ev.format.smallest_subnormal},
+    )
 
 
 @rule("SM302", "underflow-lost", Severity.WARNING)
-def underflow_lost(ev: Evidence) -> Iterator[Hit]:
+def underflow_lost(ev: RunEvidence) -> Iterator[Hit]:
     """A softmax of 0 was returned although the format holds the true value.
 
     ## What it means
@@ -143,129 +152,29 @@ def underflow_lost(ev: Evidence) -> Iterator[Hit]:
 
     Blanchard, Higham & Higham 2021, section 1 and eq. (1.3). IEEE 754-2019, 7.5 (underflow).
     """
-    if ev.quantity != "softmax":
+    if ev.quantity.name != "softmax":
         return
     lost = ev.verdict(Verdict.LOST) & (ev.y == 0) & ev.clean
-    rows = np.zeros((len(lost), 1), dtype=bool)
-    steps = [
-        (s.expr, (s.underflowed & (s.output == 0) | rows).any(axis=1)) for s in ev.steps("exp", "exp2", "div", "mul")
-    ]
-
-    def step(row: int) -> str:
-        return next((expr for expr, under in steps if under[row]), "")
-
-    def say(row: int, at: IntArray) -> str:
-        return f"0 is returned at {places(at)} where the truth is {ev.true(row, at[0])}, which {ev.format.name} holds"
-
-    remedy = "use log-softmax and exponentiate at the end, or compute in a wider format and round the result"
-    yield Hit(lost, say, remedy, step)
-
-
-@rule("SM303", "log-of-zero", Severity.ERROR)
-def log_of_zero(ev: Evidence) -> Iterator[Hit]:
-    """The log of a probability that had underflowed to 0: the loss is infinite or nan, the truth is finite.
-
-    ## What it means
-
-    The loss was taken as −log(softmax(x)), and softmax had rounded to 0. The result is inf, or nan where a label of 0
-    multiplies it. The true loss is an ordinary number: 800 for the logits 0 and −800.
-
-    ## Why it happens
-
-    exp(x − max) is 0 for a class that far below the maximum, while log p = (x − max) − log Σ needs no exp of it at all:
-
-    {table:exp_zero}
-
-    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904).
-
-    ## How to fix it
-
-    Never take the log of a softmax: subtract the logsumexp instead. NumPy:
-
-    ```python
-    import numpy as np
-
-    x, t = np.array([0.0, -800.0]), 1
-    z = x - x.max()
-    log_p = z - np.log(np.exp(z).sum())
-    loss = -log_p[t]
-    ```
-
-    PyTorch (binary: F.binary_cross_entropy_with_logits):
-
-    ```python
-    loss = F.cross_entropy(logits, target)
-    ```
-
-    JAX:
-
-    ```python
-    loss = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-    ```
-
-    TensorFlow:
-
-    ```python
-    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
-    ```
-
-    ## See it
-
-    ```sh
-    smcli compare 0 -800 --target 1
-    smcli compare 1000 2000 3000 4000 5000
-    ```
-
-    ## Source
-
-    Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 1. TensorFlow API,
-    tf.nn.sparse_softmax_cross_entropy_with_logits (takes logits, not the output of softmax).
-    """
-    if ev.quantity not in {"log-softmax", "cross-entropy", "logsumexp", "bce"}:
+    if not lost.any():
         return
-    wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
-    for step in ev.steps("log"):
-        zero = (step.inputs[0] == 0) & ev.clean
-        if zero.shape == ev.x.shape:
-            zero &= ev.x != -np.inf  # the log of a masked class is rightly −inf
-        if zero.shape != ev.y.shape:  # a loss of one value for a row, or a log of one sum for all classes
-            zero = np.broadcast_to(zero.any(axis=1, keepdims=True), ev.y.shape)
 
-        def say(row: int, at: IntArray, step: Step = step) -> str:
-            true, got = ev.true(row, at[0]), number(float(ev.y[row, at[0]]))
-            return f"{step.expr} takes the log of 0, where a probability was lost: {got} is returned at {places(at)}, the truth is {true}"
+    def to_blame(s: Step) -> BoolArray:
+        gone = s.underflowed & (s.output == 0)
+        if gone.shape == lost.shape:
+            gone = gone & lost
+        return ev.in_row(gone | (s.overflowed if s.op != "div" else False))
 
-        remedy = (
-            "compute the loss from logits in log space: log_softmax, cross_entropy, softmax_cross_entropy_with_logits"
-        )
-        if ev.quantity == "bce":
-            remedy = "compute the loss from logits: BCEWithLogitsLoss, sigmoid_cross_entropy_with_logits"
-        yield Hit(wrong & zero, say, remedy, step.expr)
-        wrong = wrong & ~zero
-    yield from _zero_times_infinity(ev, wrong)
-
-
-def _zero_times_infinity(ev: Evidence, wrong: BoolArray) -> Iterator[Hit]:
-    """A zero label times the rightly infinite log of a masked class."""
-    for step in ev.steps("mul"):
-        nan = np.isnan(step.output) & ~np.isnan(step.inputs[0]) & ~np.isnan(step.inputs[1])
-        hurt = wrong & (nan if nan.shape == wrong.shape else nan.any(axis=1, keepdims=True))
-        if not hurt.any():
-            continue
-
-        def say(row: int, at: IntArray, step: Step = step, nan: BoolArray = nan) -> str:
-            where = places(np.flatnonzero(nan[row]), "class")
-            true = ev.true(row, at[0])
-            product = f"{step.expr} is 0·(−inf) = nan at the masked {where}, as in frameworks"
-            return f"{product}; its label is 0 and counts nothing: the truth is {true}"
-
-        remedy = "leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)"
-        yield Hit(hurt, say, remedy, step.expr)
-        wrong = wrong & ~hurt
+    yield Hit(
+        lost,
+        "0 is returned at {at} where the truth is {true}, which {format} holds",
+        mend(ev, lost),
+        first_of([(s.expr, to_blame(s)) for s in ev.steps("exp", "exp2", "sum", "div", "mul")], len(lost)),
+        {"format": ev.format.name},
+    )
 
 
 @rule("SM304", "zero-sum", Severity.ERROR, once=True)
-def zero_sum(ev: Evidence) -> Iterator[Hit]:
+def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
     """Every exp underflowed to 0, so the sum is 0 and softmax becomes 0/0.
 
     ## What it means
@@ -325,96 +234,19 @@ def zero_sum(ev: Evidence) -> Iterator[Hit]:
         if not sums_exponentials(ev, step):
             continue
         empty = (step.output == 0) & ev.clean & np.isfinite(step.inputs[0]).all(axis=1, keepdims=True)
-
-        def say(row: int, _at: IntArray, step: Step = step) -> str:
-            most = number(max(float(s.inputs[0][row].max()) for s in ev.steps("exp", "exp2")[:1]))
-            return (
-                f"{step.expr} is 0: exp underflows for every logit (the largest is {most}; exp is 0 up to "
-                f"{number(ev.format.exp_zero)} in {ev.format.name})"
-            )
-
+        if not empty.any():
+            continue
+        where = np.broadcast_to(empty, ev.y.shape)
+        exps = ev.steps("exp", "exp2")[0]
         yield Hit(
-            np.broadcast_to(empty, ev.y.shape), say, "subtract the maximum first: its own term is then 1", step.expr
-        )
-
-
-@rule("SM405", "subnormal-intermediate", Severity.WARNING, once=True)
-def subnormal_intermediate(ev: Evidence) -> Iterator[Hit]:
-    """Digits were lost in a subnormal intermediate although the result is a normal number.
-
-    ## What it means
-
-    The result looks healthy and is wrong by some percent, or by tens: softmax(−744, −745) comes out as 2/3 and 1/3 instead
-    of 0.731 and 0.269. Nothing is nan, nothing is 0, no flag is looked at.
-
-    ## Why it happens
-
-    Below the smallest normal number the spacing no longer shrinks, so a number there has few digits or one. exp(x) lands in
-    that zone between these thresholds, and the division then carries its error up into the normal range:
-
-    {table:exp_subnormal,exp_zero}
-
-    ## How to fix it
-
-    Subtract the maximum: the terms that matter are then near 1. NumPy:
-
-    ```python
-    import numpy as np
-
-    x = np.array([-744.0, -745.0])
-    e = np.exp(x - x.max())
-    p = e / e.sum()
-    ```
-
-    PyTorch:
-
-    ```python
-    p = F.softmax(logits, dim=-1)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits, axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(logits)
-    ```
-
-    A log of such a p (−log p of a subnormal p) suffers alike: take log-softmax, as on the page of SM303.
-
-    ## See it
-
-    ```sh
-    smcli compare -744 -745
-    smcli compare -100 -101 -102 --dtype float32
-    ```
-
-    ## Source
-
-    IEEE 754-2019, 3.3 (subnormal numbers) and 7.5 (underflow). Higham 2002, Accuracy and Stability of Numerical Algorithms,
-    section 2.1.
-    """
-    if ev.errors is None:
-        return
-    f = ev.format
-    normal = (
-        (np.abs(ev.t) >= f.smallest_normal) & np.isfinite(ev.y) & (ev.errors.ulp > 1) & ev.verdict(Verdict.INACCURATE)
-    )
-    for step in ev.steps("exp", "exp2", "div", "mul"):
-        size = np.abs(step.output)
-        subnormal = classes_of((size > 0) & (size < f.smallest_normal), ev)
-        hurt = normal & subnormal if subnormal.shape == ev.y.shape else normal & subnormal.any(axis=1, keepdims=True)
-
-        def say(row: int, at: IntArray, step: Step = step) -> str:
-            return (
-                f"{step.expr} is subnormal in {f.name} (below {number(f.smallest_normal)}) and has few digits: the results at "
-                f"{ev.places(at)} look normal and are wrong by {number(float(np.max(ev.errors.rel[row, at])))} relative"  # type: ignore[union-attr]
-            )
-
-        yield Hit(
-            hurt & ev.clean, say, "subtract the maximum first; never exponentiate logits that far below 0", step.expr
+            where,
+            "{step} is 0: exp underflows for every logit (the largest is {most}; exp is 0 up to {zero} in {format})",
+            mend(ev, where, otherwise="subtract the maximum before exp: its own term is then 1"),
+            step.expr,
+            {
+                "step": step.expr,
+                "most": exps.inputs[0].max(axis=1),
+                "zero": ev.format.exp_zero,
+                "format": ev.format.name,
+            },
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from smcli.judge.measure import Errors
     from smcli.methods import Run
-    from smcli.model import ByteArray, Finding, FloatArray, IntArray, Problem
+    from smcli.model import ByteArray, FloatArray, Found, IntArray, Problem
     from smcli.numbers.arithmetic import Step
 
 
@@ -201,13 +201,13 @@ class Block:
     Attributes:
         problem: the block.
         results: a judged quantity for each that was asked.
-        findings: what was found, by row of the block.
+        findings: what each rule found, in all rows at once.
         digits: significant digits of the truth.
     """
 
     problem: Problem
     results: tuple[JudgedQuantity, ...]
-    findings: dict[int, list[Finding]]
+    findings: tuple[Found, ...]
     digits: int
 
     @property

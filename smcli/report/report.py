@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from smcli.errors import UsageError
+from smcli.findings import say
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
-    from smcli.model import Finding, IntArray, Settings, Tolerance
+    from smcli.model import Finding, Found, IntArray, Settings, Tolerance, Truth
     from smcli.numbers.formats import Format
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
@@ -137,7 +138,7 @@ class Report:
         place = int(block.places[r])
         loss, ignored = block.problem.loss, block.problem.ignored
         order = {m: i for i, m in enumerate(self.methods)}
-        found = list(block.findings.get(r, ()))
+        found = [say(f, k, truth=self._truth(block, f.quantity)) for f in block.findings for k in f.at(r)]
         found.sort(key=lambda f: (-RANK[f.severity], f.code, order.get(f.method or "", -1)))
         return RowReport(
             row=int(self.numbers[place]),
@@ -149,43 +150,46 @@ class Report:
             labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
         )
 
+    def _truth(self, block: Block, quantity: str | None) -> Truth | None:
+        return next((q.truth for q in block.results if q.quantity == quantity), None)
+
     def digest(self) -> list[CodeCount]:
         """Each code that was found, the most severe first: in how many rows, and in which first."""
-        of: dict[str, tuple[Finding, list[int], dict[str, None], dict[str, None]]] = {}
+        of: dict[str, list[tuple[Block, Found]]] = {}
         for b in self.blocks:
-            for r, found in b.findings.items():
-                number = int(self.numbers[b.places[r]])
-                for f in found:
-                    _, numbers, about, quantities = of.setdefault(f.code, (f, [], {}, {}))
-                    if not numbers or numbers[-1] != number:
-                        numbers.append(number)
-                    if f.method:
-                        about[f.method] = None
-                    if f.quantity:
-                        quantities[f.quantity] = None
+            for f in b.findings:
+                of.setdefault(f.code, []).append((b, f))
         counts = []
-        for code, (f, numbers, about, quantities) in of.items():
-            which = sorted(set(numbers))
-            counts.append(CodeCount(
-                code, f.name, f.severity, len(which), tuple(which[:FIRST_ROWS]), tuple(about), tuple(quantities)
-            ))  # fmt: skip
+        for code, some in of.items():
+            numbers = self.numbers[np.unique(np.concatenate([b.places[f.rows] for b, f in some]))]
+            one = some[0][1]
+            counts.append(
+                CodeCount(
+                    code, one.name, one.severity, int(numbers.size), tuple(numbers[:FIRST_ROWS].tolist()),
+                    tuple(dict.fromkeys(f.method for _, f in some if f.method)),
+                    tuple(dict.fromkeys(f.quantity for _, f in some if f.quantity)),
+                )
+            )  # fmt: skip
         return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each code."""
         counts: dict[str, int] = {}
         for b in self.blocks:
-            for found in b.findings.values():
-                for f in found:
-                    counts[f.code] = counts.get(f.code, 0) + 1
+            for f in b.findings:
+                counts[f.code] = counts.get(f.code, 0) + int(f.rows.size)
         return dict(sorted(counts.items()))
 
     def flagged(self, most: int) -> list[RowReport]:
         """The rows with findings, the worst first, `most` at the most."""
-        ranked = []
+        ranked: list[tuple[int, int, Block, int]] = []
         for b in self.blocks:
-            for r, found in b.findings.items():
-                ranked.append((-max(RANK[f.severity] for f in found), int(b.places[r]), b, r))
+            rank = np.full(len(b.places), -1)
+            for f in b.findings:
+                rank[f.rows] = np.maximum(rank[f.rows], RANK[f.severity])
+            some = np.flatnonzero(rank >= 0)
+            order = some[np.lexsort((b.places[some], -rank[some]))][:most]
+            ranked += [(-int(rank[r]), int(b.places[r]), b, int(r)) for r in order]
         ranked.sort(key=lambda one: one[:2])
         return [self.row(b, r) for _, _, b, r in ranked[:most]]
 
@@ -198,9 +202,8 @@ class Report:
                     found.setdefault((q.quantity, m.method), []).append((b, m))
         codes: dict[tuple[str, str], set[str]] = {}
         for b in self.blocks:
-            for some in b.findings.values():
-                for f in some:
-                    codes.setdefault((f.quantity or "", f.method or ""), set()).add(f.code)
+            for f in b.findings:
+                codes.setdefault((f.quantity or "", f.method or ""), set()).add(f.code)
         return [self._score(*key, of, tuple(sorted(codes.get(key, ())))) for key, of in found.items()]
 
     def _score(self, quantity: str, method: str, of: list[tuple[Block, Judged]], codes: tuple[str, ...]) -> Score:

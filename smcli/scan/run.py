@@ -166,7 +166,7 @@ def _agree(state: _State, dtype: str | None, path: str) -> None:
 class _Inline(Executor):
     """The main process as the only worker."""
 
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def,override]  # noqa: ANN001,ANN002,ANN003,ANN201
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def,override]
         """Do it at once."""
         future: Future[Tally] = Future()
         try:

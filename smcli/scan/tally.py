@@ -183,11 +183,10 @@ def _rank_rows(worst: dict[int, tuple[float, str, str, float]], m: Judged, quant
 
 def _codes(block: Block) -> dict[str, IntArray]:
     """The rows of the block that each code was found in."""
-    found: dict[str, set[int]] = {}
-    for r, some in block.findings.items():
-        for f in some:
-            found.setdefault(f.code, set()).add(r)
-    return {code: np.array(sorted(rows)) for code, rows in sorted(found.items())}
+    found: dict[str, list[IntArray]] = {}
+    for f in block.findings:
+        found.setdefault(f.code, []).append(f.rows)
+    return {code: np.unique(np.concatenate(rows)) for code, rows in sorted(found.items())}
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

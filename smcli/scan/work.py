@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from smcli import analyse, read
 from smcli.errors import InputError
 from smcli.model import Batch
@@ -88,7 +86,7 @@ def of_targets(settings: Settings, start: int, stop: int) -> Settings:
     if target is None or len(target) == 1:
         return settings
     if stop > len(target):
-        raise InputError(f"{len(target)} targets for {stop} rows or more", "give one target for all rows, or one for each")
+        raise InputError(
+            f"{len(target)} targets for {stop} rows or more", "give one target for all rows, or one for each"
+        )
     return replace(settings, loss=replace(settings.loss, target=tuple(target[start:stop])))
-
-

@@ -1,0 +1,241 @@
+"""Findings about logarithms: of a 0 that should have been a small number, and of a 1 that was a little more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.findings.evidence import first, pick
+from smcli.findings.remedies import mend
+from smcli.findings.rules import Hit, choice, first_of, rule
+from smcli.model import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray, FloatArray
+    from smcli.numbers.arithmetic import Step
+
+
+@rule("SM303", "log-of-zero", Severity.ERROR)
+def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
+    """The log of a probability that had underflowed to 0: the loss is infinite or nan, the truth is finite.
+
+    ## What it means
+
+    The loss was taken as −log(softmax(x)), and softmax had rounded to 0. The result is inf, or nan where a label of 0
+    multiplies it. The true loss is an ordinary number: 800 for the logits 0 and −800.
+
+    ## Why it happens
+
+    exp(x − max) is 0 for a class that far below the maximum, while log p = (x − max) − log Σ needs no exp of it at all:
+
+    {table:exp_zero}
+
+    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904).
+
+    ## How to fix it
+
+    Never take the log of a softmax: subtract the logsumexp instead. NumPy:
+
+    ```python
+    import numpy as np
+
+    x, t = np.array([0.0, -800.0]), 1
+    z = x - x.max()
+    log_p = z - np.log(np.exp(z).sum())
+    loss = -log_p[t]
+    ```
+
+    PyTorch (binary: F.binary_cross_entropy_with_logits):
+
+    ```python
+    loss = F.cross_entropy(logits, target)
+    ```
+
+    JAX:
+
+    ```python
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, target)
+    ```
+
+    TensorFlow:
+
+    ```python
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 0 -800 --target 1
+    smcli compare 1000 2000 3000 4000 5000
+    ```
+
+    ## Source
+
+    Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 1. TensorFlow API,
+    tf.nn.sparse_softmax_cross_entropy_with_logits (takes logits, not the output of softmax).
+    """
+    if not ev.quantity.is_log:
+        return
+    wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
+    for step in ev.steps("log"):
+        where = wrong & _taken(ev, step)
+        if not where.any():
+            continue
+        wrong = wrong & ~where
+        yield Hit(
+            where,
+            "{step} takes the log of 0, where {what} was lost: {got} is returned at {at}, the truth is {true}",
+            mend(ev, where),
+            step.expr,
+            {"step": step.expr, "got": pick(ev.y, first(where)),
+             "what": "a probability" if step.inputs[0].shape == ev.x.shape else "the sum of the exponentials"},
+        )  # fmt: skip
+    yield from _zero_times_infinity(ev, np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ev.clean & (wrong | ~ev.finite_truth))
+
+
+def _taken(ev: RunEvidence, step: Step) -> BoolArray:
+    """Where a logarithm of 0 counts in the result, and is not drowned by one of nan."""
+    zero, nan = step.inputs[0] == 0, np.isnan(step.inputs[0])
+    factor = _factor(ev, step)
+    if factor is not None and factor.shape == zero.shape:
+        zero = zero & (factor != 0)
+    if zero.shape == ev.y.shape:
+        return np.asarray(zero)
+    if (
+        factor is None
+        and zero.shape == ev.x.shape
+        and ev.problem.loss is not None
+        and ev.problem.loss.target is not None
+    ):
+        hot = np.zeros(zero.shape, dtype=bool)  # only the target's logarithm is used
+        hot[np.arange(len(hot)), np.maximum(ev.problem.loss.target, 0)] = True
+        zero, nan = zero & hot, nan & hot
+    return np.broadcast_to((ev.in_row(zero) & ~ev.in_row(nan))[:, None], ev.y.shape)
+
+
+def _factor(ev: RunEvidence, step: Step) -> FloatArray | None:
+    """What the output of a step is multiplied by, if it is."""
+    for s in ev.steps("mul"):
+        for k in (0, 1):
+            if s.inputs[k] is step.output:
+                return s.inputs[1 - k]
+    return None
+
+
+def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
+    """A zero label times the infinite log of a class: a masked one, or one whose probability was lost."""
+    for step in ev.steps("mul"):
+        a, b = step.inputs[:2]
+        nan = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
+        where = wrong & ev.over_values(nan)
+        if not where.any():
+            continue
+        wrong = wrong & ~where
+        at = first(where if nan.shape == where.shape and nan.shape == ev.x.shape else nan)
+        masked = pick(ev.x, at) == -np.inf
+        yield Hit(
+            where,
+            "{step} is 0·(−inf) = nan at {which} class {class}, as in frameworks; a factor of 0 should count nothing: the truth is {true}",
+            "leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)",
+            step.expr,
+            {"step": step.expr, "class": at, "which": choice("the vanished", "the masked", index=masked)},
+        )
+
+
+@rule("SM402", "saturated", Severity.WARNING)
+def saturated(ev: RunEvidence) -> Iterator[Hit]:
+    """A loss, log-probability or logsumexp of exactly 0, where the truth is not 0 and the format holds it.
+
+    ## What it means
+
+    The loss of a confident prediction reads 0 instead of, say, 4.2e-18. Ranking by loss, perplexity of easy tokens and tests
+    of the form "loss > 0" go wrong; the gradient mostly vanishes with it (SM502).
+
+    ## Why it happens
+
+    log Σ exp(x − max) is log(1 + s), where s sums all terms but the largest. When the winner leads by d, s is about exp(−d),
+    and 1 + s rounds to 1:
+
+    {table:margin}
+
+    log_softmax of PyTorch, JAX, TensorFlow and SciPy all return 0 for the float32 logits 16.942385 and 0; the truth is
+    −4.3855e-08.
+
+    ## How to fix it
+
+    Leave the maximum's own 1 out of the sum and take log1p of the rest. NumPy:
+
+    ```python
+    import numpy as np
+
+    x, t = np.array([40.0, 0.0]), 0
+    top = x.argmax()
+    z = x - x[top]
+    log_p = z - np.log1p(np.exp(np.delete(z, top)).sum())
+    loss = -log_p[t]
+    ```
+
+    PyTorch:
+
+    ```python
+    top, k = logits.max(dim=-1, keepdim=True)
+    z = logits - top
+    rest = z.exp().scatter(-1, k, 0.0)
+    log_p = z - torch.log1p(rest.sum(dim=-1, keepdim=True))
+    ```
+
+    JAX:
+
+    ```python
+    z = logits - logits.max(axis=-1, keepdims=True)
+    top = jax.nn.one_hot(logits.argmax(axis=-1), z.shape[-1], dtype=bool)
+    rest = jnp.where(top, 0.0, jnp.exp(z))
+    log_p = z - jnp.log1p(rest.sum(axis=-1, keepdims=True))
+    ```
+
+    TensorFlow:
+
+    ```python
+    z = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    top = tf.one_hot(tf.argmax(logits, axis=-1), z.shape[-1])
+    rest = tf.exp(z) * (1.0 - top)
+    log_p = z - tf.math.log1p(tf.reduce_sum(rest, axis=-1, keepdims=True))
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 40 0 --target 0 --method fused,log1p
+    smcli compare 0 -40 --quantity logsumexp --method fused,log1p
+    ```
+
+    ## Source
+
+    Blanchard, Higham & Higham 2021, Algorithm 4.1. Python and NumPy documentation, log1p.
+    """
+    if not ev.quantity.is_log:
+        return
+    stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
+    if not stuck.any():
+        return
+    absorbed = []
+    for s in ev.steps("log", "log1p", "add", "sub"):
+        if s.op in {"log", "log1p"}:
+            mask = (s.output == 0) & (s.inputs[0] != 0)
+        else:
+            mask = (s.output == s.inputs[0]) & (s.inputs[1] != 0) | (s.output == s.inputs[1]) & (s.inputs[0] != 0)
+        if mask.shape == stuck.shape:
+            mask = mask & stuck
+        absorbed.append((s.expr, ev.in_row(mask)))
+    yield Hit(
+        stuck,
+        "exactly 0 is returned at {at}; the truth is {true}, which {format} holds",
+        mend(ev, stuck),
+        first_of(absorbed, len(stuck)),
+        {"format": ev.format.name},
+    )

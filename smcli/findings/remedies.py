@@ -1,0 +1,148 @@
+"""What would have been right: a method, accumulator or order is tried on the rows concerned before a remedy names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli import methods
+from smcli.findings.rules import choice
+from smcli.judge.measure import Limit, measure
+from smcli.methods import run
+from smcli.model import Choice, Truth, Verdict
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import Arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray, IntArray, Problem
+
+RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
+CAREFUL = ("shifted", "fused", "log1p")
+BY_QUANTITY = {
+    ("softmax", "shifted"): "subtract the maximum first, softmax of x − max(x) is the same (method shifted)",
+    ("softmax", "log1p"): "divide by 1 plus the sum of all terms but the largest (method log1p)",
+    ("logsumexp", "shifted"): "take max(x) + log Σ exp(x − max(x)) (method shifted)",
+    ("logsumexp", "log1p"): "leave the maximum's own 1 out of the sum and take log1p of the rest (method log1p)",
+    ("bce", "fused"): "compute the loss from logits as BCEWithLogitsLoss does: max(x, 0) − x·y + log1p(exp(−|x|))",
+    ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
+}
+BY_METHOD = {
+    "shifted": "subtract the maximum before exp (method shifted)",
+    "fused": "stay in log space as log_softmax and cross_entropy do: (x − max(x)) − log Σ exp(x − max(x)) (method fused)",
+    "log1p": "leave the maximum's own 1 out of the sum and take log1p of the rest (method log1p)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Something to do otherwise: another method, accumulator or order of the sum; the same where None."""
+
+    text: str
+    method: str | None = None
+    accumulate: str | None = None
+    order: str | None = None
+
+
+def mend(ev: RunEvidence, where: BoolArray, *, sums_first: bool = False, otherwise: str = "") -> str | Choice:
+    """The first thing, for each row with a hit, with which all of its values are accurate.
+
+    Args:
+        ev: the run that went wrong.
+        where: bool [R, ...], the hits.
+        sums_first: whether the sum is the suspect.
+        otherwise: what to say where none of them helps; a wider format if not given.
+    """
+    others, sums = _other_methods(ev), _other_sums(ev)
+    both = [replace(m, text=f"{m.text}, and {s.text}", accumulate=s.accumulate, order=s.order)
+            for m in others[:1] for s in sums[:1]]  # fmt: skip
+    trials = [*sums, *others, *both] if sums_first else [*others, *sums, *both]
+    left = np.flatnonzero(where.any(axis=1))
+    index = np.full(len(ev.x), len(trials))
+    for k, trial in enumerate(trials):
+        if not left.size:
+            break
+        right = _right(ev, left, trial)
+        index[left[right]] = k
+        left = left[~right]
+    return choice(*(t.text for t in trials), otherwise or wider(ev), index=index)
+
+
+def wider(ev: RunEvidence) -> str:
+    """What remains to be done where the format is too narrow for any method."""
+    if ev.format.p == 53:
+        return "no method is accurate here in float64: take the certified value (smcli eval)"
+    return f"compute in {'float64' if ev.format.p == 24 else 'float32'} and round the result"
+
+
+def _other_methods(ev: RunEvidence) -> list[Trial]:
+    name = ev.quantity.name
+    some = [m for m in map(methods.get, CAREFUL) if m.name != ev.method and m.defines(name)]
+    if ev.quantity.is_derivative:  # the composed backward passes fail in the same ways
+        some = sorted(
+            (m for m in some if name != "gradient" or m.backward == "fused"), key=lambda m: m.backward != "fused"
+        )
+    if name in {"log-softmax", "cross-entropy"}:
+        some = [m for m in some if m.name != "shifted"]
+    return [Trial(_words(ev, m.name), m.name) for m in some]
+
+
+def _words(ev: RunEvidence, method: str) -> str:
+    name = ev.quantity.name
+    if ev.elementwise and name == "gradient":
+        return "take the gradient of the loss from logits at once, sigmoid(x) − y, as BCEWithLogitsLoss does"
+    return BY_QUANTITY.get((name, method)) or BY_METHOD[method]
+
+
+def _other_sums(ev: RunEvidence) -> list[Trial]:
+    """A wider accumulator and better orders than what was used, for methods that sum at all."""
+    if ev.elementwise or not ev.run.steps:  # nothing is summed, or nobody knows how
+        return []
+    wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.format
+    out = []
+    if wide.p < 53:
+        better = "float32" if wide.p < 24 else "float64"
+        out.append(Trial(f"accumulate in {better} (--accumulate {better})", accumulate=better))
+    if ev.numerics.order == "sequential":
+        out.append(Trial("add in pairs (--sum pairwise)", order="pairwise"))
+    if ev.numerics.order != "compensated":
+        out.append(Trial("add with compensation (--sum compensated)", order="compensated"))
+    return out
+
+
+def _right(ev: RunEvidence, rows: IntArray, trial: Trial) -> BoolArray:
+    """Whether every value of these rows is accurate when computed so."""
+    f = ev.format
+    accumulate = trial.accumulate or ev.numerics.accumulate
+    o = Arithmetic(f, formats.get(accumulate) if accumulate else f, trial.order or ev.numerics.order)
+    part = rows_of(ev.problem, rows)
+    values = run(methods.get(trial.method or ev.run.method), part, ev.quantity.name, o, ev.numerics.step).values
+    truth = Truth(ev.truth.hi[rows], ev.truth.lo[rows], ev.truth.exp2[rows], ev.truth.bound)
+    infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
+    verdicts = measure(values, truth, ev.rounded[rows], f, _limit_of(ev.limit, rows), infinite).verdicts
+    return np.asarray(np.isin(verdicts, RIGHT).all(axis=1))
+
+
+def _limit_of(limit: Limit, rows: IntArray) -> Limit:
+    def pick(a: Any) -> Any:
+        return a[rows] if isinstance(a, np.ndarray) and a.ndim == 2 and len(a) > 1 else a
+
+    return replace(limit, ulp=pick(limit.ulp), parts=pick(limit.parts), base=pick(limit.base))
+
+
+def rows_of(problem: Problem, rows: Sequence[int] | IntArray) -> Problem:
+    """Some rows of a block."""
+    loss = problem.loss
+    if loss is not None:
+        loss = replace(
+            loss,
+            target=None if loss.target is None else loss.target[rows],
+            labels=None if loss.labels is None else loss.labels[rows],
+        )
+    ignored = None if problem.ignored is None else problem.ignored[rows]
+    return replace(problem, logits=problem.logits[rows], loss=loss, ignored=ignored)

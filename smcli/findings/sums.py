@@ -1,0 +1,178 @@
+"""Findings about sums: one that stopped growing, and probabilities that do not add up to 1."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.findings.remedies import mend
+from smcli.findings.rules import Hit, choice, rule
+from smcli.judge.measure import spacing
+from smcli.model import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smcli.findings.evidence import RunEvidence
+
+
+@rule("SM403", "not-normalised", Severity.WARNING)
+def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
+    """The probabilities do not sum to 1 within what their rounding explains.
+
+    ## What it means
+
+    Each p may look plausible while together they make 0.9 or 32. Sampling, expected values and attention outputs are off by
+    that factor. A sum that is off by a few roundings is normal and not reported.
+
+    ## Why it happens
+
+    In p_i = e_i/Σ the e_i and the Σ do not belong together: the sum stalled or overflowed in a narrow format (SM404, SM202),
+    or exp(x − logsumexp) was used with a large, coarsely rounded logsumexp. What rounding explains is the limit of each
+    value (see SM401) times its spacing, added up; it is proportional to u:
+
+    {table:unit_roundoff}
+
+    ## How to fix it
+
+    Divide by the sum of the same terms, added in float32 or wider. NumPy:
+
+    ```python
+    import numpy as np
+
+    x = np.zeros(4096, dtype=np.float16)
+    e = np.exp(x - x.max())
+    p = (e / e.sum(dtype=np.float32)).astype(np.float16)
+    ```
+
+    PyTorch:
+
+    ```python
+    p = F.softmax(logits, dim=-1, dtype=torch.float32)
+    ```
+
+    JAX:
+
+    ```python
+    p = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    ```
+
+    TensorFlow:
+
+    ```python
+    p = tf.nn.softmax(tf.cast(logits, tf.float32))
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 1000000000 1000000001 --method explse,shifted
+    smcli compare 9 9 9 9 9 9 9 9 9 9 --dtype float16
+    ```
+
+    ## Source
+
+    Blanchard, Higham & Higham 2021, section 4 (division against subtraction of the logsumexp). Milakov & Gimelshein 2018,
+    Online normalizer calculation for softmax.
+    """
+    y = ev.y
+    if ev.quantity.name != "softmax" or y.shape[1] < 2:
+        return
+    total = y.sum(axis=1, keepdims=True)
+    allowed = (spacing(np.abs(ev.t), ev.format) * ev.explained.ulp).sum(axis=1, keepdims=True) + y.shape[1] * 2.0**-52
+    off = (np.abs(total - 1) > allowed) & np.isfinite(total) & ev.clean
+    if not off.any():
+        return
+    where = np.broadcast_to(off, y.shape)
+    yield Hit(
+        where,
+        "the probabilities sum to {total}; rounding explains only 1 ± {allowed}",
+        mend(ev, where),
+        facts={"total": total[:, 0], "allowed": allowed[:, 0]},
+    )
+
+
+@rule("SM404", "stalled-sum", Severity.WARNING, once=True)
+def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
+    """The running sum grew so large that further terms no longer changed it.
+
+    ## What it means
+
+    Most of the row was never added. The denominator is too small, all probabilities too large: 8192 equal logits in
+    bfloat16, added one after the other, each get 1/256 instead of 1/8192.
+
+    ## Why it happens
+
+    A term of at most half the spacing of the running sum S changes nothing. For terms of 1 that begins at S = 2^p:
+
+    {table:stall}
+
+    A row only has to be that long and nearly flat, as a vocabulary is at the start of training.
+
+    ## How to fix it
+
+    Keep the running sum in float32 (every good GPU kernel does), or add in pairs or with compensation. NumPy:
+
+    ```python
+    import numpy as np
+
+    x = np.zeros(8192, dtype=np.float16)
+    e = np.exp(x - x.max())
+    p = (e / e.sum(dtype=np.float32)).astype(np.float16)
+    ```
+
+    PyTorch:
+
+    ```python
+    total = torch.sum(e, dim=-1, keepdim=True, dtype=torch.float32)
+    ```
+
+    JAX:
+
+    ```python
+    total = jnp.sum(e, axis=-1, keepdims=True, dtype=jnp.float32)
+    ```
+
+    TensorFlow:
+
+    ```python
+    total = tf.reduce_sum(tf.cast(e, tf.float32), axis=-1, keepdims=True)
+    ```
+
+    ## See it
+
+    ```sh
+    python -c "print(*[0]*4096)" | smcli compare -d float16 --sum sequential
+    python -c "print(*[0]*1000)" | smcli compare -d bfloat16 --sum sequential
+    ```
+
+    The same with `--accumulate float32` or `--sum pairwise` is accurate.
+
+    ## Source
+
+    Higham 2002, Accuracy and Stability of Numerical Algorithms, chapter 4 (summation). Blanchard, Higham & Higham 2020, A
+    class of fast and accurate summation algorithms, SIAM J. Sci. Comput. 42(3).
+    """
+    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.format.unit_roundoff, 0.25)
+    for step in ev.steps("sum"):
+        if step.ignored is None or step.stalled_at is None:
+            continue
+        stalled = (step.ignored > explained)[:, None] & ev.clean
+        if not stalled.any():
+            continue
+        where = np.broadcast_to(stalled, ev.y.shape)
+        tail = "and {share} % of the sum was left out"
+        yield Hit(
+            where,
+            choice(
+                "{step} ended at {end}: terms below half the spacing of a running sum do not change it, " + tail,
+                "{step} ended at {end}: terms below half the spacing of a running sum do not change it, first term {term}, " + tail,
+                index=step.stalled_at >= 0,
+            ),
+            mend(ev, where, sums_first=True),
+            step.expr,
+            {"step": step.expr, "end": np.broadcast_to(step.output, (len(where), 1))[:, 0], "share": step.ignored * 100,
+             "term": step.stalled_at.astype(np.int64)},
+        )  # fmt: skip

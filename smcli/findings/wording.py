@@ -1,0 +1,107 @@
+"""From what was found to sentences: templates, places, numbers and truths in words."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli.judge.measure import as_float
+from smcli.model import Choice, Finding, Truth
+
+if TYPE_CHECKING:
+    from smcli.model import Found, IntArray
+
+NAME = re.compile(r"\{([^{}]+)\}")
+SHOWN = 4  # indices named in a sentence
+
+
+def say(found: Found, k: int, *, truth: Truth | None = None, row: int | None = None) -> Finding:
+    """The finding of one row, with its message.
+
+    A template names in braces what differs from row to row: a fact; `{at}`, the places ("index 3"), or `{at:class}`;
+    `{n}`, how many they are; `{true}`, the truth at the first of them, or `{true:most}` at the index that the fact
+    `most` holds; `{most:place}`, that index in words; `{x:repr}`, all digits of a fact; `{is|are}`, the one for a single
+    place and the other for several.
+
+    Args:
+        found: what a rule found.
+        k: which of its rows, counted within it.
+        truth: the truth of the block, where a message tells it.
+        row: the row of that truth; found.rows[k] if not given.
+    """
+    at = found.places[found.starts[k] : found.starts[k + 1]]
+    count = int(found.count[k])
+    flat = at * (found.side + 1) if found.of_logits else at
+    where = int(found.rows[k]) if row is None else row
+
+    def put(name: re.Match[str]) -> str:
+        word, _, more = name[1].partition(":")
+        if "|" in word:
+            return word.split("|")[count > 1]
+        if more == "place":
+            return places(found.facts[word][k : k + 1], 1, "index", found.side)
+        if more == "repr":
+            return repr(found.facts[word][k].item())
+        if word == "at":
+            return places(at, count, more or "index", 0 if found.of_logits else found.side)
+        if word == "n":
+            return str(count)
+        if word == "true":
+            assert truth is not None  # noqa: S101 - only rules about a truth ask for it
+            return true_text(truth, where, int(found.facts[more][k]) if more else int(flat[0]))
+        fact = found.facts[word]
+        text = _text(fact, k)
+        return NAME.sub(put, text) if isinstance(fact, str | Choice) else text
+
+    return Finding(
+        code=found.code,
+        name=found.name,
+        severity=found.severity,
+        quantity=found.quantity,
+        method=found.method,
+        at=tuple(flat.tolist()),
+        count=count,
+        step=_text(found.step, k) or None,
+        message=NAME.sub(put, _text(found.message, k)),
+        remedy=NAME.sub(put, _text(found.remedy, k)),
+    )
+
+
+def _text(fact: Any, k: int) -> str:
+    if isinstance(fact, Choice):
+        return fact.options[int(fact.index[k])]
+    if isinstance(fact, np.ndarray):
+        fact = fact[k].item()
+    return number(fact) if isinstance(fact, float) else str(fact)
+
+
+def places(at: IntArray, count: int, what: str = "index", side: int = 0) -> str:
+    """Indices in words: "index 3", "indices 0, 1, 2", "indices 0, 1, 2, 3 and 97 more"; pairs in a matrix of that side."""
+    plural = {"index": "indices", "class": "classes"}.get(what, what + "s")
+    shown = [f"({i // side}, {i % side})" if side else str(i) for i in at[:SHOWN].tolist()]
+    if count == 1:
+        return f"{what} {shown[0]}"
+    return f"{plural} {', '.join(shown)}" + (f" and {count - SHOWN} more" if count > SHOWN else "")
+
+
+def number(value: float) -> str:
+    """A number for a message: short, and never misleading about being exact."""
+    return f"{value:.6g}"
+
+
+def true_text(truth: Truth, row: int, index: int) -> str:
+    """A true value in words, also where it is far below or above float64."""
+    from smcli.reference.decimal_pairs import texts
+
+    at = (slice(row, row + 1), index)
+    one = Truth(truth.hi[at], truth.lo[at], truth.exp2[at], truth.bound)
+    hi, exp2, nearest = float(one.hi[0]), int(one.exp2[0]), float(as_float(one)[0])
+    if hi == 0 or math.isnan(hi) or (math.isfinite(nearest) and abs(nearest) >= sys.float_info.min):
+        return number(nearest)
+    if math.isinf(hi):
+        return number(hi)
+    return texts(one, 6)[0] or f"about {'-' * (hi < 0)}1e{math.floor(exp2 * math.log10(2))}"
