@@ -23,16 +23,10 @@ import numpy as np
 import pytest
 
 from smcli import methods
-<<<<<<< HEAD
 from smcli.judge.limits import limit
 from smcli.judge.measure import measure, round_truth
 from smcli.methods import run
 from smcli.model import Loss, Problem, Tolerance, Verdict
-=======
-from smcli.judge.measure import Limit, accuracy_limit, as_float, measure, round_truth
-from smcli.methods import run
-from smcli.model import Loss, Problem, Verdict
->>>>>>> 64e29f0 (Methods run themselves: formulas with bounds and backward passes of their own; losses, passes, differences each in a file)
 from smcli.numbers.arithmetic import Arithmetic
 from smcli.numbers.formats import FORMATS
 from smcli.reference import Reference

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.judge.measure import spacing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -103,9 +105,4 @@ def in_ulp(
             return np.where(holds, k / (1 - k * u), np.nan)  # |t| < ulp(t)/u
         smallest = size - 2.0**-48 * (np.abs(sizes.top) + sizes.log)  # the true |lse| may be smaller by the error here
         holds &= (smallest > 0) & (known.in_sum * u <= 0.5)
-        return np.where(holds, k * u / (1 - known.in_sum * u) / _spacing(smallest, fmt), np.nan)
-
-
-def _spacing(t: FloatArray, fmt: Format) -> FloatArray:
-    exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)
-    return np.ldexp(1.0, exponent.astype(np.int32))
+        return np.where(holds, k * u / (1 - known.in_sum * u) / spacing(smallest, fmt), np.nan)
