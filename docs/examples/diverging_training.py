@@ -1,7 +1,7 @@
 """A 784-1024-10 network on synthetic digits, trained with the loss as people first write it, and with the fused one.
 
 The hand-written loss takes exp of the logits as they are. At the first large update a logit passes 88.72, exp overflows
-float32, and the loss is nan: the script saves the logits and targets of that step. The fused loss trains on from the same start.
+float32, and the loss is nan: the script saves the logits and targets of that step. The fused loss trains on.
 
     python docs/examples/diverging_training.py [FOLDER]
 
@@ -80,8 +80,7 @@ def main(folder: Path) -> None:
                 np.savez(folder / "step.npz", logits=logits, target=target)
                 print(f"hand-written loss: {loss} at step {step}; logits and targets are in {folder / 'step.npz'}")
                 break
-    for step, loss, _, _ in train(fused):
-        pass
+    *_, (step, loss, _, _) = train(fused)
     print(f"fused loss: {loss:.4f} at step {step}")
 
 
