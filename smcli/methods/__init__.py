@@ -164,7 +164,7 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
         step: of finite differences, or None for the usual one.
 
     Raises:
-        UnavailableError: the method cannot run here, or not in this format.
+        UnavailableError: the method cannot run here, or not in this format; why, in words that follow its name.
     """
     q = QUANTITIES[quantity]
     with np.errstate(all="ignore"):
@@ -207,7 +207,7 @@ def formulas() -> dict[str, Method]:
     return _of(MODULES, Formula)
 
 
-def libraries() -> dict[str, Method]:
+def adapters() -> dict[str, Method]:
     """The libraries under test by name, whether they are installed or not."""
     from smcli.methods.kernels import Kernel
     from smcli.methods.libraries import MODULES as EACH
@@ -217,7 +217,7 @@ def libraries() -> dict[str, Method]:
 
 def everything() -> dict[str, Method]:
     """All methods by name: the formulas, then the libraries."""
-    return {**formulas(), **libraries()}
+    return {**formulas(), **adapters()}
 
 
 def get(name: str) -> Method:
@@ -255,6 +255,6 @@ def expand(names: Iterable[str], quantities: Iterable[str]) -> tuple[str, ...]:
         if name not in GROUPS:
             out.append(get(name).name)
             continue
-        group = formulas() if name == "all" else libraries()
+        group = formulas() if name == "all" else adapters()
         out += [n for n, m in group.items() if not m.reason and any(map(m.defines, wanted))]
     return tuple(dict.fromkeys(out))

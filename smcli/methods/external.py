@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.errors import InputError, UnavailableError, UsageError, nearest
-from smcli.methods.kernels import Kernel, one_line
+from smcli.methods.kernels import Kernel, one_line, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,12 +39,12 @@ def load(name: str) -> Kernel:
             found: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise UsageError(f"{name}: importing {module_name} raised {one_line(error)}") from error
+                raise _failed(name, module_name, error) from error
             raise UsageError(
                 f"{name}: there is no module {error.name}", "it is looked for in the working directory and PYTHONPATH"
             ) from None
         except Exception as error:
-            raise UsageError(f"{name}: importing {module_name} raised {one_line(error)}") from error
+            raise _failed(name, module_name, error) from error
     for part in path.split("."):
         if not hasattr(found, part):
             known = [n for n in dir(found) if not n.startswith("_")]
@@ -55,6 +55,10 @@ def load(name: str) -> Kernel:
     if not callable(found):
         raise UsageError(f"{name} is a {type(found).__name__}, not a function", "write -m module:function")
     return Kernel(name, name, "none", Function(name, found))
+
+
+def _failed(name: str, module: str, error: Exception) -> UsageError:
+    return UsageError(f"{name}: importing {module} raised {one_line(error)}", detail=traceback_of(error))
 
 
 @contextlib.contextmanager
@@ -131,18 +135,18 @@ class Call:
         return values.astype(np.float32)
 
     def _beside(self) -> tuple[NDArray[Any], ...]:
-        q, name = self.quantity, self.function.name
+        q = self.quantity
         if q.needs == "cotangent":
             return (self._array(self.task.cotangent),)
         if not (q.is_loss or q.needs):
             return ()
         loss = self.task.problem.loss
         if loss is None:
-            raise UnavailableError(f"{name} is called with a target for {q.name}: give one with --target")
+            raise UnavailableError(f"for {q.name} it is called with a target: give one with --target")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
         for what, there in extra.items():
             if there:
-                raise UnavailableError(f"{name} is called with the target alone, and knows nothing of {what}")
+                raise UnavailableError(f"it is called with the target alone, and knows nothing of {what}")
         if loss.labels is not None:
             return (self._array(loss.labels),)
         return (np.asarray(loss.target, dtype=np.int64),)
@@ -212,7 +216,7 @@ class Call:
         values = self._ask(*(a[r] for a in self.given))
         if values.shape not in self.due:
             raise UnavailableError(
-                f"{self.function.name} returned the shape {_text(values.shape)} for a row of {self.task.x.shape[1]} "
+                f"it returned the shape {_text(values.shape)} for a row of {self.task.x.shape[1]} "
                 f"logits, where {self.quantity.name} has the shape {_text(self.due[0])}"
             )
         return values.ravel()

@@ -145,7 +145,7 @@ class Kernel(Method):
         except SmcliError:
             raise
         except Exception as error:
-            raise UnavailableError(f"{self.name} raised {one_line(error)}") from error
+            raise UnavailableError(f"it raised {one_line(error)}", detail=traceback_of(error)) from error
         out = o.given(values.reshape(x.values.shape[0], -1), f"{quantity.formula}({x.expr})")
         if not quantity.is_derivative:
             return out
@@ -158,3 +158,11 @@ def one_line(error: BaseException) -> str:
     text = type(error).__name__ + (f": {said[0].strip()}" if said else "")
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})" if frames else text
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception, from the first frame that is not of this program."""
+    own, frame = str(Path(__file__).parent.parent), error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(own):
+        frame = frame.tb_next
+    return "".join(traceback.format_exception(type(error), error, frame or error.__traceback__)).rstrip()

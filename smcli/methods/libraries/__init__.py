@@ -71,7 +71,7 @@ class Library:
         """Whether the package is there; nothing is imported for that."""
         if importlib.util.find_spec(self.package) is not None:
             return ""
-        return f"{self.name} needs {self.package}, which is not installed: pip install 'smcli[{self.extra}]'"
+        return f"the package {self.package} is not installed: pip install 'smcli[{self.extra}]'"
 
     @property
     def version(self) -> str:
@@ -106,7 +106,7 @@ class Library:
         """
         if task.format.name not in self.dtypes:
             known = ", ".join(self.dtypes)
-            raise UnavailableError(f"{self.name} does not compute in {task.format.name}: it takes {known}")
+            raise UnavailableError(f"it does not compute in {task.format.name}, only in {known}")
 
     def session(self, task: Task) -> contextlib.AbstractContextManager[Any]:  # noqa: ARG002
         """What has to hold while tensors of the format are made and used."""

@@ -30,7 +30,7 @@ class OnnxRuntime(Library):
     def reason(self) -> str:
         """It needs onnx, too, which writes the one-operator models."""
         if importlib.util.find_spec("onnx") is None and not super().reason:
-            return f"{self.name} needs onnx, which is not installed: pip install 'smcli[{self.extra}]'"
+            return f"the package onnx, which onnxruntime is called with, is not installed: pip install 'smcli[{self.extra}]'"
         return super().reason
 
     def softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
@@ -46,7 +46,7 @@ class OnnxRuntime(Library):
         loss, t = task.loss, task.targets
         if t is None or loss.z_loss:
             raise UnavailableError(
-                f"{self.name}: SoftmaxCrossEntropyLoss takes a target, and neither soft labels, smoothing nor a z-loss"
+                "its SoftmaxCrossEntropyLoss takes a target, and neither soft labels, label smoothing nor a z-loss"
             )
         weights = np.ones(x.shape[1]) if loss.weights is None else loss.weights
         return _onnx("SoftmaxCrossEntropyLoss", x.dtype.name)(x, t, weights.astype(x.dtype))
