@@ -92,7 +92,8 @@ _smcli_fits() {
       ;;
     eval:-m | eval:--method)
       values='exact naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat'
+        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
+        tensorflow-by-hand onnxruntime'
       ;;
     eval:-q | eval:--quantity | compare:-q | compare:--quantity)
       separated=1
@@ -101,12 +102,14 @@ _smcli_fits() {
     compare:-m | compare:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat all'
+        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
+        tensorflow-by-hand onnxruntime all libraries'
       ;;
     grad:-m | grad:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped fd all'
+        base2-nofma clipped fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
+        tensorflow-by-hand all libraries'
       ;;
     grad:-q | grad:--quantity)
       separated=1

@@ -139,7 +139,17 @@ function __smcli_method
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
-        bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.'
+        bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
+        numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
+        numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
+        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target.' \
+        torch\t'PyTorch, eager, on the CPU; derivatives by autograd.' \
+        torch-compile\t'PyTorch, compiled by torch.compile: other kernels than the eager ones. The first call takes half a minute.' \
+        jax\t'JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev.' \
+        jax-jit\t'JAX, compiled by jax.jit: XLA fuses the operations, and may round less often.' \
+        tensorflow\t'TensorFlow with the fused loss, as its manual advises; derivatives by GradientTape.' \
+        tensorflow-by-hand\t'TensorFlow with the loss by hand, -sum y*log softmax(x), which its manual advises against.' \
+        onnxruntime\t'ONNX Runtime\'s operators on the CPU.'
 end
 
 function __smcli_quantity
@@ -168,7 +178,18 @@ function __smcli_method_of_compare
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
-        all\t'Every method.'
+        numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
+        numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
+        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target.' \
+        torch\t'PyTorch, eager, on the CPU; derivatives by autograd.' \
+        torch-compile\t'PyTorch, compiled by torch.compile: other kernels than the eager ones. The first call takes half a minute.' \
+        jax\t'JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev.' \
+        jax-jit\t'JAX, compiled by jax.jit: XLA fuses the operations, and may round less often.' \
+        tensorflow\t'TensorFlow with the fused loss, as its manual advises; derivatives by GradientTape.' \
+        tensorflow-by-hand\t'TensorFlow with the loss by hand, -sum y*log softmax(x), which its manual advises against.' \
+        onnxruntime\t'ONNX Runtime\'s operators on the CPU.' \
+        all\t'Every formula.' \
+        libraries\t'Every library that is installed.'
 end
 
 function __smcli_method_of_grad
@@ -187,7 +208,16 @@ function __smcli_method_of_grad
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
         fd\t'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.' \
-        all\t'Every method.'
+        numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
+        numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
+        torch\t'PyTorch, eager, on the CPU; derivatives by autograd.' \
+        torch-compile\t'PyTorch, compiled by torch.compile: other kernels than the eager ones. The first call takes half a minute.' \
+        jax\t'JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev.' \
+        jax-jit\t'JAX, compiled by jax.jit: XLA fuses the operations, and may round less often.' \
+        tensorflow\t'TensorFlow with the fused loss, as its manual advises; derivatives by GradientTape.' \
+        tensorflow-by-hand\t'TensorFlow with the loss by hand, -sum y*log softmax(x), which its manual advises against.' \
+        all\t'Every formula.' \
+        libraries\t'Every library that is installed.'
 end
 
 function __smcli_quantity_of_grad

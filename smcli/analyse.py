@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli import methods
-from smcli.errors import InputError
+from smcli.errors import InputError, UnavailableError
 from smcli.findings import RowEvidence, examine
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
@@ -40,7 +40,15 @@ def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
     dtypes = settings.numerics.dtypes
     given: list[Reference] | None = [] if len(dtypes) > 1 else None
     reports = tuple(_in_format(rows, settings, formats.get(name), given) for name in dtypes)
+    _some_method_ran(reports)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
+
+
+def _some_method_ran(reports: Sequence[Report]) -> None:
+    judged = [m for report in reports for block in report.blocks for q in block.results for m in q.methods]
+    if judged and not any(m.available for m in judged):
+        reasons = list(dict.fromkeys(f"{m.method}: {m.reason}" for m in judged))
+        raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed", judged[0].detail)
 
 
 def _in_format(
@@ -84,7 +92,11 @@ def judge(
         for m in map(methods.get, settings.methods):
             if not m.defines(quantity):
                 continue
-            done = methods.run(m, problem, quantity, _arithmetic(settings, fmt), settings.numerics.step)
+            try:
+                done = methods.run(m, problem, quantity, _arithmetic(settings, fmt), settings.numerics.step)
+            except UnavailableError as error:
+                judged.append(Judged.missing(m.name, error))
+                continue
             sided = reference.sided(quantity, done.values != rounded)
             errors = errors_of[m.name] = measure(done.values, sided, rounded, fmt, limit, infinite)
             found += examine(about_truth.with_run(done, errors, settings.numerics))

@@ -13,14 +13,16 @@ class SmcliError(Exception):
     Args:
         message: what is wrong and where, without a leading capital or a final stop.
         hint: what to do about it, or an empty string.
+        detail: what only someone who asked for more wants to read, such as the traceback of the user's own function.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.detail = detail
 
 
 class InputError(SmcliError):
@@ -44,7 +46,7 @@ class ClosedPipeError(SmcliError):
 
 
 class UnavailableError(SmcliError):
-    """None of the methods asked for can run here, because a library is not installed."""
+    """A method cannot run here: its library is not installed, or does not do this, or its code failed."""
 
     exit_code = 3
 

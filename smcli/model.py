@@ -327,6 +327,8 @@ class MethodResult:
         bound_ulp: an a-priori bound of the error in ulp where one holds, or None.
         steps: the trace, or None where it was not asked for.
         available: whether it could run; if not, `reason` says why and the arrays are empty.
+        version: of the library behind the method, or an empty string.
+        notes: what a user should know of how the values came about.
     """
 
     method: str
@@ -340,6 +342,8 @@ class MethodResult:
     condition: float | None = None
     available: bool = True
     reason: str = ""
+    version: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -71,6 +71,8 @@ def run(argv: Sequence[str]) -> int:
         silence()
         return 141
     except SmcliError as error:
+        if error.detail and asked_for_more(words):
+            report_detail(error.detail)
         return report(error.message, error.hint, error.exit_code)
     except CommandLineError as error:
         return report(*command_line_message(error), 2)
@@ -108,6 +110,18 @@ def report(message: str, hint: str, code: int) -> int:
         with contextlib.suppress(OSError):
             print(*map(visible, lines), sep="\n", file=sys.stderr, flush=True)
     return code
+
+
+def asked_for_more(words: Sequence[str]) -> bool:
+    """Whether -v is among the words, alone or beside other short options."""
+    return any(w == "--verbose" or (w[:1] == "-" and w[1:].isalpha() and "v" in w) for w in words)
+
+
+def report_detail(text: str) -> None:
+    """Print what a user who asked for more wants to read, on stderr."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(*map(visible, text.splitlines()), sep="\n", file=sys.stderr, flush=True)
 
 
 def visible(text: str) -> str:

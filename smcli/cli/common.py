@@ -164,6 +164,11 @@ def finish(report: Report | Comparison, options: Output) -> int:
 
     on = check_fail_on(options.fail_on)
     write(report, options)
+    if options.verbose:
+        from smcli.cli.app import report_detail
+
+        for text in report.details:
+            report_detail(text)
     return int(fails(report.digest(), on) or report.beyond_limits())
 
 

@@ -19,6 +19,7 @@ CERTAIN = 2.0**7  # an error this many times the truth's bound is known to a per
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from smcli.errors import UnavailableError
     from smcli.judge.measure import Errors
     from smcli.methods import Run
     from smcli.model import ByteArray, FloatArray, Found, IntArray, Problem
@@ -76,6 +77,9 @@ class Judged:
             format included, [R]; None where it was not asked for.
         steps: the trace, or None where it was not asked for.
         available: whether it could run; if not, `reason` says why and the arrays are empty.
+        detail: the traceback of code that failed, or an empty string.
+        version: of the library behind the method, or an empty string.
+        notes: what a user should know of how the values came about.
     """
 
     method: str
@@ -89,6 +93,9 @@ class Judged:
     steps: tuple[StepTable, ...] | None = None
     available: bool = True
     reason: str = ""
+    detail: str = ""
+    version: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -107,15 +114,18 @@ class Judged:
             bound,
             total,
             steps,
+            version=run.version,
+            notes=run.notes,
         )
 
     @classmethod
-    def missing(cls, method: str, reason: str) -> Judged:
+    def missing(cls, method: str, why: UnavailableError) -> Judged:
         """A method that could not run."""
         none = np.empty((0, 0))
         return cls(
-            method, none, none, none, none.astype(np.uint8), np.empty(0, np.int64), available=False, reason=reason
-        )
+            method, none, none, none, none.astype(np.uint8), np.empty(0, np.int64), available=False,
+            reason=why.message, detail=why.detail,
+        )  # fmt: skip
 
     def row(self, r: int, condition: float | None) -> MethodResult:
         """What it returned for one row."""
@@ -135,6 +145,8 @@ class Judged:
             bound_ulp=bound if math.isfinite(bound) else None,
             steps=None if self.steps is None else tuple(s.row(r) for s in self.steps),
             condition=condition,
+            version=self.version,
+            notes=self.notes,
         )
 
 

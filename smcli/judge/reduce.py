@@ -56,7 +56,7 @@ def reduce(
             rounded = settle_reduced(references, quantity, scale, fmt)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
-            if not first.available:
+            if not all(b.results[k].methods[i].available for b in blocks):
                 continue
             losses = _in_order([b.results[k].methods[i].values for b in blocks], blocks)
             total = _total(losses, settings, fmt, float(1 / scale) if scale else 0.0)

@@ -14,16 +14,17 @@ from smcli.errors import UsageError, nearest
 from smcli.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from smcli.model import FloatArray, Problem, Settings
     from smcli.numbers.arithmetic import Arithmetic, Rows, Step
     from smcli.numbers.formats import Format
     from smcli.quantities import Quantity
 
-Backward = Literal["composed", "fused", "none"]
+Backward = Literal["composed", "fused", "autograd", "none"]
 T = TypeVar("T", bound=type)
 MODULES = ("softmax", "bigfloat", "differences")
+GROUPS = ("all", "libraries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Method(ABC):
         name: what the user types.
         source: who describes or ships it.
         backward: how its gradient is computed: "composed" goes back through every step of the forward pass,
-            "fused" is p·Σy − y at once, "none" has no backward pass.
+            "fused" is p·Σy − y at once, "autograd" is a library's own, "none" has no backward pass.
     """
 
     name: str
@@ -47,8 +48,18 @@ class Method(ABC):
         """What it does, in a line."""
 
     @property
+    @abstractmethod
+    def module(self) -> str:
+        """The module that it is written in."""
+
+    @property
     def reason(self) -> str:
         """Why it cannot run here and what to do about that, or an empty string where it can."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """The version of the library behind it, or an empty string."""
         return ""
 
     @property
@@ -92,6 +103,11 @@ class Formula(Method):
         """The first line of the algorithm's docstring."""
         return (self.algorithm.__doc__ or "").strip().splitlines()[0]
 
+    @property
+    def module(self) -> str:
+        """The module of the algorithm."""
+        return type(self.algorithm).__module__
+
     def defines(self, quantity: str) -> bool:
         """Whether the algorithm has its formula, or goes backward."""
         q = QUANTITIES[quantity]
@@ -126,11 +142,15 @@ class Run:
         method: the method's name.
         values: float64 [R, N], numbers of the format.
         steps: the trace.
+        version: of the library behind the method, or an empty string.
+        notes: what a user should know of how the values came about.
     """
 
     method: str
     values: FloatArray
     steps: Sequence[Step] = ()
+    version: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: float | None = None) -> Run:
@@ -144,7 +164,7 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
         step: of finite differences, or None for the usual one.
 
     Raises:
-        UnavailableError: the method cannot run here, or not in this format.
+        UnavailableError: the method cannot run here, or not in this format; why, in words that follow its name.
     """
     q = QUANTITIES[quantity]
     with np.errstate(all="ignore"):
@@ -152,7 +172,7 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
         values = np.broadcast_to(out.values, (problem.logits.shape[0], q.size(problem)))
         if q.zero_when_ignored and problem.ignored is not None:
             values = np.where(problem.ignored[:, None], 0.0, values)
-    return Run(method.name, np.ascontiguousarray(values), o.steps)
+    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, tuple(dict.fromkeys(o.notes)))
 
 
 REGISTRY: dict[str, Method] = {}
@@ -169,29 +189,72 @@ def method(name: str, *, source: str, backward: Backward = "composed") -> Callab
 
 
 @cache
-def _load() -> None:
-    for module in MODULES:
+def _load(modules: tuple[str, ...]) -> None:
+    for module in modules:
         import_module(f"smcli.methods.{module}")
 
 
+def _of(modules: tuple[str, ...], kind: type[Method]) -> dict[str, Method]:
+    """The methods of a kind by name, in the order of modules and of the classes there, whatever was imported first."""
+    _load(modules)
+    place = {f"smcli.methods.{module}": k for k, module in enumerate(modules)}
+    known = {name: m for name, m in REGISTRY.items() if isinstance(m, kind)}
+    return dict(sorted(known.items(), key=lambda one: place.get(one[1].module, len(place))))
+
+
+def formulas() -> dict[str, Method]:
+    """The methods written in the arithmetic of a format, by name."""
+    return _of(MODULES, Formula)
+
+
+def adapters() -> dict[str, Method]:
+    """The libraries under test by name, whether they are installed or not."""
+    from smcli.methods.kernels import Kernel
+    from smcli.methods.libraries import MODULES as EACH
+
+    return _of(tuple(f"libraries.{module}" for module in EACH), Kernel)
+
+
 def everything() -> dict[str, Method]:
-    """All methods by name, in the order of MODULES and of the classes there, whatever was imported first."""
-    _load()
-    place = {f"smcli.methods.{module}": k for k, module in enumerate(MODULES)}
-
-    def rank(m: Method) -> int:
-        return place.get(type(m.algorithm).__module__, len(place)) if isinstance(m, Formula) else len(place)
-
-    return dict(sorted(REGISTRY.items(), key=lambda one: rank(one[1])))
+    """All methods by name: the formulas, then the libraries."""
+    return {**formulas(), **adapters()}
 
 
 def get(name: str) -> Method:
-    """Look a method up.
+    """Look a method up; "module:function" is a function of the user's.
 
     Raises:
         UsageError: there is none of that name; the hint names the nearest.
     """
+    known = formulas()
+    if name in known:
+        return known[name]
+    if ":" in name:
+        from smcli.methods import external
+
+        return external.load(name)
     known = everything()
     if name in known:
         return known[name]
-    raise UsageError(f"unknown method {name!a}", f"{nearest(name.lower(), known)}`smcli methods` lists them all")
+    near = nearest(name.lower(), [*known, *GROUPS])
+    raise UsageError(f"unknown method {name!a}", f"{near}`smcli methods` lists them all")
+
+
+def expand(names: Iterable[str], quantities: Iterable[str]) -> tuple[str, ...]:
+    """The names of methods, with those of a group in its place.
+
+    Args:
+        names: as the user gave them. "all" are the formulas, "libraries" the libraries that are installed.
+        quantities: a group has only those that define one of them.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    wanted, out = tuple(quantities), []
+    for name in names:
+        if name not in GROUPS:
+            out.append(get(name).name)
+            continue
+        group = formulas() if name == "all" else adapters()
+        out += [n for n, m in group.items() if not m.reason and any(map(m.defines, wanted))]
+    return tuple(dict.fromkeys(out))

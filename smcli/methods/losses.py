@@ -9,7 +9,7 @@ import numpy as np
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Loss, Problem
+    from smcli.model import IntArray, Loss, Problem
     from smcli.quantities import Quantity
 
 
@@ -31,7 +31,7 @@ def required(loss: Loss | None) -> Loss:
     return loss
 
 
-def hard_targets(loss: Loss) -> FloatArray | None:
+def hard_targets(loss: Loss) -> IntArray | None:
     """The right class of each row where it alone has weight, int64 [R]; 0 in ignored rows. None with soft labels."""
     return None if loss.target is None or loss.smoothing else np.maximum(loss.target, 0)
 

@@ -121,12 +121,14 @@ class Arithmetic:
         order: how sums are added up: "pairwise" (neighbours in pairs, level by level, an odd last one carried up),
             "sequential" (one after the other), "compensated" (sequential with Neumaier's correction, 1974).
         steps: the trace, in the order of computation.
+        notes: what a user should know of how the values came about.
     """
 
     format: Format
     accumulate: Format
     order: str = "pairwise"
     steps: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def _done(self, op: str, expr: str, value: FloatArray, *inputs: FloatArray) -> Rows:
         out = self.format.round(value)

@@ -167,15 +167,11 @@ def _quantities(command: str, given: Iterable[str] | str | None, no_target: bool
 
 def _methods(command: str, given: Iterable[str] | str | None, quantities: Sequence[str]) -> tuple[str, ...]:
     asked = names(given)
-    if command == "eval":
-        if not asked or asked == ["exact"]:
-            return ()
-        if len(asked) > 1:
-            raise UsageError("eval takes one method", "use compare to see several beside each other")
-    known = methods.everything()
-    if "all" in asked:
-        return tuple(n for n, m in known.items() if any(m.defines(q) for q in quantities))
-    chosen = tuple(methods.get(n).name for n in asked) or DEFAULT_METHODS
+    if command == "eval" and (not asked or asked == ["exact"]):
+        return ()
+    chosen = methods.expand(asked, quantities) or DEFAULT_METHODS
+    if command == "eval" and len(chosen) > 1:
+        raise UsageError("eval takes one method", "use compare to see several beside each other")
     if not any(methods.get(n).defines(q) for n in chosen for q in quantities):
         raise UsageError(
             f"no {', '.join(quantities)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes"

@@ -97,8 +97,12 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
 
 
 def missing(row: RowReport) -> list[str]:
-    """The methods that could not run, each with the reason."""
-    return list(dict.fromkeys(f"{m.method}: {m.reason}" for q in row.results for m in q.methods if not m.available))
+    """The methods that could not run, each with the reason; and what is to be known of those that did."""
+    every = [m for q in row.results for m in q.methods]
+    said = [f"{m.method}: {m.reason}" for m in every if not m.available]
+    said += [f"{m.method}: {note}" for m in every for note in m.notes]
+    versions = dict.fromkeys(f"{m.method} {m.version}" for m in every if m.version)
+    return [*dict.fromkeys(said), *([f"libraries: {', '.join(versions)}"] if versions else [])]
 
 
 def heading(q: QuantityResult, row: RowReport) -> str:

@@ -29,19 +29,29 @@ class Catalogue:
                     "source": m.source,
                     "backward": m.backward,
                     "quantities": [q for q in QUANTITIES if m.defines(q)],
-                    "available": True,
+                    "available": not m.reason,
+                    **({"reason": m.reason} if m.reason else {}),
+                    **({"version": m.version} if not m.reason and m.version else {}),
                 }
                 for m in methods.everything().values()
             ],
         }
 
     def listings(self) -> Iterable[Listing]:
-        """One table: what each method is, what it computes, where it comes from."""
+        """What each method is, what it computes, where it comes from; of libraries, whether they are installed."""
         yield Listing(
             "methods",
             ("method", "what it does", "softmax", "log-softmax", "logsumexp", "backward", "source"),
             tuple(
                 (m.name, m.summary, *("yes" if m.defines(q) else "" for q in QUANTITIES[:3]), m.backward, m.source)
-                for m in methods.everything().values()
+                for m in methods.formulas().values()
+            ),
+        )
+        yield Listing(
+            "libraries under test",
+            ("method", "what it is", "installed", "backward", "source"),
+            tuple(
+                (m.name, m.summary, m.reason.partition(": ")[2] if m.reason else m.version, m.backward, m.source)
+                for m in methods.adapters().values()
             ),
         )

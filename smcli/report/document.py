@@ -69,6 +69,8 @@ def _method(m: MethodResult, side: int, *, short: bool = False) -> dict[str, Any
     out: dict[str, Any] = {
         "method": m.method,
         "available": True,
+        **({"version": m.version} if m.version else {}),
+        **({"notes": list(m.notes)} if m.notes else {}),
         "values": square(json_numbers(m.values), side),
         "ulp": square(json_numbers(m.ulp), side),
         "rel": square(json_numbers(m.rel), side),

@@ -150,6 +150,12 @@ class Report:
             labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
         )
 
+    @property
+    def details(self) -> list[str]:
+        """The tracebacks of code that failed, each once."""
+        judged = [m for b in self.blocks for q in b.results for m in q.methods]
+        return list(dict.fromkeys(m.detail for m in judged if m.detail))
+
     def _truth(self, block: Block, quantity: str | None) -> Truth | None:
         return next((q.truth for q in block.results if q.quantity == quantity), None)
 
@@ -316,6 +322,11 @@ class Comparison:
     def findings(self) -> list[Finding]:
         """All findings of all formats."""
         return [f for r in self.reports for f in r.findings]
+
+    @property
+    def details(self) -> list[str]:
+        """The tracebacks of code that failed, each once."""
+        return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""

@@ -77,7 +77,8 @@ def methods(place: Place) -> Iterable[Choice]:
         if any(method.defines(q) for q in wanted):
             yield name, method.summary
     if place.several:
-        yield "all", "Every method."
+        yield "all", "Every formula."
+        yield "libraries", "Every library that is installed."
 
 
 def dtypes(place: Place) -> Iterable[Choice]:

@@ -1,0 +1,263 @@
+"""A user's function as a method, and values that other code computed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli.errors import InputError, UnavailableError, UsageError, nearest
+from smcli.methods.kernels import Kernel, one_line, traceback_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from smcli.methods.kernels import Task
+    from smcli.model import FloatArray
+    from smcli.quantities import Quantity
+
+NATIVE = {"float64", "float32", "float16"}  # formats that NumPy has arrays of
+
+
+def load(name: str) -> Kernel:
+    """The method "package.module:function", imported from the working directory or PYTHONPATH.
+
+    Raises:
+        UsageError: there is no such module or function, or importing the module failed.
+    """
+    module_name, _, path = name.partition(":")
+    with _from_here():
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise _failed(name, module_name, error) from error
+            raise UsageError(
+                f"{name}: there is no module {error.name}", "it is looked for in the working directory and PYTHONPATH"
+            ) from None
+        except Exception as error:
+            raise _failed(name, module_name, error) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            known = [n for n in dir(found) if not n.startswith("_")]
+            raise UsageError(
+                f"{name}: there is no {part} in {module_name}", f"{nearest(part, known)}write -m module:function"
+            )
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"{name} is a {type(found).__name__}, not a function", "write -m module:function")
+    return Kernel(name, name, "none", Function(name, found))
+
+
+def _failed(name: str, module: str, error: Exception) -> UsageError:
+    return UsageError(f"{name}: importing {module} raised {one_line(error)}", detail=traceback_of(error))
+
+
+@contextlib.contextmanager
+def _from_here() -> Iterator[None]:
+    """The working directory is where modules are looked for first, and what is printed does not mix with the result."""
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(here)
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of the user's: f(x), or f(x, target) of what needs a target.
+
+    Attributes:
+        name: what the user typed.
+        f: called with an array [R, C] of the format; row by row, [C], where it takes no batch.
+    """
+
+    name: str
+    f: Callable[..., Any]
+
+    reason = version = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        said = (getattr(self.f, "__doc__", None) or "").strip()
+        return said.splitlines()[0] if said else "A function of yours."
+
+    def defines(self, quantity: Quantity) -> bool:  # noqa: ARG002
+        """What it computes is for the user to say: the quantities asked for."""
+        return True
+
+    def answer(self, quantity: Quantity, task: Task) -> NDArray[Any]:
+        """Call it with the whole block, or row by row."""
+        return Call(self, quantity, task).values()
+
+    def __reduce__(self) -> tuple[Callable[[str], Function], tuple[str]]:
+        return _again, (self.name,)
+
+
+def _again(name: str) -> Function:
+    code = load(name).code
+    assert isinstance(code, Function)  # noqa: S101
+    return code
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One quantity of a block, asked of a function."""
+
+    function: Function
+    quantity: Quantity
+    task: Task
+
+    @cached_property
+    def given(self) -> tuple[NDArray[Any], ...]:
+        """What it is called with: the logits, and with them the targets or labels, or the cotangent."""
+        return (self._array(self.task.x), *self._beside())
+
+    def _array(self, values: NDArray[Any]) -> NDArray[Any]:
+        name = self.task.format.name
+        if name in NATIVE:
+            return values.astype(name)
+        self.task.arithmetic.notes.append(
+            f"given its {name} logits as float32, which is exact; what it returned is rounded to {name}"
+        )
+        return values.astype(np.float32)
+
+    def _beside(self) -> tuple[NDArray[Any], ...]:
+        q = self.quantity
+        if q.needs == "cotangent":
+            return (self._array(self.task.cotangent),)
+        if not (q.is_loss or q.needs):
+            return ()
+        loss = self.task.problem.loss
+        if loss is None:
+            raise UnavailableError(f"for {q.name} it is called with a target: give one with --target")
+        extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
+        for what, there in extra.items():
+            if there:
+                raise UnavailableError(f"it is called with the target alone, and knows nothing of {what}")
+        if loss.labels is not None:
+            return (self._array(loss.labels),)
+        return (np.asarray(loss.target, dtype=np.int64),)
+
+    @property
+    def due(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of a row that are right; the first is what an error names."""
+        classes = self.task.x.shape[1]
+        if self.quantity.shape == "matrix":
+            return (classes, classes), (classes * classes,)
+        size = self.quantity.size(self.task.problem)
+        return ((), (1,)) if size == 1 and self.quantity.shape in {"row", "loss"} else ((size,),)
+
+    def values(self) -> NDArray[Any]:
+        """The values of all rows.
+
+        Raises:
+            UnavailableError: they have a wrong shape. What the function itself raises goes through.
+        """
+        rows = self.task.x.shape[0]
+        with _from_here():
+            try:
+                batch = self._ask(*self.given)
+            except UnavailableError:
+                raise
+            except Exception:  # noqa: BLE001 - it is the user's, and may raise anything
+                batch = None  # it takes no batch, perhaps; if it takes no row either, that is what is told
+            if batch is not None and self._fits(batch, rows) and self._same_by_row(batch):
+                return batch.reshape(rows, -1)
+            return np.stack([self._row(r) for r in range(rows)])
+
+    def _ask(self, *given: Any) -> NDArray[Any]:
+        """Call it with copies, since it may write into them."""
+        out = self.function.f(*(np.array(a) if isinstance(a, np.ndarray) else a for a in given))
+        if hasattr(out, "detach") and hasattr(out, "double"):  # a torch tensor, which may require grad or be bfloat16
+            out = out.detach().double().cpu().numpy()
+        values = np.asarray(out)
+        if values.dtype.name in NATIVE and values.dtype.itemsize > given[0].dtype.itemsize:
+            name = self.task.format.name
+            self.task.arithmetic.notes.append(f"returned {values.dtype}; its values are rounded to {name}")
+        return values.astype(np.float64)
+
+    def _fits(self, values: NDArray[Any], rows: int) -> bool:
+        return any(values.shape == (rows, *shape) for shape in self.due)
+
+    def _same_by_row(self, batch: NDArray[Any]) -> bool:
+        """Whether two rows alone give about what they gave in the batch: else it is a function of one row.
+
+        Such functions (e / e.sum()) take a batch without a word, and mean something else by it.
+        """
+        x = self.given[0]
+        for r in {0, int(np.argmin(np.where(np.isnan(x), np.inf, x).max(axis=1)))}:
+            try:
+                alone = self._ask(*(a[r] for a in self.given))
+            except Exception:  # noqa: BLE001
+                return True
+            if alone.shape not in self.due:
+                return True
+            size = np.abs(alone[np.isfinite(alone)])
+            most = 0.01 * float(size.max()) if size.size else 0.0
+            if not np.allclose(batch[r].ravel(), alone.ravel(), rtol=0.1, atol=most, equal_nan=True):
+                self.task.arithmetic.notes.append("called row by row: a batch gave other values than its rows alone")
+                return False
+        return True
+
+    def _row(self, r: int) -> NDArray[Any]:
+        values = self._ask(*(a[r] for a in self.given))
+        if values.shape not in self.due:
+            raise UnavailableError(
+                f"it returned the shape {_text(values.shape)} for a row of {self.task.x.shape[1]} "
+                f"logits, where {self.quantity.name} has the shape {_text(self.due[0])}"
+            )
+        return values.ravel()
+
+
+def _text(shape: Sequence[int]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Values that other code computed: one array a row of the input, float64."""
+
+    rows: Sequence[FloatArray]
+
+    summary = "Values that other code computed."
+    reason = version = ""
+
+    def defines(self, quantity: Quantity) -> bool:  # noqa: ARG002
+        """They are of whatever quantity is asked for."""
+        return True
+
+    def answer(self, quantity: Quantity, task: Task) -> NDArray[Any]:
+        """The values of the rows of this block.
+
+        Raises:
+            InputError: a row of them has not as many values as the quantity.
+        """
+        places = np.arange(task.x.shape[0]) if task.problem.rows is None else task.problem.rows
+        due = quantity.size(task.problem)
+        chosen = [np.ravel(self.rows[i]) for i in places.tolist()]
+        for place, row in zip(places.tolist(), chosen, strict=True):
+            if row.size != due:
+                raise InputError(f"{row.size} values for row {place}, where {quantity.name} of it has {due}")
+        return np.stack(chosen)
+
+
+def output(rows: Sequence[FloatArray]) -> Kernel:
+    """Values that other code computed, as the method "output".
+
+    Args:
+        rows: float64, numbers of the format: a matrix, or one array for each row of the input.
+    """
+    return Kernel("output", "the file or array that is checked", "none", Values(rows))

@@ -1,0 +1,108 @@
+"""TensorFlow with the fused loss and with the one by hand."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from smcli.methods.libraries import WIDE, Library, library
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from smcli.methods.kernels import Task
+
+Tensor = Any
+
+
+@library(
+    "tensorflow",
+    source="tf.nn.softmax, log_softmax, softmax_cross_entropy_with_logits, sigmoid_cross_entropy_with_logits",
+    backward="autograd",
+)
+class TensorFlow(Library):
+    """TensorFlow with the fused loss, as its manual advises; derivatives by GradientTape."""
+
+    package, extra, dtypes = "tensorflow", "tensorflow", (*WIDE, "bfloat16")
+    distributions = ("tensorflow", "tensorflow-cpu")
+
+    def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import tensorflow as tf
+
+        return tf.cast(tf.constant(values), getattr(tf, task.format.name))
+
+    def softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import tensorflow as tf
+
+        return tf.nn.softmax(x)
+
+    def log_softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import tensorflow as tf
+
+        return tf.nn.log_softmax(x)
+
+    def logsumexp(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import tensorflow as tf
+
+        return tf.reduce_logsumexp(x, axis=-1)
+
+    def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
+        value = self.of_labels(x, self.tensor(task.labels, task), task)
+        return value + task.loss.z_loss * self.logsumexp(x, task) ** 2 if task.loss.z_loss else value
+
+    def of_labels(self, x: Tensor, y: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        """The cross-entropy with a label for each class."""
+        import tensorflow as tf
+
+        return tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=x)
+
+    def bce(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        return tf.nn.sigmoid_cross_entropy_with_logits(labels=self.tensor(task.labels, task), logits=x)
+
+    def gradient(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = self.bce(x, task) if task.loss.kind == "bce" else self.cross_entropy(x, task)
+        return tape.gradient(value, x)
+
+    def jacobian(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            p = self.softmax(x, task)
+        return tape.batch_jacobian(p, x, experimental_use_pfor=False)
+
+    def vjp(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            p = self.softmax(x, task)
+        return tape.gradient(p, x, output_gradients=self.tensor(task.cotangent, task))
+
+
+@library("tensorflow-by-hand", source="-tf.reduce_sum(y * tf.math.log(tf.nn.softmax(x)))", backward="autograd")
+class TensorFlowByHand(TensorFlow):
+    """TensorFlow with the loss by hand, −Σ y·log softmax(x), which its manual advises against."""
+
+    def log_softmax(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        return tf.math.log(self.softmax(x, task))
+
+    def of_labels(self, x: Tensor, y: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        return -tf.reduce_sum(y * self.log_softmax(x, task), axis=-1)
+
+    def bce(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        y, p = self.tensor(task.labels, task), tf.math.sigmoid(x)
+        return -(y * tf.math.log(p) + (1 - y) * tf.math.log(1 - p))

@@ -1,0 +1,268 @@
+"""A user's function and an output file as methods: what it is called with, what it may return, how it fails."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smcli import methods
+from smcli.cli.app import run as command
+from smcli.errors import InputError, UnavailableError, UsageError
+from smcli.methods import external
+from smcli.methods.kernels import Kernel
+from smcli.model import Loss, Problem
+from smcli.numbers.arithmetic import Arithmetic
+from smcli.numbers.formats import FORMATS
+
+MINE = """
+    import numpy as np
+
+    seen = []
+
+    def softmax(x):
+        "My softmax."
+        e = np.exp(x)
+        return e / e.sum()
+
+    def batched(x):
+        seen.append((x.shape, x.dtype.name))
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True)
+
+    def one_row(x):
+        if x.ndim > 1:
+            raise ValueError("one row at a time")
+        return batched(x)
+
+    def loss(x, target):
+        e = np.exp(x)
+        return -np.log(e[target] / e.sum())
+
+    def batched_loss(x, target):
+        e = np.exp(x)
+        return -np.log(e[np.arange(len(target)), target] / e.sum(axis=1))
+
+    def soft_loss(x, y):
+        return -(y * np.log(batched(x))).sum(-1)
+
+    def gradient(x, target):
+        e = np.exp(x - x.max()); p = e / e.sum(); p[target] -= 1
+        return p
+
+    def matrix(x):
+        p = batched(x)
+        return np.diag(p) - np.outer(p, p)
+
+    def product(x, v):
+        p = batched(x)
+        return p * (v - (p * v).sum(-1, keepdims=True))
+
+    def wide(x):
+        return batched(x.astype(np.float64))
+
+    def fails(x):
+        raise RuntimeError("no such kernel")
+
+    def short(x):
+        return x[..., :-1]
+
+    def scribbles(x):
+        x -= x.max(axis=-1, keepdims=True)
+        return batched(x)
+
+    def chatty(x):
+        print("hello from the kernel")
+        return batched(x)
+
+    class Namespace:
+        softmax = staticmethod(batched)
+
+    number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "mine.py").write_text(textwrap.dedent(MINE))
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "wrong.py").write_text("def f(:\n")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in ("mine", "broken", "wrong"):
+        sys.modules.pop(name, None)
+
+
+def compute(name: str, problem: Problem, quantity: str = "softmax") -> methods.Run:
+    f = FORMATS[problem.dtype]
+    return methods.run(methods.get(name), problem, quantity, Arithmetic(f, f))
+
+
+def block(dtype: str = "float64", **more: object) -> Problem:
+    x = FORMATS[dtype].round(np.array([[1.0, 2.0, 3.0], [0.5, -1.0, 7.0], [2.0, 2.0, 2.0]]))
+    return replace(Problem(dtype, x), **more)
+
+
+def same(a: np.ndarray, name: str, problem: Problem, quantity: str) -> None:
+    np.testing.assert_allclose(a, compute(name, problem, quantity).values, rtol=1e-12, atol=1e-15)
+
+
+def test_it_is_called_with_the_block_in_the_format() -> None:
+    p = block("float32")
+    assert np.array_equal(compute("mine:batched", p).values, FORMATS["float32"].round(compute("mine:batched", p).values))
+    assert sys.modules["mine"].seen[0] == ((3, 3), "float32")
+    same(compute("mine:batched", block()).values, "shifted", block(), "softmax")
+    assert methods.get("mine:softmax").summary == "My softmax." and methods.get("mine:wide").summary == "A function of yours."
+    assert compute("mine:Namespace.softmax", block()).values.shape == (3, 3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_formats_that_numpy_has_not_are_given_as_float32(dtype: str) -> None:
+    done = compute("mine:batched", block(dtype))
+    assert sys.modules["mine"].seen[0][1] == "float32" and "float32, which is exact" in done.notes[0]
+    assert np.array_equal(FORMATS[dtype].round(done.values), done.values)
+
+
+def test_a_function_of_one_row_is_called_row_by_row() -> None:
+    for name in ("mine:one_row", "mine:softmax"):
+        done = compute(name, block())
+        same(done.values, "shifted", block(), "softmax")
+    assert done.notes == ("called row by row: a batch gave other values than its rows alone",)
+    assert not compute("mine:one_row", block()).notes and not compute("mine:batched", block()).notes
+
+
+def test_losses_and_derivatives() -> None:
+    p = block(loss=Loss(target=np.array([0, 2, 1])))
+    for name in ("mine:loss", "mine:batched_loss"):
+        done = compute(name, p, "cross-entropy")
+        assert done.values.shape == (3, 1)
+        same(done.values, "fused", p, "cross-entropy")
+    same(compute("mine:gradient", p, "gradient").values, "fused", p, "gradient")
+    y = block(loss=Loss(labels=np.full((3, 3), 0.25)))
+    same(compute("mine:soft_loss", y, "cross-entropy").values, "fused", y, "cross-entropy")
+    same(compute("mine:matrix", block(), "jacobian").values, "fused", block(), "jacobian")
+    v = block(cotangent=np.array([1.0, 0.0, -2.0]))
+    same(compute("mine:product", v, "vjp").values, "fused", v, "vjp")
+    ignored = replace(p, ignored=np.array([True, False, False]))
+    assert compute("mine:loss", ignored, "cross-entropy").values[0] == 0
+
+
+def test_temperature_is_divided_by_before_it() -> None:
+    p = block(temperature=2.0, loss=Loss(target=np.array([0, 2, 1])))
+    same(compute("mine:batched", p).values, "shifted", p, "softmax")
+    same(compute("mine:gradient", p, "gradient").values, "fused", p, "gradient")
+
+
+def test_what_a_target_does_not_tell_is_refused() -> None:
+    for more, word in ((Loss(target=np.array([0, 0, 0]), smoothing=0.1), "smoothing"), (None, "--target"),
+                       (Loss(target=np.array([0, 0, 0]), weights=np.ones(3)), "class weights")):  # fmt: skip
+        with pytest.raises(UnavailableError, match=word):
+            compute("mine:batched_loss", block(loss=more), "cross-entropy")
+
+
+def test_a_wider_result_is_rounded_and_said() -> None:
+    done = compute("mine:wide", block("float16"))
+    assert np.array_equal(FORMATS["float16"].round(done.values), done.values)
+    assert done.notes == ("returned float64; its values are rounded to float16",)
+
+
+def test_it_may_write_into_what_it_is_given() -> None:
+    p = block()
+    same(compute("mine:scribbles", p).values, "shifted", block(), "softmax")
+    assert p.logits[0].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_wrong_shape_says_both() -> None:
+    with pytest.raises(UnavailableError, match=r"the shape \(2,\) for a row of 3 logits, where softmax has the shape \(3,\)"):
+        compute("mine:short", block())
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("mine:fails", 3, ["mine:fails: it raised RuntimeError: no such kernel (mine.py:", "in fails"]),
+        ("mine:short", 3, ["the shape (1,)", "the shape (2,)"]),
+        ("mine:nothing", 2, ["there is no nothing in mine"]),
+        ("mine:softmx", 2, ["did you mean softmax?"]),
+        ("mine:number", 2, ["is a int, not a function"]),
+        ("nomodule:f", 2, ["there is no module nomodule", "working directory and PYTHONPATH"]),
+        ("broken:f", 2, ["importing broken raised ModuleNotFoundError: No module named 'nothing_of_this_name'"]),
+        ("wrong:f", 2, ["importing wrong raised SyntaxError"]),
+    ],
+)
+def test_failures_are_reported_as_its_own(name: str, code: int, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["compare", "1", "2", "-m", name, "-q", "softmax"]) == code
+    said = capsys.readouterr().err
+    assert all(w in said for w in words) and "Traceback" not in said
+
+
+def test_the_traceback_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["compare", "1", "2", "-m", "mine:fails", "-q", "softmax", "-v"]) == 3
+    said = capsys.readouterr().err
+    assert "Traceback" in said and 'raise RuntimeError("no such kernel")' in said and "external.py" not in said
+    assert command(["compare", "1", "2", "-m", "shifted,mine:fails", "-q", "softmax", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert "mine:fails: it raised RuntimeError" in out and "Traceback" in err and "Traceback" not in out
+
+
+def test_others_run_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "1", "2", "-m", "shifted,mine:fails,mine:batched", "-q", "softmax", "-f", "json"]
+    assert command(words) == 0
+    out, err = capsys.readouterr()
+    shifted, fails, batched = json.loads(out)["rows"][0]["results"][0]["methods"]
+    assert shifted["available"] and batched["available"] and not err
+    assert fails == {"method": "mine:fails", "available": False, "reason": fails["reason"]}
+    assert fails["reason"].startswith("it raised RuntimeError: no such kernel")
+
+
+def test_what_it_prints_does_not_mix_with_the_result(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(["compare", "1", "2", "-m", "mine:chatty", "-q", "softmax", "-f", "json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out) and "hello from the kernel" in err
+
+
+def test_python_path_is_searched_too(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "lib"
+    (elsewhere / "pack").mkdir(parents=True)
+    (elsewhere / "pack" / "__init__.py").touch()
+    (elsewhere / "pack" / "kernel.py").write_text("def f(x):\n    return x * 0 + 0.5\n")
+    words = [sys.executable, "-m", "smcli", "compare", "1", "1", "-m", "pack.kernel:f", "-q", "softmax", "-f", "csv"]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={"PYTHONPATH": f"{root}:{elsewhere}"})
+    assert "0.5" in done.stdout
+    assert str(tmp_path) not in sys.path
+
+
+def test_it_goes_to_other_processes() -> None:
+    m = pickle.loads(pickle.dumps(methods.get("mine:batched")))
+    assert isinstance(m, Kernel) and m.name == "mine:batched" and m.defines("softmax")
+    f = FORMATS["float64"]
+    assert methods.run(m, block(), "softmax", Arithmetic(f, f)).values.shape == (3, 3)
+
+
+def test_an_output_is_a_method() -> None:
+    p = block()
+    values = compute("shifted", p).values
+    out = external.output(values)
+    f = FORMATS["float64"]
+    assert out.name == "output" and out.defines("softmax") and out.defines("gradient") and not out.reason
+    assert np.array_equal(methods.run(out, p, "softmax", Arithmetic(f, f)).values, values)
+    part = replace(p, logits=p.logits[[2, 0]], rows=np.array([2, 0]))
+    assert np.array_equal(methods.run(out, part, "softmax", Arithmetic(f, f)).values, values[[2, 0]])
+    ragged = external.output([np.array([0.5]), np.array([1.0, 2.0, 3.0])])
+    one = replace(p, logits=p.logits[1:2], rows=np.array([1]))
+    assert methods.run(ragged, one, "softmax", Arithmetic(f, f)).values.tolist() == [[1.0, 2.0, 3.0]]
+    with pytest.raises(InputError, match="1 values for row 0, where softmax of it has 3"):
+        methods.run(ragged, replace(one, rows=np.array([0])), "softmax", Arithmetic(f, f))
+
+
+def test_a_name_without_a_function_is_refused() -> None:
+    with pytest.raises(UsageError):
+        methods.get("mine:")
