@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smcli.cli.parse import LogitsCommand
-from smcli.errors import ClosedPipeError, SmcliError
+from smcli.errors import ClosedPipeError, OptionError, SmcliError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +70,10 @@ def run(argv: Sequence[str]) -> int:
     except (BrokenPipeError, ClosedPipeError):
         silence()
         return 141
+    except OptionError as error:
+        from smcli.cli.texts import flag
+
+        return report(*error.spelled(flag), error.exit_code)
     except SmcliError as error:
         return report(error.message, error.hint, error.exit_code)
     except CommandLineError as error:

@@ -16,9 +16,10 @@ from smcli.quantities import QUANTITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from smcli.model import FloatArray, Problem, Settings
+    from smcli.model import FloatArray, Problem
     from smcli.numbers.arithmetic import Arithmetic, Rows, Step
     from smcli.numbers.formats import Format
+    from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
 
 Backward = Literal["composed", "fused", "none"]

@@ -21,7 +21,8 @@ from smcli.report.document import json_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.model import RawRow, Settings
+    from smcli.model import RawRow
+    from smcli.problem.specs import Settings
 
 BAR = 24  # characters of the longest bar
 

@@ -67,12 +67,12 @@ def plain(text: str) -> str:
 
 def methods(place: Place) -> Iterable[Choice]:
     """The methods that the command can run."""
+    from smcli import quantities
     from smcli.methods import everything
-    from smcli.problem.settings import QUANTITIES
 
     if place.command == "eval":
         yield "exact", "The certified truth."
-    wanted = ("gradient",) if place.command == "grad" else QUANTITIES
+    wanted = ("gradient",) if place.command == "grad" else quantities.values()
     for name, method in everything().items():
         if any(method.defines(q) for q in wanted):
             yield name, method.summary
@@ -92,12 +92,10 @@ def dtypes(place: Place) -> Iterable[Choice]:
 
 def quantities(place: Place) -> Iterable[Choice]:
     """What can be computed; of the derivatives, what of."""
-    from smcli.problem.settings import QUANTITIES
+    from smcli import quantities as table
 
-    losses = {"cross-entropy", "bce"}
-    for name in QUANTITIES:
-        if place.command != "grad" or name in losses:
-            yield name, ""
+    for name in table.losses() if place.command == "grad" else table.values():
+        yield name, ""
     if place.several and place.command != "grad":
         yield "all", "All but bce."
 
@@ -144,7 +142,7 @@ def orders(_: Place) -> Iterable[Choice]:
 
 def reductions(_: Place) -> Iterable[Choice]:
     """The reductions of a batch."""
-    from smcli.problem.settings import REDUCTIONS
+    from smcli.problem.specs import REDUCTIONS
 
     return [(name, "") for name in REDUCTIONS]
 
