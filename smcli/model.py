@@ -63,7 +63,7 @@ class RawRow:
     def written(self, index: int) -> str:
         """A number for a message: as it was written when that is short."""
         token = self.tokens[index] if self.tokens is not None else ""
-        return token if 0 < len(token) <= 40 else f"{self.values[index]:g}"  # noqa: PLR2004
+        return token if 0 < len(token) <= 40 else f"{self.values[index]:g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

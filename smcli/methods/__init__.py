@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from smcli import registry
 from smcli.errors import UsageError, nearest
 from smcli.quantities import QUANTITIES
 
@@ -171,8 +171,7 @@ def method(name: str, *, source: str, backward: Backward = "composed") -> Callab
 
 @cache
 def _load() -> None:
-    for module in MODULES:
-        import_module(f"smcli.methods.{module}")
+    registry.load("smcli.methods", MODULES)
 
 
 def everything() -> dict[str, Method]:

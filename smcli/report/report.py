@@ -251,7 +251,7 @@ class Report:
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
-        from smcli import __version__
+        from smcli.version import __version__
 
         return {
             "schema": SCHEMA,

@@ -7,28 +7,10 @@ from importlib import import_module
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
+from smcli.shells.tree import NOTHING, Choice, Values, plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-Choice = tuple[str, str]  # a value, and what it is in a few words
-
-
-@dataclass(frozen=True)
-class Values:
-    """What can be completed in one place.
-
-    Attributes:
-        choices: the values there are, in the order of their registry; free text is possible beside them.
-        files: the names of files fit there.
-        separated: several fit into one word, with commas between them.
-    """
-
-    choices: tuple[Choice, ...] = ()
-    files: bool = False
-    separated: bool = False
-
-    def __bool__(self) -> bool:
-        return self.files or bool(self.choices)
 
 
 @dataclass(frozen=True)
@@ -39,7 +21,6 @@ class Place:
     several: bool
 
 
-NOTHING = Values()
 SEPARATED = {
     "--fail-on",
     "explain",
@@ -56,13 +37,6 @@ def of(key: str, place: Place) -> Values:
         return Values(files=True)
     choices = tuple((name, plain(text)) for name, text in source(place))
     return Values(choices, separated=place.several or key in SEPARATED)
-
-
-def plain(text: str) -> str:
-    """A text in one line of ASCII, as every shell, terminal and pager can show it."""
-    from smcli.render import ASCII
-
-    return " ".join(text.translate(ASCII).split()).encode("ascii", "backslashreplace").decode()
 
 
 def methods(place: Place) -> Iterable[Choice]:
