@@ -1,14 +1,14 @@
 """smcli: the microscope for softmax and cross-entropy."""
 
-__version__ = "0.1.0"
-
 TYPE_CHECKING = False  # typing itself would cost `smcli --version` a third of its time
 if TYPE_CHECKING:
     from smcli.api import compare, evaluate, exact, gradient, truth
-    from smcli.errors import InputError, PrecisionError, SmcliError, UnavailableError, UsageError
+    from smcli.errors import InputError, OptionError, PrecisionError, SmcliError, UnavailableError, UsageError
+    from smcli.version import __version__
 
 __all__ = [
     "InputError",
+    "OptionError",
     "PrecisionError",
     "SmcliError",
     "UnavailableError",
@@ -28,6 +28,10 @@ def __getattr__(name: str) -> object:
         from smcli import errors
 
         return getattr(errors, name)
+    if name == "__version__":
+        from smcli import version
+
+        return version.__version__
     if name in __all__:
         from smcli import api
 

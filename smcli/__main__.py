@@ -9,7 +9,7 @@ def main() -> None:
     """Run `smcli` and exit with its code."""
     try:
         if sys.argv[1:] == ["--version"] and sys.stdout is not None:
-            from smcli import __version__
+            from smcli.version import __version__
 
             sys.stdout.write(f"smcli {__version__}\n")
             sys.stdout.flush()

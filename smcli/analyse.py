@@ -24,7 +24,8 @@ from smcli.report.report import Comparison, Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import Found, Problem, RawRow, Settings
+    from smcli.model import Found, Problem, RawRow
+    from smcli.problem.specs import Settings
 
 
 def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:

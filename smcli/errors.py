@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class SmcliError(Exception):
@@ -31,6 +31,41 @@ class InputError(SmcliError):
 
 class UsageError(SmcliError):
     """An option or argument is wrong, or two of them exclude each other."""
+
+
+class OptionError(UsageError):
+    """An option is wrong, needs another, or excludes it; its name stands apart from the text, as entries spell it apart.
+
+    The message is in the spelling of Python, `digits=0 is out of range`; the command line says `--digits 0`.
+
+    Args:
+        option: the keyword of the option. Other options stand in `problem` and `hint` as <keyword>.
+        problem: what is wrong with it, such as "is out of range".
+        hint: what to do about it, or an empty string.
+        value: what was given, where the message is to show it.
+    """
+
+    def __init__(self, option: str, problem: str, hint: str = "", value: str = "") -> None:
+        self.option, self.problem, self.value, self.advice = option, problem, value, hint
+        super().__init__(*self.spelled(keyword))
+        self.args = option, problem, hint, value  # what it is pickled with
+
+    def __str__(self) -> str:
+        return self.message
+
+    def spelled(self, spell: Callable[[str, str], str]) -> tuple[str, str]:
+        """Message and hint, with every option and its value spelled by that function."""
+        import re
+
+        def others(text: str) -> str:
+            return re.sub(r"<([a-z_]+)>", lambda found: spell(found[1], ""), text)
+
+        return f"{spell(self.option, self.value)} {others(self.problem)}", others(self.advice)
+
+
+def keyword(option: str, value: str = "") -> str:
+    """An option as Python spells it."""
+    return f"{option}={value}" if value else option
 
 
 class PrecisionError(SmcliError):

@@ -60,6 +60,11 @@ class RawRow:
     values: FloatArray
     tokens: tuple[str, ...] | None = None
 
+    def written(self, index: int) -> str:
+        """A number for a message: as it was written when that is short."""
+        token = self.tokens[index] if self.tokens is not None else ""
+        return token if 0 < len(token) <= 40 else f"{self.values[index]:g}"
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Loss:
@@ -232,88 +237,6 @@ class Found:
 
         k = int(np.searchsorted(self.rows, row))
         return (k,) if k < self.rows.size and self.rows[k] == row else ()
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Numerics:
-    """In which arithmetic methods compute, and how exactly the truth is told.
-
-    Attributes:
-        dtypes: number formats.
-        accumulate: format of the running sum, or None: as dtype.
-        order: the order of sums.
-        temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
-        digits: significant digits of the truth, or None: enough for the format.
-        step: of finite differences.
-    """
-
-    dtypes: tuple[str, ...] = ("float64",)
-    accumulate: str | None = None
-    order: str = "pairwise"
-    temperature: RawRow | None = None
-    softcap: RawRow | None = None
-    digits: int | None = None
-    step: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LossSpec:
-    """Of which loss, with which labels.
-
-    Attributes:
-        kind: what gradients are taken of: "cross-entropy" or "bce".
-        target: the right class of each row, or one for all, or None.
-        labels: soft labels, one row or one for each row, or None.
-        smoothing, weights, z_loss: of the loss; numbers as written.
-        ignore_index: the target of rows that are left out.
-        reduction: "none", "mean" or "sum".
-        cotangent: of a vector-Jacobian product.
-    """
-
-    kind: str = "cross-entropy"
-    target: tuple[int, ...] | None = None
-    labels: tuple[RawRow, ...] | None = None
-    smoothing: float = 0.0
-    weights: RawRow | None = None
-    z_loss: RawRow | None = None
-    ignore_index: int | None = None
-    reduction: str = "none"
-    cotangent: RawRow | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """Limits of accuracy that the user gave; None where none was."""
-
-    max_ulp: float | None = None
-    max_rel: float | None = None
-
-    @property
-    def given(self) -> bool:
-        """Whether there is one."""
-        return self.max_ulp is not None or self.max_rel is not None
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Settings:
-    """What the user asked for, before any number format is chosen.
-
-    Attributes:
-        command: "compare", "eval" or "grad".
-        methods, quantities: their names, in the order asked.
-        numerics, loss, tolerance: the groups of options.
-        trace: whether every step is reported.
-        numbers: where only some rows of the input were chosen, their numbers in it.
-    """
-
-    command: str = "compare"
-    methods: tuple[str, ...] = ("naive", "shifted", "fused")
-    quantities: tuple[str, ...] = ("softmax", "cross-entropy")
-    numerics: Numerics = Numerics()
-    loss: LossSpec = LossSpec()
-    tolerance: Tolerance = Tolerance()
-    trace: bool = False
-    numbers: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -58,16 +58,16 @@ def test_blocks_change_nothing(monkeypatch, block):
         ({"target": [1, 1, 1, 1, 1]}, "target 1 of row 3"),
         ({"labels": [1, 0]}, "2 labels for row 2 of 3 logits"),
         ({"labels": [[1, 0]] * 3}, "3 rows of labels for 5 rows of logits"),
-        ({"target": 0, "class_weights": [1, 2]}, "2 numbers in --class-weights for a row of 3 logits"),
+        ({"target": 0, "class_weights": [1, 2]}, "class_weights has 2 numbers for a row of 3 logits"),
         ({"temperature": 1e6, "dtype": "float16"}, "is beyond float16, whose largest number is 65504"),
         (
             {"target": 0, "class_weights": [1e9, 1], "dtype": "float8_e5m2"},
-            "--class-weights, number 0, 1e+09 is beyond",
+            "class_weights holds 1e+09 at index 0, which is beyond",
         ),
     ],
 )
-def test_what_does_not_fit_is_an_input_error_that_says_where(options, says):
-    with pytest.raises(smcli.InputError) as caught:
+def test_what_does_not_fit_is_an_error_that_says_where(options, says):
+    with pytest.raises(smcli.SmcliError) as caught:
         smcli.compare(ROWS if "dtype" not in options else ROWS[:2], **options)
     assert says in caught.value.message and caught.value.hint
 

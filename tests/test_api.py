@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from decimal import Decimal
+from fractions import Fraction
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
 import smcli
+from smcli.cli import compare, evaluate, grad
 from smcli.cli.app import run
+from smcli.cli.options import Input, Output, Rendering
+from smcli.model import Truth
+from smcli.reference.decimal_pairs import texts
 from smcli.report.report import Comparison, Report
 
 
@@ -94,7 +101,7 @@ def test_truth():
         lambda: smcli.compare([1, 2], methods="magic"),
         lambda: smcli.compare([1, 2], quantities="loss"),
         lambda: smcli.compare([1, 2], digits=0),
-        lambda: smcli.compare([1, 2], temperature=0),
+        lambda: smcli.compare([1, 2], temperature=-1),
         lambda: smcli.compare([1, 2], labels=[1]),
         lambda: smcli.compare([1, 2], labels=[0.5, 0.5], target=0),
         lambda: smcli.evaluate([1, 2], method="magic"),
@@ -112,14 +119,79 @@ def test_errors_are_smcli_errors(call):
     assert caught.value.message and caught.value.exit_code in {2, 3}
 
 
+ENTRIES = (smcli.compare, smcli.evaluate, smcli.gradient, smcli.exact, smcli.truth)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda f: f.__name__)
+def test_keywords_are_spelled_out(entry):
+    parameters = inspect.signature(entry).parameters.values()
+    assert all(p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY} for p in parameters)
+    with pytest.raises(TypeError, match=rf"^{entry.__name__}\(\) got an unexpected keyword argument 'temprature'$"):
+        entry([1, 2], temprature=1)
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{"temperature": -1}, {"softcap": -1}, {"softcap": 0}, {"temperature": [1, 2]}, {"digits": 2.5}, {"max_ulp": -1},
-     {"max_rel": float("nan")}, {"target": 1.7}, {"target": "a"}, {"target": [None]}, {"target": float("nan")}],
+    ("entry", "command"), [(smcli.compare, compare), (smcli.evaluate, evaluate), (smcli.gradient, grad)]
+)
+def test_python_has_the_options_of_the_command_line(entry, command):
+    python = {{"methods": "method", "quantities": "quantity"}.get(n, n) for n in inspect.signature(entry).parameters}
+    of_the_shell = {*Input.__annotations__, *Output.__annotations__, *Rendering.__annotations__, "sweep"}
+    assert python - {"logits"} == {*get_type_hints(command.Options)} - of_the_shell | {"max_ulp", "max_rel"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float8_e5m2"])
+@pytest.mark.parametrize("quantity", ["softmax", "log_softmax", "lse", "ce", "gradient"])
+@pytest.mark.parametrize(
+    "array",
+    [np.array([[2**60 + 2**36 + 1, 2**60 + 2**36]]), np.array([[2**64 - 1, 2**64 - 2**39]], np.uint64), np.array([[3, -4]], "i1"),
+     np.array([[np.longdouble(1) + np.longdouble(2) ** -24 + np.longdouble(2) ** -60, 0]]), [[Decimal("1.1"), Fraction(1, 3)]],
+     np.array([1.5, 2.5], "f2"), np.array([[[1, 2], [3, 4]], [[5, 6], [7, 9]]]), [np.array([1.0, 2.0]), [3, 4]], 7],
+    ids=["int64", "uint64", "int8", "longdouble", "exact", "float16", "cube", "list", "number"],
 )  # fmt: skip
-def test_options_are_checked_as_on_the_command_line(options):
-    with pytest.raises(smcli.SmcliError):
-        smcli.compare([1, 2], **options).to_dict()
+def test_truth_reads_what_exact_reads(array, quantity, dtype):
+    t = smcli.truth(array, quantity, dtype=dtype, target=0)
+    rows = np.array(array, dtype=object)
+    rows = rows.reshape(-1, rows.shape[-1]) if rows.ndim else rows.reshape(1, 1)
+    name = {"log_softmax": "log-softmax", "lse": "logsumexp", "ce": "cross-entropy"}.get(quantity, quantity)
+    assert t.hi.shape[:-1] == (np.shape(array)[:-1] or ())
+    for r, row in enumerate(rows.tolist()):
+        target = 0 if name in {"cross-entropy", "gradient"} else None
+        hi, lo, exp2 = (a.reshape(len(rows), -1)[r] for a in (t.hi, t.lo, t.exp2))
+        found = texts(Truth(hi, lo, exp2, t.bound), 12)
+        want = smcli.exact(row, name, dtype=dtype, target=target, digits=12)
+        assert [w for w, f in zip(want, found, strict=True) if f is not None] == [f for f in found if f is not None]
+
+
+def test_truth_takes_a_target_for_each_row():
+    x = np.arange(12.0).reshape(2, 2, 3)
+    t = smcli.truth(x, "cross-entropy", target=np.array([[0, 1], [2, 0]]))
+    want = [
+        smcli.exact(row, "cross-entropy", target=k)[0] for row, k in zip(x.reshape(4, 3), [0, 1, 2, 0], strict=True)
+    ]
+    assert t.hi.shape == (2, 2, 1) and t.hi.reshape(-1).tolist() == pytest.approx([float(w) for w in want], rel=1e-15)
+    assert smcli.truth(x, "cross-entropy", target=1).hi.shape == (2, 2, 1)
+    assert smcli.truth(x, "cross-entropy").hi.shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "asked"),
+    [
+        ([["a", "b"]], {}), ([[1, 2], [3]], {}), (np.array([[1 + 2j, 1]]), {}), (np.array([["1", "2"]]), {}),
+        (np.ma.array([[1.0, 5.0]], mask=[[0, 1]]), {}), (np.array([True, False]), {}), ([True, 1], {}), ([], {}), (None, {}),
+        (np.zeros((0, 3)), {}), (np.zeros((3, 0)), {}), (np.array([None, 1]), {}), ([[[1, 2]], [[3, 4], [5, 6]]], {}),
+        ([[[1, 2]], [[3, 4]], [[5, 6]], [[7, 8], [9, 0]]], {}), ([np.zeros((2, 2)), np.zeros((1, 2)), np.zeros((3, 2))], {}),
+        ([1, 2], {"target": 1.5}), ([1, 2], {"target": "0"}), ([1, 2], {"target": [0, 1, 2]}), ([1, 2], {"target": 7}),
+        ([1, 2], {"target": -1}), ([1, 2], {"target": True}), ([1, 2], {"target": np.array([True])}), ([1, 2], {"target": 2**70}),
+        ([1, 2], {"target": np.array([2**63], np.uint64)}), ([1, 2], {"target": []}), ([1, 2], {"target": [[0], [1]]}),
+        ([1, 2], {"dtype": "float65"}), ([1, 2], {"quantity": "loss"}), ([1, 2], {"quantity": "jacobian"}),
+        ([1, 2], {"quantity": "vjp"}), ([1, 2], {"quantity": "bce"}), ([1, 2], {"quantity": "gradient"}),
+        ([0, -(2.0**63)], {}), ([0, 2**63], {}),
+    ],
+)  # fmt: skip
+def test_truth_refuses_what_compare_refuses(array, asked):
+    with pytest.raises(smcli.SmcliError) as caught:
+        smcli.truth(array, **asked)
+    assert "--" not in str(caught.value) + caught.value.hint
 
 
 def test_the_document_is_that_of_the_command_line(capsys):

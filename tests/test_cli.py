@@ -84,11 +84,12 @@ def test_exit_codes(capsys, words, code):
         (["compare", "1", "2", "-t", "0", "--labels", "1,0"], "exclude each other"),
         (["compare", "1", "2", "--label-smoothing", "2", "-t", "0"], "from 0 to 1"),
         (["compare", "1", "2", "--label-smoothing", "0.1"], "needs --target or --labels"),
-        (["compare", "1", "2", "-T", "0"], "positive number"),
+        (["compare", "1", "2", "-T", "-1"], "give a number from 0 up"),
         (["compare", "1", "2", "--rows", "x"], "write A:B"),
         (["compare", "1", "2", "--rows", "5:"], "leaves none of the 1 rows"),
         (["compare", "1", "--fail-on", "SM999"], "SM999"),
-        (["compare", "1", "2", "-q", "bce"], "bce needs labels"),
+        (["compare", "1", "2", "-q", "bce"], "--labels are needed by bce"),
+        (["grad", "1", "2", "-t", "0", "--cotangent", "1,1"], "--target and --cotangent exclude each other"),
         (["grad", "1", "2", "-q", "softmax"], "grad differentiates a loss"),
         (["eval", "1", "-m", "naive,shifted"], "eval takes one method"),
         (["compare", "1 2 ... 3"], "data is missing"),
@@ -110,7 +111,7 @@ def test_a_huge_exponent_answers_at_once(capsys):
     start = time.perf_counter()
     code, out, _ = outcome(capsys, "compare", "1e999999999", "1", "-f", "json")
     assert code == 0 and time.perf_counter() - start < 5
-    assert {"SM902", "SM102"} <= {f["code"] for f in json.loads(out)["rows"][0]["findings"]}
+    assert "SM902" in {f["code"] for f in json.loads(out)["rows"][0]["findings"]}
 
 
 @pytest.mark.parametrize("token", ["1" * 10**7, "x" * 10**7])

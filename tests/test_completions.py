@@ -10,17 +10,22 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 
 import pytest
+from typer.main import get_command
 
+from smcli.cli.app import build
+from smcli.cli.tree import tree
+from smcli.cli.values import SOURCES
 from smcli.errors import UsageError
 from smcli.shells import scripts as shells
-from smcli.shells.generated import files, write
-from smcli.shells.tree import Argument, Command, Option, tree
-from smcli.shells.values import NOTHING, SOURCES, Values
+from smcli.shells.tree import NOTHING, Argument, Command, Option, Values
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = tree()
+GENERATE = run_path(str(ROOT / "completions" / "generate.py"))
+FILES = GENERATE["files"]()
+PROGRAM = tree(get_command(build()))
 COMMANDS = [c.name for c in PROGRAM.commands]
 SEVERAL = [(c, o) for c in PROGRAM.commands for o in c.options]
 TIMEOUT = 10
@@ -35,17 +40,16 @@ def made():
     """A folder with the scripts of this tree, committed or not."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
-    write(folder)
+    GENERATE["write"](folder)
     return folder / "completions"
 
 
 # Files
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", FILES)
 def test_generated_files_do_not_drift(path):
-    made = files()[path]
-    assert (ROOT / path).read_text(encoding="ascii") == made, "run python -m smcli.shells.generated"
+    assert (ROOT / path).read_text(encoding="ascii") == FILES[path], "run python completions/generate.py"
 
 
 @pytest.mark.parametrize("shell", shells.names())
@@ -58,7 +62,7 @@ def test_command_prints_the_script(shell):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("zhs", "did you mean zsh?"), ("pwsh", "did you mean powershell?"), ("ksh", "")]
+    ("typed", "meant"), [("zhs", "did you mean zsh?"), ("powershel", "did you mean powershell?"), ("ksh", "")]
 )
 def test_unknown_shell(typed, meant):
     with pytest.raises(UsageError) as error:
@@ -68,6 +72,10 @@ def test_unknown_shell(typed, meant):
         [sys.executable, "-m", "smcli", "completions", typed], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_what_a_shell_is_called_too():
+    assert shells.module("pwsh") is shells.module("powershell")
 
 
 def test_help_says_where_the_scripts_go():
@@ -113,7 +121,7 @@ def test_options_of_names_have_values():
             option.metavar in {"NAME", "KIND", "ORDER", "HOW", "WHAT", "FILE", "PATH", "SHELL"}
             and option.long != "--key"
         ):
-            assert option.values, f"smcli.shells.values.SOURCES does not say what {option.long} of {command.name} takes"
+            assert option.values, f"smcli.cli.values.SOURCES does not say what {option.long} of {command.name} takes"
 
 
 def test_table_of_values_names_nothing_that_is_gone():

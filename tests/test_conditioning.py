@@ -12,9 +12,10 @@ from smcli import methods
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import Limit, as_float, measure
 from smcli.methods import run
-from smcli.model import Loss, Numerics, Problem, Settings
+from smcli.model import Loss, Problem
 from smcli.numbers.arithmetic import ORDERS, Arithmetic
 from smcli.numbers.formats import FORMATS
+from smcli.problem.specs import Numerics, Settings
 from smcli.reference import Reference
 
 BOUNDED = [("softmax", m) for m in ("naive", "shifted", "explse")]

@@ -14,10 +14,11 @@ from flint import arb
 import smcli
 from smcli import read
 from smcli.analyse import problems
+from smcli.api.objects import Objects
 from smcli.model import RawRow
 from smcli.numbers import formats
-from smcli.problem.settings import settings
 from smcli.reference import Reference
+from smcli.request import Request
 
 DTYPES = ("float64", "float32", "bfloat16")
 LOSSES = ("hard", "smoothed", "soft", "soft-smoothed", "weighted", "warm", "capped", "z-loss", "ignored", "all", "bce")
@@ -30,6 +31,10 @@ def precise():
     flint.ctx.prec = 700
     yield
     flint.ctx.prec = old
+
+
+def settings(**asked):
+    return Request.of("grad", Objects(asked)).settle()
 
 
 def ball(x) -> arb:
@@ -154,15 +159,8 @@ def test_pairs_of_the_truth_are_within_their_bound(kind, dtype):
     fmt = formats.get(dtype)
     for _ in range(2):
         x, options = draw(kind, rng, 12)
-        named = {"label_smoothing": "smoothing", "class_weights": "weights"}
-        asked = {named.get(k, k): v for k, v in options.items()}
-        for k in ("weights", "temperature", "softcap", "z_loss"):
-            if k in asked:
-                asked[k] = RawRow(np.array(asked[k], dtype=np.float64).reshape(-1))
-        if "labels" in asked:
-            asked["labels"] = [RawRow(np.array(row)) for row in asked["labels"]]
         name = "bce" if kind == "bce" else "cross-entropy"
-        found = settings("grad", dtype=dtype, quantity=name, **asked)
+        found = settings(dtype=dtype, quantities=name, **options)
         for problem, _ in problems([RawRow(row) for row in x], found, fmt):
             for quantity in (name, "gradient"):
                 truth = Reference(problem).truth(quantity)
@@ -321,7 +319,7 @@ def test_a_composed_backward_pass_is_nan_where_p_is_0():
 def test_the_sweep_is_u_shaped():
     from smcli.report.sweep import sweep
 
-    (curve,) = sweep([RawRow(np.array([1.0, 2, 3]))], settings("grad", dtype="float64", target=[0])).curves
+    (curve,) = sweep([RawRow(np.array([1.0, 2, 3]))], settings(dtype="float64", target=[0])).curves
     errors = [p.error for p in curve.points]
     best = errors.index(curve.best.error)
     assert 10 < best < 25 and errors[0] > 1e3 * errors[best] and errors[45] > 1e3 * errors[best]

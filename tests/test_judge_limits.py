@@ -11,7 +11,8 @@ import pytest
 import smcli
 from smcli.judge import limits
 from smcli.judge.conditioning import condition
-from smcli.model import Loss, Problem, Tolerance
+from smcli.model import Loss, Problem
+from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
 
 NONE = Tolerance()

@@ -8,11 +8,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from smcli.cli.app import build
+from smcli.cli.tree import tree
 from smcli.shells import man
-from smcli.shells.tree import tree
 
-PROGRAM = tree()
+PROGRAM = tree(get_command(build()))
 PAGE = man.page(PROGRAM)
 SECTIONS = [
     "NAME",
@@ -30,7 +32,7 @@ needs_man = pytest.mark.skipif(not (shutil.which("man") and shutil.which("groff"
 
 def test_page_is_the_committed_one():
     assert (Path(__file__).parents[1] / "docs/man/smcli.1").read_text(encoding="ascii") == PAGE, (
-        "run python -m smcli.shells.generated"
+        "run python completions/generate.py"
     )
 
 

@@ -26,9 +26,10 @@ from smcli import methods
 from smcli.judge.limits import limit
 from smcli.judge.measure import measure, round_truth
 from smcli.methods import run
-from smcli.model import Loss, Problem, Tolerance, Verdict
+from smcli.model import Loss, Problem, Verdict
 from smcli.numbers.arithmetic import Arithmetic
 from smcli.numbers.formats import FORMATS
+from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
 
 if TYPE_CHECKING:

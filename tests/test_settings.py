@@ -1,13 +1,23 @@
-"""What was asked becomes settings: defaults, names with commas, and what excludes each other."""
+"""What was asked becomes settings: defaults, names with commas, what excludes each other, and what an input brings."""
 
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 
-from smcli import methods
-from smcli.errors import UsageError
+from smcli import methods, quantities
+from smcli.api.objects import Objects
+from smcli.cli.texts import Texts, flag, split
+from smcli.errors import OptionError, SmcliError, UsageError
 from smcli.numbers import formats
-from smcli.problem.settings import DEFAULT_METHODS, DEFAULT_QUANTITIES, QUANTITIES, check_fail_on, names, settings
+from smcli.problem.specs import LossSpec, Numerics, Tolerance
+from smcli.request import DEFAULT_METHODS, DEFAULT_QUANTITIES, Request, check_fail_on
+
+
+def settings(command, **asked):
+    return Request.of(command, Objects(asked)).settle()
 
 
 @pytest.mark.parametrize("command", DEFAULT_QUANTITIES)
@@ -15,82 +25,180 @@ def test_defaults(command):
     s = settings(command)
     assert s.numerics.dtypes == ("float64",) and s.quantities == DEFAULT_QUANTITIES[command]
     assert s.methods == (() if command == "eval" else DEFAULT_METHODS)
-    assert (
-        s.numerics.order,
-        s.loss.reduction,
-        s.numerics.digits,
-        s.numerics.accumulate,
-        s.loss.target,
-        s.loss.labels,
-    ) == ("pairwise", "none", *[None] * 4)
+    assert (s.numerics.order, s.loss.reduction, s.loss.smoothing, s.trace) == ("pairwise", "none", 0, False)
+    rest = (s.numerics.digits, s.numerics.accumulate, s.loss.target, s.loss.labels, s.tolerance.max_ulp, s.numbers)
+    assert rest == (None,) * 6
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (None, []),
-        ("", []),
-        (" a , b,,", ["a", "b"]),
-        (["a,b", "a", "c"], ["a", "b", "c"]),
-        (["a"], ["a"]),
-    ],
+    ("words", "names"),
+    [(None, ()), ([""], ()), ([" a , b,,"], ("a", "b")), (["a,b", "a", "c"], ("a", "b", "c")), (["a"], ("a",))],
 )
-def test_names(given, expected):
-    assert names(given) == expected
+def test_names(words, names):
+    assert split(words) == names
+    assert Objects({"x": words}).names("x") == Objects({"x": ",".join(words or ())}).names("x") == names
 
 
 def test_names_with_commas_and_aliases():
     s = settings(
-        "compare", dtype=["half,torch.bfloat16", "fp16"], method="fused, naive", quantity=["softmax,logsumexp"]
+        "compare", dtype=["half,torch.bfloat16", "fp16"], methods="fused, naive", quantities=["probs,lse", "softmax"]
     )
     assert s.numerics.dtypes == ("float16", "bfloat16")
     assert s.methods == ("fused", "naive") and s.quantities == ("softmax", "logsumexp")
 
 
+@pytest.mark.parametrize("q", quantities.QUANTITIES.values(), ids=lambda q: q.name)
+def test_what_people_call_a_quantity(q):
+    for name in q.aliases if not (q.is_derivative or q.needs) else ():
+        assert settings("eval", quantities=name.upper()).quantities == (q.name,)
+
+
 def test_all():
-    s = settings("compare", dtype="all", method="all", quantity="all")
-    assert s.numerics.dtypes == tuple(formats.FORMATS) and s.quantities == QUANTITIES[:4]
+    s = settings("compare", dtype="all", methods="all", quantities="all")
+    assert s.numerics.dtypes == tuple(formats.FORMATS)
+    assert s.quantities == tuple(q for q in quantities.values() if not quantities.get(q).needs)
     assert set(s.methods) == {n for n, m in methods.everything().items() if any(map(m.defines, s.quantities))}
-    assert "fd" not in s.methods and "fd" in settings("grad", method="all").methods
+    assert "fd" not in s.methods and "fd" in settings("grad", methods="all").methods
 
 
 def test_what_grad_differentiates():
     assert settings("grad").quantities == ("jacobian",)
     assert settings("grad", target=[0]).quantities == ("gradient",)
+    assert settings("grad", cotangent=[1, 2]).quantities == ("vjp",)
+    assert settings("grad", quantities="bce", labels=[1, 0]).loss.kind == "bce"
 
 
-@pytest.mark.parametrize("digits", [1, 10000])
+def test_what_the_input_brings_stands_where_nothing_was_asked():
+    asked = Request.of("grad", Objects({}))
+    s = asked.settle("bfloat16", (1, 0), numbers=(3, 4))
+    assert s.numerics.dtypes == ("bfloat16",) and s.loss.target == (1, 0) and s.numbers == (3, 4)
+    assert s.quantities == ("gradient",)
+    for keywords in ({"target": 2}, {"labels": [1, 0]}, {"cotangent": [1, 0]}):
+        s = Request.of("grad", Objects({"dtype": "float16", **keywords})).settle("bfloat16", (1, 0))
+        assert s.numerics.dtypes == ("float16",) and s.loss.target == ((2,) if "target" in keywords else None)
+    assert Request.of("compare", Objects({"reduction": "mean"})).settle(target=(1,)).loss.target == (1,)
+
+
+@pytest.mark.parametrize("digits", [1, 10000, np.int64(7)])
 def test_digits_at_the_edge(digits):
     assert settings("compare", digits=digits).numerics.digits == digits
+
+
+def test_temperature_may_be_0():
+    assert settings("compare", temperature=0).numerics.temperature.values.tolist() == [0]
+
+
+WRONG = [
+    ("compare", {"digits": 0}, "digits", "is out of range"),
+    ("compare", {"digits": 10001}, "digits", "is out of range"),
+    ("compare", {"label_smoothing": -0.1, "target": 0}, "label_smoothing", "is out of range"),
+    ("compare", {"label_smoothing": float("nan"), "target": 0}, "label_smoothing", "is out of range"),
+    ("compare", {"target": 0, "labels": [0, 1]}, "target", "and <labels> exclude each other"),
+    ("grad", {"target": 0, "cotangent": [0, 1]}, "target", "and <cotangent> exclude each other"),
+    ("grad", {"labels": [1, 0], "cotangent": [0, 1]}, "labels", "and <cotangent> exclude each other"),
+    ("compare", {"ignore_index": -1}, "ignore_index", "needs <target>"),
+    ("compare", {"ignore_index": -1, "labels": [1, 0]}, "ignore_index", "needs <target>"),
+    ("compare", {"reduction": "mean"}, "reduction", "needs <target> or <labels>"),
+    ("compare", {"label_smoothing": 0.5}, "label_smoothing", "needs <target> or <labels>"),
+    ("compare", {"reduction": "average", "target": 0}, "reduction", "is unknown"),
+    ("compare", {"sum": "random"}, "sum", "is unknown"),
+    ("compare", {"quantities": "bce"}, "labels", "are needed by bce"),
+    ("compare", {"quantities": "bce", "labels": [1, 0], "z_loss": 1}, "z_loss", "is not an option of bce"),
+    ("compare", {"temperature": -1}, "temperature", "is out of range"),
+    ("compare", {"temperature": float("nan")}, "temperature", "is out of range"),
+    ("compare", {"softcap": 0}, "softcap", "is out of range"),
+    ("compare", {"softcap": float("inf")}, "softcap", "is out of range"),
+    ("compare", {"z_loss": float("inf"), "target": 0}, "z_loss", "is out of range"),
+    ("compare", {"max_ulp": -1}, "max_ulp", "is out of range"),
+    ("compare", {"max_rel": float("nan")}, "max_rel", "is out of range"),
+    ("compare", {"labels": [1, float("nan")]}, "labels", "hold a number that is not finite: 1 of row 0"),
+    ("compare", {"class_weights": [float("inf")], "target": 0}, "class_weights", "hold a number that is not finite"),
+    ("grad", {"step": 0.0}, "step", "is out of range"),
+    ("grad", {"step": float("nan")}, "step", "is out of range"),
+]
+
+
+@pytest.mark.parametrize(("command", "asked", "option", "says"), WRONG)
+def test_what_cannot_be_names_its_option(command, asked, option, says):
+    with pytest.raises(OptionError) as caught:
+        settings(command, **asked)
+    error = caught.value
+    assert error.option == option and says in error.problem and error.hint
+    assert "--" not in error.message + error.hint and "<" not in error.message + error.hint
+    shown, hint = error.spelled(flag)
+    assert shown.startswith(f"--{option.replace('_', '-')} ") and "=" not in shown and "<" not in shown + hint
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == error.message and again.hint == error.hint
 
 
 @pytest.mark.parametrize(
     ("command", "asked", "says"),
     [
-        ("compare", {"digits": 0}, "--digits 0 is out of range"),
-        ("compare", {"digits": 10001}, "out of range"),
-        ("compare", {"smoothing": -0.1, "target": [0]}, "out of range"),
-        ("compare", {"smoothing": float("nan"), "target": [0]}, "out of range"),
-        ("compare", {"target": [0], "labels": [object()]}, "exclude each other"),
-        ("compare", {"ignore_index": -1}, "needs --target"),
-        ("compare", {"reduction": "mean"}, "needs --target or --labels"),
-        ("compare", {"reduction": "average", "target": [0]}, "is unknown"),
-        ("compare", {"order": "random"}, "is unknown"),
-        ("compare", {"quantity": "loss"}, "is unknown"),
+        ("compare", {"quantities": "loss"}, "unknown quantity"),
+        ("compare", {"quantities": "gradient"}, "is a derivative"),
+        ("compare", {"quantities": "bce,ce", "labels": [1]}, "losses of different problems"),
         ("compare", {"dtype": "float65"}, "unknown number format"),
         ("compare", {"accumulate": "float65"}, "unknown number format"),
-        ("compare", {"method": "magic"}, "unknown method"),
-        ("compare", {"method": "fused", "quantity": "softmax"}, "no softmax in fused"),
-        ("eval", {"method": "naive,fused"}, "eval takes one method"),
-        ("grad", {"quantity": "softmax"}, "differentiates a loss"),
-        ("grad", {"step": 0.0}, "is not a step"),
-        ("grad", {"step": float("nan")}, "is not a step"),
+        ("compare", {"methods": "magic"}, "unknown method"),
+        ("compare", {"methods": "fused", "quantities": "softmax"}, "no softmax in fused"),
+        ("eval", {"methods": "naive,fused"}, "eval takes one method"),
+        ("eval", {"methods": "all"}, "eval takes one method"),
+        ("grad", {"quantities": "softmax"}, "differentiates a loss"),
+        ("grad", {"quantities": "softmax,bce", "labels": [1, 0]}, "differentiates a loss"),
     ],
 )
-def test_what_cannot_be(command, asked, says):
+def test_names_that_cannot_be(command, asked, says):
     with pytest.raises(UsageError, match=says) as caught:
         settings(command, **asked)
     assert caught.value.hint
+
+
+class Options:
+    def __init__(self, **given):
+        vars(self).update(given)
+
+
+@pytest.mark.parametrize(
+    ("texts", "objects"),
+    [
+        ({"dtype": ["float16,half"], "method": ["all"], "quantity": ["lse"]},
+         {"dtype": ["float16"], "methods": "all", "quantities": "logsumexp"}),
+        ({"target": "1,0", "label_smoothing": "0.25", "class_weights": "1 0x1p-1", "reduction": "mean"},
+         {"target": np.array([1, 0]), "label_smoothing": 0.25, "class_weights": [1, 0.5], "reduction": "mean"}),
+        ({"labels": "[0.5,0.5],[1,0]", "z_loss": "1e-4", "temperature": "2", "softcap": "30"},
+         {"labels": [[0.5, 0.5], [1, 0]], "z_loss": 1e-4, "temperature": 2, "softcap": 30.0}),
+        ({"accumulate": "float32", "sum": "sequential", "digits": 5, "trace": True, "max_ulp": "8", "max_rel": "inf"},
+         {"accumulate": np.float32, "sum": "sequential", "digits": 5, "trace": True, "max_ulp": 8, "max_rel": np.inf}),
+        ({"target": "3", "ignore_index": 3}, {"target": 3, "ignore_index": 3}),
+    ],
+)  # fmt: skip
+def test_texts_and_objects_make_the_same_settings(texts, objects):
+    def plain(value):
+        if isinstance(value, (Numerics, LossSpec, Tolerance)):
+            return {name: plain(getattr(value, name)) for name in value.__slots__}
+        if isinstance(value, tuple):
+            return [plain(v) for v in value]
+        return value.values.tolist() if hasattr(value, "values") else value
+
+    one, other = Request.of("compare", Texts(Options(**texts))), Request.of("compare", Objects(objects))
+    for name in one.__slots__:
+        assert plain(getattr(one, name)) == plain(getattr(other, name)), name
+    assert one.settle().methods == other.settle().methods
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{"target": 1.7}, {"target": "a"}, {"target": [None]}, {"target": float("nan")}, {"target": True}, {"target": []},
+     {"target": 2**53}, {"ignore_index": 1.5, "target": 0}, {"ignore_index": True, "target": 0}, {"digits": 2.5},
+     {"digits": "5"}, {"temperature": [1, 2]}, {"temperature": [[1], [2]]}, {"temperature": "1"}, {"max_ulp": "x"},
+     {"max_ulp": 1j}, {"label_smoothing": "a", "target": 0}, {"label_smoothing": [0, 1], "target": 0},
+     {"class_weights": [[1, 2], [3, 4]], "target": 0}, {"labels": [["a"]]}, {"trace": 1}, {"trace": "no"},
+     {"dtype": 5}, {"dtype": [None]}, {"methods": 3}, {"quantities": [b"softmax"]}, {"sum": 1}, {"reduction": object()}],
+)  # fmt: skip
+def test_objects_of_the_wrong_kind(keywords):
+    with pytest.raises(SmcliError) as caught:
+        settings("compare", **keywords)
+    assert caught.value.hint and next(iter(keywords)) in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smcli.cli.parse import LogitsCommand
-from smcli.errors import ClosedPipeError, SmcliError
+from smcli.errors import ClosedPipeError, OptionError, SmcliError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
 COMMANDS = ("eval", "compare", "grad", "limits", "explain", "methods", "completions")
+OF_ALL = {"completions"}  # they speak of the other commands, so that these have to be there
 
 
 def build(only: str | None = None) -> typer.Typer:
@@ -38,7 +39,7 @@ def build(only: str | None = None) -> typer.Typer:
     ) -> None:
         """The microscope for softmax and cross-entropy: algorithms and number formats beside a certified truth."""
         if version:
-            from smcli import __version__
+            from smcli.version import __version__
 
             typer.echo(f"smcli {__version__}")
             raise typer.Exit
@@ -62,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line and return the exit code; nothing escapes as a traceback that a user caused."""
     words = list(argv)
     try:
-        app = build(next((w for w in words[:1] if w in COMMANDS), None))
+        app = build(next((w for w in words[:1] if w in COMMANDS and w not in OF_ALL), None))
         code = typer.main.get_command(app).main(words, prog_name="smcli", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -70,6 +71,10 @@ def run(argv: Sequence[str]) -> int:
     except (BrokenPipeError, ClosedPipeError):
         silence()
         return 141
+    except OptionError as error:
+        from smcli.cli.texts import flag
+
+        return report(*error.spelled(flag), error.exit_code)
     except SmcliError as error:
         if error.detail and asked_for_more(words):
             report_detail(error.detail)

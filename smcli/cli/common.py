@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
 from smcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from smcli.model import RawRow, Settings
+    from smcli.model import RawRow
     from smcli.report.report import Comparison, Report
+    from smcli.request import Request
 
 
 class Compute(Output, LossOptions, Numbers, Input):
@@ -86,81 +87,23 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
     return chosen
 
 
-def settings_of(command: str, options: Compute, **more: Any) -> Settings:
-    """The settings that the options ask for."""
-    from smcli import read
-    from smcli.problem.settings import settings
+def request_of(command: str, options: Compute) -> Request:
+    """What the options ask for, checked before any input is read.
 
-    def row(text: str | None, what: str) -> RawRow | None:
-        if text is None:
-            return None
-        rows = read.numbers_or_file(text, what)
-        if len(rows) > 1:
-            raise InputError(f"{what}: {len(rows)} rows, where one was expected", "give one list")
-        return rows[0]
+    Raises:
+        UsageError: an option is wrong.
+    """
+    from smcli.cli.texts import Texts
+    from smcli.request import Request, check_fail_on
 
-    def scalar(text: str | None, what: str, *, positive: bool = False) -> RawRow | None:
-        if text is None:
-            return None
-        raw = read.numbers(text, what)
-        if raw.values.size != 1:
-            raise InputError(f"{what}: {raw.values.size} numbers, where one was expected", "give one number")
-        value = float(raw.values[0])
-        if not abs(value) < float("inf") or (positive and not value > 0):
-            raise UsageError(
-                f"{what} {text} is out of range", "give a positive number" if positive else "give a finite number"
-            )
-        return raw
-
-    return settings(
-        command,
-        dtype=options.dtype,
-        accumulate=options.accumulate,
-        order=options.sum,
-        digits=options.digits,
-        trace=options.trace,
-        temperature=scalar(options.temperature, "--temperature"),
-        softcap=scalar(options.softcap, "--softcap", positive=True),
-        target=None if options.target is None else read.indices(options.target, "--target"),
-        labels=None
-        if options.labels is None
-        else _finite(read.numbers_or_file(options.labels, "--labels"), "--labels"),
-        smoothing=read.number(options.label_smoothing, "--label-smoothing")[0],
-        weights=None
-        if (w := row(options.class_weights, "--class-weights")) is None
-        else _finite([w], "--class-weights")[0],
-        z_loss=scalar(options.z_loss, "--z-loss"),
-        ignore_index=options.ignore_index,
-        reduction=options.reduction,
-        max_ulp=_limit(options.max_ulp, "--max-ulp"),
-        max_rel=_limit(options.max_rel, "--max-rel"),
-        **more,
-    )
-
-
-def _finite(rows: list[RawRow], what: str) -> list[RawRow]:
-    for row, raw in enumerate(rows):
-        for i, value in enumerate(raw.values.tolist()):
-            if not abs(value) < float("inf"):
-                raise InputError(f"{what}: number {i} of row {row} is not finite", "give finite numbers")
-    return rows
-
-
-def _limit(text: str | None, what: str) -> float | None:
-    from smcli import read
-
-    if text is None:
-        return None
-    value = read.number(text, what)[0]
-    if not value >= 0:
-        raise UsageError(f"{what} {text} is out of range", "give a number from 0 up")
-    return value
+    check_fail_on(options.fail_on)
+    return Request.of(command, Texts(options))
 
 
 def finish(report: Report | Comparison, options: Output) -> int:
     """Render a report to its place and return the exit code."""
-    from smcli.problem.settings import check_fail_on
     from smcli.report.report import fails
+    from smcli.request import check_fail_on
 
     on = check_fail_on(options.fail_on)
     write(report, options)

@@ -1,11 +1,10 @@
 """smcli compare: several methods beside the truth."""
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.common import Compute, finish, read_rows, request_of
 from smcli.cli.options import takes
 
 EXAMPLES = """\b
@@ -34,9 +33,7 @@ class Options(Compute):
 def main(options: Options) -> int:
     """Run several methods beside the truth: values, errors, and what went wrong."""
     from smcli.analyse import analyse
-    from smcli.problem.settings import check_fail_on
 
-    check_fail_on(options.fail_on)
-    settings = settings_of("compare", options, method=options.method, quantity=options.quantity)
+    request = request_of("compare", options)
     rows, numbers = read_rows(options)
-    return finish(analyse(rows, replace(settings, numbers=numbers)), options)
+    return finish(analyse(rows, request.settle(numbers=numbers)), options)

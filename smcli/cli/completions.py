@@ -21,18 +21,19 @@ Where the script goes (an installed package may have put it there already):
 
 
 class Options(OptionSet):
-    """The argument of completions."""
+    """The argument of completions; the context leads to all other commands."""
 
+    context: typer.Context
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.", show_default=False)]
 
 
 @takes(Options)
 def main(options: Options) -> int:
     """Print a script that completes commands, options and their values; it starts no program when Tab is pressed."""
+    from smcli.cli.tree import tree
     from smcli.render import emit
-    from smcli.shells import scripts as shells
-    from smcli.shells.tree import tree
+    from smcli.shells import scripts
 
-    shells.module(options.shell)
-    emit(shells.script(options.shell, tree()))
+    scripts.module(options.shell)
+    emit(scripts.script(options.shell, tree(options.context.find_root().command)))
     return 0

@@ -1,11 +1,10 @@
 """smcli eval: the values of one method, exact by default."""
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, settings_of
+from smcli.cli.common import Compute, finish, read_rows, request_of
 from smcli.cli.options import takes
 
 EXAMPLES = """\b
@@ -32,9 +31,7 @@ class Options(Compute):
 def main(options: Options) -> int:
     """Give the values of one method, by default the truth to as many digits as asked."""
     from smcli.analyse import analyse
-    from smcli.problem.settings import check_fail_on
 
-    check_fail_on(options.fail_on)
-    settings = settings_of("eval", options, method=options.method, quantity=options.quantity)
+    request = request_of("eval", options)
     rows, numbers = read_rows(options)
-    return finish(analyse(rows, replace(settings, numbers=numbers)), options)
+    return finish(analyse(rows, request.settle(numbers=numbers)), options)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from smcli.cli.options import OptionSet, takes
-from smcli.errors import UsageError
+from smcli.errors import UsageError, nearest
 
 EXAMPLES = """\b
 Examples:
@@ -68,14 +68,11 @@ def _choose(name: str | None, output: str | None) -> str:
     Raises:
         UsageError: no such format, or a suffix that says nothing.
     """
-    import difflib
-
     from smcli.render._pages import SUFFIXES
 
     if name is not None and name not in SUFFIXES:
-        near = difflib.get_close_matches(name, SUFFIXES, 1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"explain has no output format {name!a}", f"{meant}choose one of {', '.join(SUFFIXES)}")
+        meant = f"{nearest(name, SUFFIXES)}choose one of {', '.join(SUFFIXES)}"
+        raise UsageError(f"explain has no output format {name!a}", meant)
     if name is not None:
         return name
     if output in {None, "-"}:

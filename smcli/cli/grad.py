@@ -1,11 +1,10 @@
 """smcli grad: derivatives beside their truth."""
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, settings_of, write
+from smcli.cli.common import Compute, finish, read_rows, request_of, write
 from smcli.cli.options import takes
 from smcli.errors import UsageError
 
@@ -50,21 +49,11 @@ class Options(Compute):
 @takes(Options)
 def main(options: Options) -> int:
     """Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax."""
-    from smcli import read
     from smcli.analyse import analyse
-    from smcli.problem.settings import check_fail_on
 
-    check_fail_on(options.fail_on)
-    settings = settings_of(
-        "grad",
-        options,
-        method=options.method,
-        quantity=options.quantity,
-        step=None if options.step is None else read.number(options.step, "--step")[0],
-        cotangent=None if options.cotangent is None else read.numbers(options.cotangent, "--cotangent"),
-    )
+    request = request_of("grad", options)
     rows, numbers = read_rows(options)
-    settings = replace(settings, numbers=numbers)
+    settings = request.settle(numbers=numbers)
     if options.sweep:
         from smcli.report.sweep import sweep
 

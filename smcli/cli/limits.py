@@ -26,11 +26,11 @@ class Options(Rendering):
 @takes(Options)
 def main(options: Options) -> int:
     """What each number format can take: safe logits, row lengths, thresholds, mask fills."""
+    from smcli.cli.texts import split
     from smcli.numbers import formats
-    from smcli.problem.settings import names
+    from smcli.problem.specs import formats_of
     from smcli.report.limits import Limits
 
-    asked = names(options.dtype)
-    chosen = formats.FORMATS.values() if not asked or "all" in asked else [formats.get(name) for name in asked]
-    write(Limits(tuple(chosen)), options)
+    chosen = formats_of(split(options.dtype)) or formats.FORMATS
+    write(Limits(tuple(formats.get(name) for name in chosen)), options)
     return 0

@@ -11,8 +11,8 @@ import numpy as np
 from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import as_float
-from smcli.model import Tolerance, Verdict
 from smcli.numbers import formats
+from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from smcli.judge.measure import Errors, Limit
     from smcli.methods import Run
-    from smcli.model import BoolArray, FloatArray, IntArray, Numerics, Problem, RawRow, Truth
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem, RawRow, Truth, Verdict
     from smcli.numbers.arithmetic import Step
+    from smcli.problem.specs import Numerics
     from smcli.quantities import Quantity
 
 About = Literal["row", "truth", "run"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli import registry
 from smcli.model import Choice, Found, Severity
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def rule(
 
 @cache
 def _load() -> None:
-    for module in MODULES:
-        import_module(f"smcli.findings.{module}")
+    registry.load("smcli.findings", MODULES)
 
 
 def everything() -> dict[str, Rule]:

@@ -20,7 +20,8 @@ from smcli import quantities
 from smcli.judge.measure import Limit, as_float
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem, Tolerance, Truth
+    from smcli.model import FloatArray, Problem, Truth
+    from smcli.problem.specs import Tolerance
     from smcli.reference import Reference
 
 LEAST = 8.0

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smcli.judge.block import Block
-    from smcli.model import FloatArray, Settings
+    from smcli.model import FloatArray
+    from smcli.problem.specs import Settings
     from smcli.reference import Reference
 
 

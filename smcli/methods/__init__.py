@@ -5,20 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from smcli import registry
 from smcli.errors import UsageError, nearest
 from smcli.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from smcli.model import FloatArray, Problem, Settings
+    from smcli.model import FloatArray, Problem
     from smcli.numbers.arithmetic import Arithmetic, Rows, Step
     from smcli.numbers.formats import Format
+    from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
 
 Backward = Literal["composed", "fused", "autograd", "none"]
@@ -190,8 +191,7 @@ def method(name: str, *, source: str, backward: Backward = "composed") -> Callab
 
 @cache
 def _load(modules: tuple[str, ...]) -> None:
-    for module in modules:
-        import_module(f"smcli.methods.{module}")
+    registry.load("smcli.methods", modules)
 
 
 def _of(modules: tuple[str, ...], kind: type[Method]) -> dict[str, Method]:

@@ -17,8 +17,9 @@ from smcli.judge.measure import spacing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import FloatArray, Problem, Settings
+    from smcli.model import FloatArray, Problem
     from smcli.numbers.formats import Format
+    from smcli.problem.specs import Settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

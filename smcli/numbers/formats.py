@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from smcli.errors import PrecisionError, UsageError
+from smcli.errors import PrecisionError, UsageError, nearest
 from smcli.numbers.written import compare_exact, exact
 
 if TYPE_CHECKING:
@@ -193,9 +192,8 @@ def get(name: str) -> Format:
     key = ALIASES.get(key, key)
     if key in FORMATS:
         return FORMATS[key]
-    near = difflib.get_close_matches(key, [*FORMATS, *ALIASES], 1)
-    meant = f"did you mean {ALIASES.get(near[0], near[0])}? " if near else ""
-    raise UsageError(f"unknown number format {name!a}", f"{meant}the formats are {', '.join(FORMATS)}")
+    near = nearest(key, [*FORMATS, *ALIASES])
+    raise UsageError(f"unknown number format {name!a}", f"{near}the formats are {', '.join(FORMATS)}")
 
 
 def written_error(token: str, value: float) -> float:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.errors import InputError
+from smcli.errors import InputError, OptionError
 from smcli.model import Loss, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.model import BoolArray, FloatArray, IntArray, RawRow, Settings
+    from smcli.model import BoolArray, FloatArray, IntArray, RawRow
     from smcli.numbers import formats
+    from smcli.problem.specs import Settings
 
 BLOCK = 1 << 16  # logits that are worked on at once: the steps of a method on them stay within some megabytes
+
+HELD = "choose a value that the number format holds"
 
 
 def problems(
@@ -37,11 +40,11 @@ def problems(
                 dtype=fmt.name,
                 logits=logits,
                 loss=whole.loss(at, logits.shape[1]),
-                temperature=_one(settings.numerics.temperature, fmt, 1.0, "--temperature", zero=True),
-                softcap=_one(settings.numerics.softcap, fmt, 0.0, "--softcap") or None,
+                temperature=_one(settings.numerics.temperature, fmt, 1.0, "temperature", zero=True),
+                softcap=_one(settings.numerics.softcap, fmt, 0.0, "softcap") or None,
                 ignored=whole.ignored(at),
                 scale=scale,
-                cotangent=_vector(settings.loss.cotangent, fmt, logits.shape[1], "--cotangent"),
+                cotangent=_vector(settings.loss.cotangent, fmt, logits.shape[1], "cotangent"),
                 rows=at,
             ),
             block,
@@ -61,34 +64,36 @@ def _blocks(rows: Sequence[RawRow]) -> Iterator[IntArray]:
         yield np.array(some)
 
 
-def _one(raw: RawRow | None, fmt: formats.Format, default: float, what: str, *, zero: bool = False) -> float:
+def _one(raw: RawRow | None, fmt: formats.Format, default: float, option: str, *, zero: bool = False) -> float:
     """The number of an option in the format; one that becomes 0 there is refused, unless that is to be diagnosed."""
     if raw is None:
         return default
-    value = float(_held(raw, fmt, what)[0])
+    value = float(_held(raw, fmt, option)[0])
     if value == 0 and raw.values[0] != 0 and not zero:
-        raise InputError(f"{what} {raw.values[0]:g} is 0 in {fmt.name}", "choose a value that the number format holds")
+        raise OptionError(option, f"is 0 in {fmt.name}", HELD, raw.written(0))
     return value
 
 
-def _vector(raw: RawRow | None, fmt: formats.Format, size: int, what: str) -> FloatArray | None:
+def _vector(raw: RawRow | None, fmt: formats.Format, size: int, option: str) -> FloatArray | None:
     if raw is None:
         return None
     if raw.values.size != size:
-        raise InputError(f"{raw.values.size} numbers in {what} for a row of {size} logits", "give one for each class")
-    return _held(raw, fmt, what)
+        raise OptionError(
+            option, f"has {raw.values.size} numbers for a row of {size} logits", "give one for each class"
+        )
+    return _held(raw, fmt, option)
 
 
-def _held(raw: RawRow, fmt: formats.Format, what: str) -> FloatArray:
+def _held(raw: RawRow, fmt: formats.Format, option: str) -> FloatArray:
     """The numbers of an option in the format, which has to hold them."""
     values = fmt.round_written(raw.values, raw.tokens)
     beyond = np.flatnonzero(~np.isfinite(values))
     if beyond.size:
-        at = f", number {beyond[0]}," if values.size > 1 else ""
+        i = int(beyond[0])
         reason = f"is beyond {fmt.name}, whose largest number is {fmt.max:g}"
-        raise InputError(
-            f"{what}{at} {raw.values[beyond[0]]:g} {reason}", "choose a value that the number format holds"
-        )
+        if values.size == 1:
+            raise OptionError(option, reason, HELD, raw.written(0))
+        raise OptionError(option, f"holds {raw.written(i)} at index {i}, which {reason}", HELD)
     return values
 
 
@@ -103,8 +108,8 @@ class _Whole:
     def loss(self, at: IntArray, classes: int) -> Loss | None:
         """The loss of the rows at these places."""
         spec, fmt = self._settings.loss, self._fmt
-        weights = _vector(spec.weights, fmt, classes, "--class-weights")
-        z_loss = _one(spec.z_loss, fmt, 0.0, "--z-loss")
+        weights = _vector(spec.weights, fmt, classes, "class_weights")
+        z_loss = _one(spec.z_loss, fmt, 0.0, "z_loss")
         if self._targets is not None:
             chosen = self._targets[at]
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
@@ -137,7 +142,7 @@ class _Whole:
             raise InputError(
                 f"{raw.values.size} labels for row {place} of {classes} logits", "give one label for each class"
             )
-        return _held(raw, self._fmt, "--labels")
+        return _held(raw, self._fmt, "labels")
 
     def ignored(self, at: IntArray) -> BoolArray | None:
         """Which of the rows are left out; None where none can be."""
@@ -161,7 +166,7 @@ class _Whole:
             if spec.weights is None:
                 total = Fraction(counted.size)
             else:
-                w = _held(spec.weights, self._fmt, "--class-weights")
+                w = _held(spec.weights, self._fmt, "class_weights")
                 often = np.bincount(counted[(counted >= 0) & (counted < w.size)], minlength=w.size)
                 total = sum((Fraction(float(v)) * int(k) for v, k in zip(w, often, strict=True)), Fraction(0))
         return 1 / total if total else Fraction(0)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "array_from_file",
+    "array_of",
     "compare_exact",
     "exact",
     "from_arguments",
@@ -34,6 +35,7 @@ __all__ = [
     "from_stdin",
     "from_text",
     "indices",
+    "integers",
     "kinds",
     "looks_like_number",
     "number",
@@ -139,6 +141,23 @@ def from_object(obj: object) -> list[RawRow]:
     return list(rows(obj))
 
 
+def array_of(obj: object) -> NDArray[Any] | None:
+    """The array that an object is or gives, of any real dtype; None of a list, of one number, and of Python objects.
+
+    Raises:
+        InputError: it holds no real numbers, or none at all, or some are masked.
+    """
+    from smcli.read._objects import as_array, check, is_array
+
+    if not is_array(obj):
+        return None
+    array = as_array(obj)
+    if array.dtype.kind == "O":
+        return None
+    check(array.dtype, array.shape, "the array")
+    return array
+
+
 def number(text: str, what: str) -> tuple[float, str]:
     """One number of the option `what`: the nearest float64, and the token.
 
@@ -186,8 +205,17 @@ def indices(text: str, what: str) -> list[int]:
     Raises:
         InputError: a number is not an integer, or beyond 2**53.
     """
+    return integers(numbers_or_file(text, what), what)
+
+
+def integers(rows: Sequence[RawRow], what: str) -> list[int]:
+    """The numbers of the option `what`, all of which have to be integers.
+
+    Raises:
+        InputError: one is not, or is beyond 2**53.
+    """
     found: list[int] = []
-    for row in numbers_or_file(text, what):
+    for row in rows:
         tokens = row.tokens or tuple(map(repr, row.values.tolist()))
         for token, value in zip(tokens, row.values.tolist(), strict=True):
             if not (abs(value) < _EXACT_INTEGERS and value.is_integer() and compare_exact(token, value) == 0):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from smcli import registry
 from smcli.errors import ClosedPipeError, UsageError
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ class Style(NamedTuple):
 @cache
 def names() -> tuple[str, ...]:
     """The output formats: the modules of this folder, `table` first."""
-    from pkgutil import iter_modules
-
-    found = sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
-    return tuple(sorted(found, key=lambda name: name != "table"))
+    return tuple(sorted(registry.names(__path__), key=lambda name: name != "table"))
 
 
 def module(name: str) -> ModuleType:
@@ -54,13 +51,7 @@ def module(name: str) -> ModuleType:
     Raises:
         UsageError: there is none.
     """
-    if name not in names():
-        import difflib
-
-        near = difflib.get_close_matches(name, names(), 1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown output format {name!a}", f"{meant}choose one of {', '.join(names())}")
-    return import_module(f"smcli.render.{name}")
+    return registry.module(__name__, names(), name, "output format")
 
 
 def choose(name: str | None, output: str | None) -> str:

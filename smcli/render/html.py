@@ -58,7 +58,7 @@ def _text(text: str) -> str:
 
 
 def _closing(thing: object) -> str:
-    from smcli import __version__
+    from smcli.version import __version__
 
     more = " · every digit of <i>exact</i> is certified · <code>smcli explain CODE</code> says more"
     return f"smcli {__version__}{more if parts.is_report(thing) else ''}"

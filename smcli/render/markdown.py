@@ -109,7 +109,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
 
 
 def _closing(thing: Report | Comparison) -> str:
-    from smcli import __version__
+    from smcli.version import __version__
 
     several = parts.reports(thing)
     said = f"{parts.verdict(thing)} · smcli {__version__} {several[0].command} · {parts.subject(thing)}"

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
-    from smcli.model import Finding, Found, IntArray, Settings, Tolerance, Truth
+    from smcli.model import Finding, Found, IntArray, Truth
     from smcli.numbers.formats import Format
+    from smcli.problem.specs import Settings, Tolerance
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 FIRST_ROWS = 8  # row numbers that are listed beside a code
@@ -256,7 +257,7 @@ class Report:
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
-        from smcli import __version__
+        from smcli.version import __version__
 
         return {
             "schema": SCHEMA,

@@ -69,7 +69,7 @@ class ScanReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
-        from smcli import __version__
+        from smcli.version import __version__
 
         worst_rows = []
         for _, row, method, quantity, ulp in self.tally.worst_rows:

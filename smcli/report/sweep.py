@@ -21,7 +21,8 @@ from smcli.report.document import json_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.model import RawRow, Settings
+    from smcli.model import RawRow
+    from smcli.problem.specs import Settings
 
 BAR = 24  # characters of the longest bar
 
@@ -57,7 +58,7 @@ class Sweep:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document (schema smcli.sweep/1), from which the curve can be plotted."""
-        from smcli import __version__
+        from smcli.version import __version__
 
         def point(p: Point) -> dict[str, Any]:
             return {"step": p.step, "error": json_number(p.error)}

@@ -15,7 +15,8 @@ from smcli.reference import Reference
 from smcli.scan.tally import Tally, of_block, quick_look
 
 if TYPE_CHECKING:
-    from smcli.model import RawBlock, Settings
+    from smcli.model import RawBlock
+    from smcli.problem.specs import Settings
 
 
 @dataclass(frozen=True, slots=True)

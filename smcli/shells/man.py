@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from smcli.shells.values import plain
+from smcli.shells.tree import plain
 
 if TYPE_CHECKING:
     from smcli.shells.tree import Command, Option
@@ -39,7 +39,7 @@ def page(program: Command) -> str:
     """The page of the program and all its commands, in ASCII; without a date or version, it changes only when they do."""
     return "\n".join(
         [
-            r".\" printed by python -m smcli.shells.generated, from the command tree",
+            r".\" written by completions/generate.py, from the command tree",
             '.TH SMCLI 1 "" "smcli" "User Commands"',
             ".ad l",
             ".nh",

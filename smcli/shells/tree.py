@@ -1,13 +1,31 @@
-"""The command tree as plain data, for whatever is generated from it: completion scripts and the man page."""
+"""The command tree as plain data, for all that is made of it: completion scripts and the man page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import typer
+Choice = tuple[str, str]  # a value, and what it is in a few words
 
-from smcli.shells.values import NOTHING, Place, Values, of, plain
+
+@dataclass(frozen=True)
+class Values:
+    """What can be completed in one place.
+
+    Attributes:
+        choices: the values there are, in the order of their registry; free text is possible beside them.
+        files: the names of files fit there.
+        separated: several fit into one word, with commas between them.
+    """
+
+    choices: tuple[Choice, ...] = ()
+    files: bool = False
+    separated: bool = False
+
+    def __bool__(self) -> bool:
+        return self.files or bool(self.choices)
+
+
+NOTHING = Values()
 
 
 @dataclass(frozen=True)
@@ -74,49 +92,8 @@ class Command:
         return next((a.values for a in self.arguments if a.values), NOTHING)
 
 
-def tree() -> Command:
-    """The whole program, read from the Typer application."""
-    from smcli.cli.app import build
+def plain(text: str) -> str:
+    """A text in one line of ASCII, as every shell, terminal and pager can show it."""
+    from smcli.render import ASCII
 
-    group: Any = typer.main.get_command(build())
-    context = typer.Context(group, info_name="smcli", **group.context_settings)
-    commands = tuple(_command(name, c, context) for name, c in group.commands.items() if not c.hidden)
-    return _command("smcli", group, None, commands)
-
-
-def _command(name: str, command: Any, parent: typer.Context | None, commands: tuple[Command, ...] = ()) -> Command:
-    context = typer.Context(command, info_name=name, parent=parent, **command.context_settings)
-    parameters = [p for p in command.get_params(context) if not getattr(p, "hidden", False)]
-    return Command(
-        name=name,
-        help=plain(command.help or ""),
-        options=tuple(_option(name, p, context) for p in parameters if p.param_type_name == "option"),
-        arguments=tuple(_argument(name, p, context) for p in parameters if p.param_type_name == "argument"),
-        epilog=tuple((command.epilog or "").replace("\b", "").strip().splitlines()),
-        commands=commands,
-    )
-
-
-def _option(command: str, parameter: Any, context: typer.Context) -> Option:
-    names = tuple(sorted((*parameter.opts, *parameter.secondary_opts), key=lambda name: name.startswith("--")))
-    takes = not (parameter.is_flag or parameter.count)
-    shown = parameter.show_default
-    default = shown if isinstance(shown, str) else str(parameter.default) if shown and takes else ""
-    return Option(
-        names=names,
-        help=plain(parameter.help or ""),
-        metavar=plain(parameter.metavar or parameter.make_metavar(context)) if takes else "",
-        default=plain(default) if takes and default != "None" else "",
-        repeatable=parameter.multiple,
-        values=of(names[-1], Place(command, parameter.multiple)) if takes else NOTHING,
-    )
-
-
-def _argument(command: str, parameter: Any, context: typer.Context) -> Argument:
-    metavar = parameter.metavar or parameter.make_metavar(context)
-    return Argument(
-        metavar=plain(metavar),
-        help=plain(parameter.help or ""),
-        repeatable=parameter.nargs != 1,
-        values=of(command, Place(command, several=False)),
-    )
+    return " ".join(text.translate(ASCII).split()).encode("ascii", "backslashreplace").decode()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from smcli.shells.scripts import filled, places
+from smcli.shells.scripts._places import filled, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from smcli.shells.tree import Command
-    from smcli.shells.values import Values
+    from smcli.shells.tree import Command, Values
 
 FILE = "smcli.bash"
 

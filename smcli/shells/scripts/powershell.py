@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smcli.shells.scripts import filled, named
+from smcli.shells.scripts._places import filled, named
 
 if TYPE_CHECKING:
-    from smcli.shells.tree import Command, Option
-    from smcli.shells.values import Values
+    from smcli.shells.tree import Command, Option, Values
 
 FILE = "smcli.ps1"
 

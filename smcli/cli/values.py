@@ -7,28 +7,10 @@ from importlib import import_module
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
+from smcli.shells.tree import NOTHING, Choice, Values, plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-Choice = tuple[str, str]  # a value, and what it is in a few words
-
-
-@dataclass(frozen=True)
-class Values:
-    """What can be completed in one place.
-
-    Attributes:
-        choices: the values there are, in the order of their registry; free text is possible beside them.
-        files: the names of files fit there.
-        separated: several fit into one word, with commas between them.
-    """
-
-    choices: tuple[Choice, ...] = ()
-    files: bool = False
-    separated: bool = False
-
-    def __bool__(self) -> bool:
-        return self.files or bool(self.choices)
 
 
 @dataclass(frozen=True)
@@ -39,7 +21,6 @@ class Place:
     several: bool
 
 
-NOTHING = Values()
 SEPARATED = {
     "--fail-on",
     "explain",
@@ -58,21 +39,14 @@ def of(key: str, place: Place) -> Values:
     return Values(choices, separated=place.several or key in SEPARATED)
 
 
-def plain(text: str) -> str:
-    """A text in one line of ASCII, as every shell, terminal and pager can show it."""
-    from smcli.render import ASCII
-
-    return " ".join(text.translate(ASCII).split()).encode("ascii", "backslashreplace").decode()
-
-
 def methods(place: Place) -> Iterable[Choice]:
     """The methods that the command can run."""
+    from smcli import quantities
     from smcli.methods import everything
-    from smcli.problem.settings import QUANTITIES
 
     if place.command == "eval":
         yield "exact", "The certified truth."
-    wanted = ("gradient",) if place.command == "grad" else QUANTITIES
+    wanted = ("gradient",) if place.command == "grad" else quantities.values()
     for name, method in everything().items():
         if any(method.defines(q) for q in wanted):
             yield name, method.summary
@@ -93,12 +67,10 @@ def dtypes(place: Place) -> Iterable[Choice]:
 
 def quantities(place: Place) -> Iterable[Choice]:
     """What can be computed; of the derivatives, what of."""
-    from smcli.problem.settings import QUANTITIES
+    from smcli import quantities as table
 
-    losses = {"cross-entropy", "bce"}
-    for name in QUANTITIES:
-        if place.command != "grad" or name in losses:
-            yield name, ""
+    for name in table.losses() if place.command == "grad" else table.values():
+        yield name, ""
     if place.several and place.command != "grad":
         yield "all", "All but bce."
 
@@ -145,7 +117,7 @@ def orders(_: Place) -> Iterable[Choice]:
 
 def reductions(_: Place) -> Iterable[Choice]:
     """The reductions of a batch."""
-    from smcli.problem.settings import REDUCTIONS
+    from smcli.problem.specs import REDUCTIONS
 
     return [(name, "") for name in REDUCTIONS]
 

@@ -1,0 +1,207 @@
+"""The Python API: the same pipeline as the command line, on lists and arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smcli.api.objects import Objects
+from smcli.errors import InputError, UsageError
+from smcli.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from smcli.model import Truth
+    from smcli.report.report import Comparison, Report
+
+    Names = Iterable[str] | str | None
+
+
+def compare(
+    logits: object,
+    *,
+    dtype: Names = None,
+    methods: Names = None,
+    quantities: Names = None,
+    target: object = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    temperature: object = None,
+    softcap: object = None,
+    digits: int | None = None,
+    accumulate: str | None = None,
+    sum: str = "pairwise",  # noqa: A002 - the option's name
+    trace: bool = False,
+    max_ulp: float | None = None,
+    max_rel: float | None = None,
+) -> Report | Comparison:
+    """Run several methods beside the truth.
+
+    Args:
+        logits: a list, nested lists, an array or a tensor; the last axis is the classes.
+        dtype: the number format, or several, or "all".
+        methods: names as in `smcli methods`; naive, shifted and fused by default.
+        quantities: softmax, log-softmax, logsumexp, cross-entropy, bce; softmax and cross-entropy by default.
+        target: the right class, counted from 0, or one for each row.
+        labels: soft labels, one for each class, of all rows or of each.
+        label_smoothing: E; labels become y(1 − E) + E/K.
+        class_weights: a factor for each class.
+        z_loss: Z; Z·logsumexp² is added to the loss.
+        ignore_index: rows with this target contribute nothing.
+        reduction: none, mean or sum: of the losses over the rows.
+        temperature: the logits are divided by it.
+        softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
+        digits: significant digits of the truth, 1 to 10000.
+        accumulate: the number format of the running sum.
+        sum: how sums are added up: pairwise, sequential or compensated.
+        trace: whether every step of every method is reported.
+        max_ulp: what counts as accurate, in ulp.
+        max_rel: what counts as accurate, as a relative error.
+
+    Returns:
+        A `Report`, or a `Comparison` of several formats.
+
+    Raises:
+        SmcliError: the input or an option is wrong.
+    """
+    return _analyse("compare", logits, locals())
+
+
+def evaluate(
+    logits: object,
+    *,
+    dtype: Names = None,
+    method: str | None = None,
+    quantities: Names = None,
+    target: object = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    temperature: object = None,
+    softcap: object = None,
+    digits: int | None = None,
+    accumulate: str | None = None,
+    sum: str = "pairwise",  # noqa: A002 - the option's name
+    trace: bool = False,
+    max_ulp: float | None = None,
+    max_rel: float | None = None,
+) -> Report | Comparison:
+    """The values of one method, or by default the truth alone; arguments, errors and result as in `compare`."""
+    return _analyse("eval", logits, {**locals(), "methods": method})
+
+
+def gradient(
+    logits: object,
+    *,
+    target: object = None,
+    dtype: Names = None,
+    methods: Names = None,
+    quantities: Names = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    cotangent: object = None,
+    step: float | None = None,
+    temperature: object = None,
+    softcap: object = None,
+    digits: int | None = None,
+    accumulate: str | None = None,
+    sum: str = "pairwise",  # noqa: A002 - the option's name
+    trace: bool = False,
+    max_ulp: float | None = None,
+    max_rel: float | None = None,
+) -> Report | Comparison:
+    """Derivatives: of the loss where there is a target or labels, else the Jacobian of softmax.
+
+    Arguments, errors and result as in `compare`. `quantities` is the loss, cross-entropy or bce; `cotangent` the vector of
+    a vector-Jacobian product of softmax, which has no target; `step` that of the finite differences of the method `fd`.
+    """
+    return _analyse("grad", logits, locals())
+
+
+def exact(
+    logits: object,
+    quantity: str = "softmax",
+    *,
+    digits: int = 17,
+    dtype: str | None = None,
+    target: object = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    cotangent: object = None,
+    temperature: object = None,
+    softcap: object = None,
+) -> list[str]:
+    """The true values of one row as decimal strings, every digit certified.
+
+    `quantity` is softmax, log-softmax, logsumexp, cross-entropy, bce; or gradient with a target or labels, vjp with a
+    cotangent, jacobian (flat). `digits` are significant ones, 1 to 10000. The other arguments are those of `compare` and
+    `gradient`.
+
+    Raises:
+        SmcliError: the input or an option is wrong.
+    """
+    from smcli import quantities as table
+    from smcli.numbers import formats
+    from smcli.problem.build import problems
+    from smcli.read import from_object
+    from smcli.reference import Reference
+
+    asked = table.get(quantity)
+    keywords = {**locals(), "quantities": None if asked.is_derivative else quantity}
+    settings = Request.of("grad" if asked.is_derivative else "eval", Objects(keywords)).settle()
+    rows = from_object(logits)
+    if len(rows) != 1:
+        raise InputError(f"{len(rows)} rows, where exact takes one", "call it for each row")
+    if len(settings.numerics.dtypes) != 1:
+        raise UsageError("exact takes one number format", "call it for each")
+    (name,) = settings.quantities
+    if name != asked.name:
+        raise UsageError(
+            f"exact was asked for a {asked.name}, and given what makes a {name}",
+            f"a {asked.name} takes {asked.needs or 'neither target nor labels nor cotangent'}",
+        )
+    ((problem, _),) = problems(rows, settings, formats.get(settings.numerics.dtypes[0]))
+    return Reference(problem).strings(name, 0, range(asked.size(problem)), settings.numerics.digits or digits)
+
+
+def truth(array: object, quantity: str = "softmax", *, dtype: str | None = None, target: object = None) -> Truth:
+    """The true values of an array [..., C] over its last axis, at array speed.
+
+    Args:
+        array: logits, rounded to `dtype` first, each once; the rounded values are exact.
+        quantity: softmax, log-softmax, logsumexp, cross-entropy; gradient with a target.
+        dtype: the number format of the logits, which decides how exact the truth has to be.
+        target: the right class of each row: one for all, or one for each.
+
+    Returns:
+        A `Truth` with arrays of the array's shape ([..., 1] for logsumexp and for cross-entropy with a target):
+        value = (hi + lo)·2**exp2 to a relative `bound`, 2^-85 for float64 and 2^-47 for narrower formats.
+
+    Raises:
+        PrecisionError: a logit is more than 2^62 below the maximum, so that an exponent does not fit: use `exact`.
+        SmcliError: the input or an option is wrong.
+    """
+    from smcli.api import arrays
+
+    return arrays.truth(array, quantity, dtype or "float64", target)
+
+
+def _analyse(command: str, logits: object, keywords: Mapping[str, Any]) -> Report | Comparison:
+    from smcli.analyse import analyse
+    from smcli.read import from_object
+
+    request = Request.of(command, Objects(keywords))
+    return analyse(from_object(logits), request.settle())

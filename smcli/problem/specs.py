@@ -1,0 +1,252 @@
+"""The groups of options: each reads itself from what was given, and refuses what cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smcli import quantities
+from smcli.errors import OptionError, nearest
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smcli.model import RawRow
+    from smcli.problem.given import Given
+
+REDUCTIONS = ("none", "mean", "sum")
+MOST_DIGITS = 10000
+POSITIVE = "give a positive number"
+FROM_ZERO = "give a number from 0 up"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Numerics:
+    """In which arithmetic methods compute, and how exactly the truth is told.
+
+    Attributes:
+        dtypes: number formats; none of them: what the input carries.
+        accumulate: format of the running sum, or None: as dtype.
+        order: the order of sums.
+        temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
+        digits: significant digits of the truth, or None: enough for the format.
+        step: of finite differences.
+    """
+
+    dtypes: tuple[str, ...] = ()
+    accumulate: str | None = None
+    order: str = "pairwise"
+    temperature: RawRow | None = None
+    softcap: RawRow | None = None
+    digits: int | None = None
+    step: float | None = None
+
+    @classmethod
+    def of(cls, given: Given) -> Numerics:
+        """The options of this group, as they were given."""
+        accumulate = given.word("accumulate")
+        return cls(
+            dtypes=formats_of(given.names("dtype")),
+            accumulate=None if accumulate is None else formats.get(accumulate).name,
+            order=given.word("sum") or "pairwise",
+            temperature=given.numbers("temperature"),
+            softcap=given.numbers("softcap"),
+            digits=given.integer("digits"),
+            step=given.real("step"),
+        )
+
+    def __post_init__(self) -> None:
+        choice("sum", self.order, ORDERS)
+        if self.digits is not None and not 1 <= self.digits <= MOST_DIGITS:
+            asked = f"ask for 1 to {MOST_DIGITS} significant digits"
+            raise OptionError("digits", "is out of range", asked, str(self.digits))
+        _one("temperature", self.temperature, FROM_ZERO)
+        _one("softcap", self.softcap, POSITIVE)
+        if self.step is not None:
+            _limited("step", self.step, f"{self.step:g}", POSITIVE)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LossSpec:
+    """Of which loss, with which labels.
+
+    Attributes:
+        kind: what gradients are taken of: "cross-entropy" or "bce".
+        target: the right class of each row, or one for all, or None.
+        labels: soft labels, one row or one for each row, or None.
+        smoothing, weights, z_loss: of the loss; numbers as written.
+        ignore_index: the target of rows that are left out.
+        reduction: "none", "mean" or "sum".
+        cotangent: of a vector-Jacobian product.
+    """
+
+    kind: str = "cross-entropy"
+    target: tuple[int, ...] | None = None
+    labels: tuple[RawRow, ...] | None = None
+    smoothing: float = 0.0
+    weights: RawRow | None = None
+    z_loss: RawRow | None = None
+    ignore_index: int | None = None
+    reduction: str = "none"
+    cotangent: RawRow | None = None
+
+    @classmethod
+    def of(cls, given: Given, kind: str) -> LossSpec:
+        """The options of this group, as they were given."""
+        return cls(
+            kind=kind,
+            target=given.integers("target"),
+            labels=given.rows("labels"),
+            smoothing=given.real("label_smoothing") or 0.0,
+            weights=given.numbers("class_weights"),
+            z_loss=given.numbers("z_loss"),
+            ignore_index=given.integer("ignore_index"),
+            reduction=given.word("reduction") or "none",
+            cotangent=given.numbers("cotangent"),
+        )
+
+    def __post_init__(self) -> None:
+        choice("reduction", self.reduction, REDUCTIONS)
+        if not 0 <= self.smoothing <= 1:
+            raise OptionError("label_smoothing", "is out of range", "it is a share, from 0 to 1", f"{self.smoothing:g}")
+        _finite("labels", self.labels or ())
+        _finite("class_weights", (self.weights,) if self.weights is not None else ())
+        _one("z_loss", self.z_loss, "give a finite number")
+        if self.target is not None and self.labels is not None:
+            raise OptionError("target", "and <labels> exclude each other", "give the right class, or a label for each")
+        for option in ("target", "labels"):
+            if self.cotangent is not None and getattr(self, option) is not None:
+                raise OptionError(
+                    option, "and <cotangent> exclude each other", "a loss has a gradient; a cotangent is one of softmax"
+                )
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a loss of each row."""
+        return self.target is not None or self.labels is not None
+
+    def settle(self, target: tuple[int, ...] | None) -> LossSpec:
+        """The same with the target that the input carries, where none was asked for; now nothing may be missing.
+
+        Raises:
+            OptionError: an option needs a target or labels, and there are none, or does not belong to the loss.
+        """
+        from dataclasses import replace
+
+        loss = self if target is None or self.given or self.cotangent is not None else replace(self, target=target)
+        of_a_loss = {
+            "label_smoothing": bool(loss.smoothing),
+            "class_weights": loss.weights is not None,
+            "z_loss": loss.z_loss is not None,
+            "reduction": loss.reduction != "none",
+        }
+        options = [option for option, asked in of_a_loss.items() if asked]
+        if quantities.get(loss.kind).needs == "labels" and loss.labels is None:
+            raise OptionError("labels", f"are needed by {loss.kind}", "give one for each logit, such as 0,1,1")
+        if loss.kind == "bce":
+            for option in options:
+                if option != "reduction":
+                    raise OptionError(option, "is not an option of bce", "leave it out; smooth the labels themselves")
+        if options and not loss.given:
+            raise OptionError(options[0], "needs <target> or <labels>", "without them there is no loss of a row")
+        if loss.ignore_index is not None and loss.target is None:
+            raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
+        return loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """Limits of accuracy that the user gave; None where none was."""
+
+    max_ulp: float | None = None
+    max_rel: float | None = None
+
+    @classmethod
+    def of(cls, given: Given) -> Tolerance:
+        """The options of this group, as they were given."""
+        return cls(max_ulp=given.real("max_ulp"), max_rel=given.real("max_rel"))
+
+    def __post_init__(self) -> None:
+        for option in ("max_ulp", "max_rel"):
+            limit = getattr(self, option)
+            if limit is not None and not limit >= 0:
+                raise OptionError(option, "is out of range", FROM_ZERO, f"{limit:g}")
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one."""
+        return self.max_ulp is not None or self.max_rel is not None
+
+
+def formats_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The number formats of those names, each once; `all` stands for all of them.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if "all" in names:
+        return tuple(formats.FORMATS)
+    return tuple(dict.fromkeys(formats.get(name).name for name in names))
+
+
+def choice(option: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse what is none of the values that an option can have.
+
+    Raises:
+        OptionError: the hint names the nearest.
+    """
+    if value not in allowed:
+        raise OptionError(
+            option, "is unknown", f"{nearest(value, allowed)}choose one of {', '.join(allowed)}", f"{value!a}"
+        )
+
+
+def _one(option: str, raw: RawRow | None, limit: str) -> None:
+    """Refuse an option of one number that has several, or one out of range."""
+    if raw is None:
+        return
+    if raw.values.size != 1:
+        raise OptionError(option, f"is one number, and {raw.values.size} were given", "give one number")
+    _limited(option, float(raw.values[0]), raw.written(0), limit)
+
+
+def _limited(option: str, value: float, written: str, limit: str) -> None:
+    """Refuse a number that is not finite, or below what its limit says."""
+    low = {POSITIVE: value > 0, FROM_ZERO: value >= 0}.get(limit, True)
+    if not (abs(value) < float("inf") and low):
+        raise OptionError(option, "is out of range", limit, written)
+
+
+def _finite(option: str, rows: Sequence[RawRow]) -> None:
+    import numpy as np
+
+    for row, raw in enumerate(rows):
+        for i in np.flatnonzero(~np.isfinite(raw.values))[:1].tolist():
+            raise OptionError(option, f"hold a number that is not finite: {i} of row {row}", "give finite numbers")
+
+
+IN_FLOAT64, NO_LOSS, NO_LIMIT = Numerics(dtypes=("float64",)), LossSpec(), Tolerance()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Settings:
+    """What is computed: everything that was asked, and what the input brings along.
+
+    Attributes:
+        command: "compare", "eval" or "grad".
+        methods, quantities: their names, in the order asked.
+        numerics, loss, tolerance: the groups of options; `numerics` names at least one format.
+        trace: whether every step is reported.
+        numbers: where only some rows of the input were chosen, their numbers in it.
+    """
+
+    command: str = "compare"
+    methods: tuple[str, ...] = ("naive", "shifted", "fused")
+    quantities: tuple[str, ...] = ("softmax", "cross-entropy")
+    numerics: Numerics = IN_FLOAT64
+    loss: LossSpec = NO_LOSS
+    tolerance: Tolerance = NO_LIMIT
+    trace: bool = False
+    numbers: tuple[int, ...] | None = None

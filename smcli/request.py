@@ -1,0 +1,156 @@
+"""What was asked → Settings: names checked and defaults filled in, the same for the command line and for Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from smcli import findings, methods, quantities
+from smcli.errors import UsageError
+from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smcli.problem.given import Given
+
+DEFAULT_METHODS = ("naive", "shifted", "fused")
+DEFAULT_QUANTITIES = {
+    "compare": ("softmax", "cross-entropy"),
+    "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy"),
+}
+ALL = ("all",)
+LEVELS = ("never", "note", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Request:
+    """What was asked, checked as far as that goes without the input; attributes as in `Settings`."""
+
+    command: str
+    methods: tuple[str, ...]
+    quantities: tuple[str, ...]
+    numerics: Numerics
+    loss: LossSpec
+    tolerance: Tolerance
+    trace: bool
+
+    @classmethod
+    def of(cls, command: str, given: Given) -> Request:
+        """Read the options that were given.
+
+        Raises:
+            UsageError: an unknown name, a value out of range, or options that exclude each other.
+            InputError: an option's numbers cannot be read.
+        """
+        asked = _asked_quantities(command, given.names("quantities"))
+        loss = next((q for q in asked if q != "all" and quantities.get(q).is_loss), "cross-entropy")
+        return cls(
+            command=command,
+            methods=_asked_methods(command, given.names("methods")),
+            quantities=asked,
+            numerics=Numerics.of(given),
+            loss=LossSpec.of(given, loss),
+            tolerance=Tolerance.of(given),
+            trace=given.flag("trace"),
+        )
+
+    def settle(
+        self, dtype: str | None = None, target: tuple[int, ...] | None = None, numbers: tuple[int, ...] | None = None
+    ) -> Settings:
+        """The settings for an input: what it carries stands where nothing was asked.
+
+        Args:
+            dtype: its number format, or None: float64.
+            target: the right class of each of its rows, or None.
+            numbers: as in `Settings`.
+
+        Raises:
+            UsageError: what was asked needs something that is not there, or no method computes it.
+        """
+        loss = self.loss.settle(target)
+        wanted = self._quantities(loss)
+        return Settings(
+            command=self.command,
+            methods=self._able(wanted),
+            quantities=wanted,
+            numerics=self.numerics if self.numerics.dtypes else replace(self.numerics, dtypes=(dtype or "float64",)),
+            loss=loss,
+            tolerance=self.tolerance,
+            trace=self.trace,
+            numbers=numbers,
+        )
+
+    def _quantities(self, loss: LossSpec) -> tuple[str, ...]:
+        if self.command == "grad":
+            return ("vjp",) if loss.cotangent is not None else ("gradient",) if loss.given else ("jacobian",)
+        if self.quantities == ALL:
+            return tuple(q for q in quantities.values() if not quantities.get(q).needs)
+        return self.quantities or DEFAULT_QUANTITIES[self.command]
+
+    def _able(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        if self.command == "eval" and not self.methods:
+            return ()
+        chosen = methods.expand(self.methods, wanted) or DEFAULT_METHODS
+        if self.command == "eval" and len(chosen) > 1:
+            raise UsageError("eval takes one method", "use compare to see several beside each other")
+        if not any(methods.get(n).defines(q) for n in chosen for q in wanted):
+            raise UsageError(
+                f"no {', '.join(wanted)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes"
+            )
+        return chosen
+
+
+def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The quantities of those names, each once.
+
+    Raises:
+        UsageError: the command does not compute one of them, or they are losses that exclude each other.
+    """
+    if "all" in names and command != "grad":
+        return ALL
+    chosen = list(dict.fromkeys(quantities.get(name) for name in names))
+    losses = [q for q in chosen if q.is_loss]
+    if command == "grad" and losses != chosen:
+        raise UsageError(
+            "grad differentiates a loss", f"ask for {' or '.join(quantities.losses())}, or none for the Jacobian"
+        )
+    for q in chosen:
+        if q.is_derivative:
+            raise UsageError(f"{q.name} is a derivative", "derivatives are what `smcli grad` and gradient() compute")
+    if len(losses) > 1:
+        raise UsageError(
+            f"{losses[0].name} and {losses[1].name} are losses of different problems", "ask for one of them at a time"
+        )
+    return tuple(q.name for q in chosen)
+
+
+def _asked_methods(command: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The methods and groups of those names; none of them: the default, which of eval is the truth alone.
+
+    Raises:
+        UsageError: there is no such method, or there are too many.
+    """
+    if command == "eval":
+        if len(names) > 1 or names == ALL:
+            raise UsageError("eval takes one method", "use compare to see several beside each other")
+        if names == ("exact",):
+            return ()
+    return tuple(dict.fromkeys(name if name in methods.GROUPS else methods.get(name).name for name in names))
+
+
+def check_fail_on(value: str) -> str:
+    """What makes the exit code 1: never, a severity, or codes; codes in upper case.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    found = []
+    for word in (word.strip() for word in value.split(",")):
+        if word.lower() in LEVELS:
+            found.append(word.lower())
+            continue
+        if not word.upper().startswith("SM"):
+            choice("fail_on", word, [*LEVELS, *(r.name for r in findings.everything().values())])
+        found.append(findings.get(word).code)
+    return ",".join(found)

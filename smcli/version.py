@@ -1,0 +1,3 @@
+"""The version of smcli."""
+
+__version__ = "0.1.0"
