@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from importlib import import_module
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from smcli.cli.messages import asked_for_more, command_line_message, report, report_error
 from smcli.cli.parse import LogitsCommand
-from smcli.errors import ClosedPipeError, OptionError, SmcliError
+from smcli.errors import ClosedPipeError, SmcliError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,14 +71,8 @@ def run(argv: Sequence[str]) -> int:
     except (BrokenPipeError, ClosedPipeError):
         silence()
         return 141
-    except OptionError as error:
-        from smcli.cli.texts import flag
-
-        return report(*error.spelled(flag), error.exit_code)
     except SmcliError as error:
-        if error.detail and asked_for_more(words):
-            report_detail(error.detail)
-        return report(error.message, error.hint, error.exit_code)
+        return report_error(error, more=asked_for_more(words))
     except CommandLineError as error:
         return report(*command_line_message(error), 2)
     except typer.Abort:
@@ -90,52 +84,6 @@ def run(argv: Sequence[str]) -> int:
         return report(f"cannot write the result: {error.strerror or error}", "", 2)
     except MemoryError:
         return report("not enough memory for this input", "work on fewer rows at once (--rows) or a shorter row", 3)
-
-
-def command_line_message(error: Exception) -> tuple[str, str]:
-    """Typer's error in the words of this program: what is wrong, and the remedy."""
-    text: str = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
-    ctx = getattr(error, "ctx", None)
-    hint = f"`{ctx.command_path} --help` lists the options" if ctx is not None else ""
-    near = getattr(error, "possibilities", None)
-    if near:
-        text = text.split(" Did you mean", maxsplit=1)[0].split(" (Possible", maxsplit=1)[0].rstrip(".")
-        hint = f"did you mean {' or '.join(near)}?"
-    elif " Did you mean" in text:
-        text, _, meant = text.partition(" Did you mean")
-        hint = f"did you mean{meant.rstrip('?').rstrip('.')}?"
-        text = text.rstrip(".")
-    return text[:1].lower() + text[1:], hint
-
-
-def report(message: str, hint: str, code: int) -> int:
-    """Print an error as `error:` and `hint:` lines on stderr; control characters are shown, not obeyed."""
-    lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            print(*map(visible, lines), sep="\n", file=sys.stderr, flush=True)
-    return code
-
-
-def asked_for_more(words: Sequence[str]) -> bool:
-    """Whether -v is among the words, alone or beside other short options."""
-    return any(w == "--verbose" or (w[:1] == "-" and w[1:].isalpha() and "v" in w) for w in words)
-
-
-def report_detail(text: str) -> None:
-    """Print what a user who asked for more wants to read, on stderr."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            print(*map(visible, text.splitlines()), sep="\n", file=sys.stderr, flush=True)
-
-
-def visible(text: str) -> str:
-    """The text with control characters written out, and in the encoding of the error stream."""
-    from smcli.numbers.words import escape
-
-    safe = escape(text)
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    return safe.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def silence() -> None:

@@ -108,7 +108,7 @@ def finish(report: Report | Comparison, options: Output) -> int:
     on = check_fail_on(options.fail_on)
     write(report, options)
     if options.verbose:
-        from smcli.cli.app import report_detail
+        from smcli.cli.messages import report_detail
 
         for text in report.details:
             report_detail(text)

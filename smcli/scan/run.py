@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from smcli import read
 from smcli.errors import InputError, UsageError
-from smcli.report.scan import FileRows, ScanReport
+from smcli.scan.report import FileRows, ScanReport
 from smcli.scan.tally import Tally
 from smcli.scan.work import Place, Task, of_targets, work
 
