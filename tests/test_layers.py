@@ -31,7 +31,9 @@ HOMES = {
     "mpmath": {"methods/bigfloat.py"},
     "matplotlib": {"render/_plot.py"},
 }
-NOWHERE = {"click", "torch", "jax", "tensorflow", "scipy", "pandas"}
+HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}
+HOMES |= {"onnx": {"methods/libraries/onnxruntime.py"}, "ml_dtypes": {"methods/libraries/__init__.py"}}
+NOWHERE = {"click", "pandas"}
 
 
 def room(path):

@@ -50,7 +50,7 @@ def test_names_with_commas_and_aliases():
 def test_all():
     s = settings("compare", dtype="all", method="all", quantity="all")
     assert s.numerics.dtypes == tuple(formats.FORMATS) and s.quantities == QUANTITIES[:4]
-    assert set(s.methods) == {n for n, m in methods.everything().items() if any(map(m.defines, s.quantities))}
+    assert set(s.methods) == {n for n, m in methods.formulas().items() if any(map(m.defines, s.quantities))}
     assert "fd" not in s.methods and "fd" in settings("grad", method="all").methods
 
 
