@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data" / "bhh2021_mnist_logits.npy"
 QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient", "jacobian")
-METHODS = list(methods.everything())
+METHODS = list(methods.formulas())
 NARROW = [name for name, f in FORMATS.items() if f.p <= 24]
 
 
@@ -122,10 +122,10 @@ def toys() -> Iterator[None]:
 
 
 def test_a_new_method_and_a_new_format_work_at_once(toys: None) -> None:
-    assert "halved" in methods.everything() and formats.get("torch.float6_e3m2").stall == 8
+    assert "halved" in methods.formulas() and formats.get("torch.float6_e3m2").stall == 8
     assert methods.get("halved").summary == "Subtract the maximum in two halves."
     for dtype in FORMATS:
-        for name, m in methods.everything().items():
+        for name, m in methods.formulas().items():
             for quantity in ("softmax", "logsumexp", "gradient"):
                 if m.defines(quantity):
                     y = compute(name, [0.5, 0.25, -1.0], quantity, dtype, target=1)
@@ -577,7 +577,7 @@ def test_ignored_rows_count_nothing() -> None:
 def test_a_quantity_with_a_formula_needs_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TABLE, "odds", Quantity("odds", "odds p/(1 − p)"))
     monkeypatch.setitem(TABLE, "power", Quantity("power", "Σ p²", shape="row", part="collision"))
-    assert not any(m.defines(q) for m in methods.everything().values() for q in ("odds", "power"))
+    assert not any(m.defines(q) for m in methods.formulas().values() for q in ("odds", "power"))
 
     class Odds(Shifted):
         """Odds of the textbook softmax."""
