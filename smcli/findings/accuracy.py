@@ -85,7 +85,7 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
         return
     ulp = np.where(wrong, ev.errors.ulp, -1.0)
     most = ulp.argmax(axis=1)
-    nothing = pick(ev.truth.hi, most) == 0
+    true = pick(ev.truth.hi, most)
     allowed = pick(np.broadcast_to(ev.limit.ulp, ulp.shape), most)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",
@@ -97,8 +97,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
         wrong,
         choice(
             "wrong by up to {ulp} ulp ({rel} relative) at {at}; {against}",
-            "{got} is returned at {most:place} where the truth is 0",
-            index=nothing,
+            "{got} is returned at {most:place} where the truth is {true:most}",
+            index=(true == 0) | np.isinf(true),
         ),
         mend(ev, wrong),
         facts={"ulp": pick(ulp, most), "rel": pick(ev.errors.rel, most), "got": pick(ev.y, most), "most": most,

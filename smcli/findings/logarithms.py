@@ -130,8 +130,7 @@ def _factor(ev: RunEvidence, step: Step) -> FloatArray | None:
 def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
     """A zero label times the infinite log of a class: a masked one, or one whose probability was lost."""
     for step in ev.steps("mul"):
-        a, b = step.inputs[:2]
-        nan = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
+        nan = _zero_times_log_of_zero(ev, step)
         where = wrong & ev.over_values(nan)
         if not where.any():
             continue
@@ -140,11 +139,32 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
         masked = pick(ev.x, at) == -np.inf
         yield Hit(
             where,
-            "{step} is 0·(−inf) = nan at {which} class {class}, as in frameworks; a factor of 0 should count nothing: the truth is {true}",
-            "leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)",
+            "{step} is {product} = nan at {which}; a factor of 0 should count nothing: the truth is {true}",
+            mend(ev, where, otherwise="leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)"),
             step.expr,
-            {"step": step.expr, "class": at, "which": choice("the vanished", "the masked", index=masked)},
+            {
+                "step": step.expr,
+                "class": at,
+                "product": "0·(−inf)" if ev.format.has_inf else "0·log 0",
+                "which": choice(
+                    "index {class}, where a log of 0 was taken",
+                    "the masked class {class}, as in frameworks",
+                    index=masked,
+                ),
+            },
         )
+
+
+def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
+    """Where a product is nan because one factor is 0 and the other the logarithm of 0."""
+    a, b = step.inputs
+    where = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
+    if not ev.format.has_inf:  # the logarithm of 0 is nan there
+        for log in ev.steps("log"):
+            for one, other in ((a, b), (b, a)):
+                if log.output is other:
+                    where = where | ((one == 0) & (log.inputs[0] == 0))
+    return np.asarray(where)
 
 
 @rule("SM402", "saturated", Severity.WARNING)

@@ -103,7 +103,11 @@ def looks_like_probabilities(ev: RowEvidence) -> Iterator[Hit]:
     yield Hit(
         where,
         message,
-        "pass the logits, from before any {function}: one applied twice flattens",
+        choice(
+            "pass the logits, from before any {function}: one applied twice flattens",
+            "pass the logits of the model, from before any {function} or argmax",
+            index=one_hot,
+        ),
         facts={"looks": looks, "largest": largest, "becomes": _largest_probability(ev), "function": "softmax"} | facts,
     )
 

@@ -10,6 +10,7 @@ from smcli.findings.evidence import first, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
 from smcli.model import Severity, Verdict
+from smcli.numbers import formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,11 @@ def sums_exponentials(ev: RunEvidence, step: Step) -> bool:
     return step.op == "sum" and any(
         s.output is step.inputs[0] for s in ev.steps("exp", "exp2", "mul") if s.expr.startswith(("exp(", "exp2("))
     )
+
+
+def is_running(step: Step) -> bool:
+    """Whether a sum is that of a one-pass algorithm, over the logits themselves."""
+    return step.op == "sum" and step.expr.startswith("d (running sum")
 
 
 @rule("SM201", "exp-overflow", Severity.ERROR, once=True)
@@ -103,7 +109,7 @@ def exp_overflow(ev: RunEvidence) -> Iterator[Hit]:
         yield Hit(
             over,
             "{step} is {becomes} at {at}: {base}({argument}) is beyond {format}, which holds {base} only below {top}",
-            mend(ev, over, otherwise=shift if ev.elementwise else "subtract the maximum before exp"),
+            mend(ev, over, whole_rows=True, otherwise=shift if ev.elementwise else "subtract the maximum before exp"),
             step.expr,
             {"step": step.expr, "becomes": "inf" if f.has_inf else "nan", "base": base, "format": f.name,
              "argument": pick(step.inputs[0], first(over)),
@@ -172,26 +178,34 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     torch.nn.functional.softmax (dtype).
     """
     f = ev.format
+    accumulator = ev.numerics.accumulate or f.name
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
-        if not over.any() or not (sums_exponentials(ev, step) or step.ignored is not None):
+        own = is_running(step)
+        if own:  # terms that are beyond the format themselves are SM203's
+            over &= (np.ptp(step.inputs[0], axis=1) <= f.max)[:, None]
+        if not over.any() or not (own or sums_exponentials(ev, step)):
             continue
         where = np.broadcast_to(over, ev.y.shape)
-        step_facts = {"step": step.expr, "terms": step.inputs[0].shape[1], "format": f.name, "max": f.max}
-        if not sums_exponentials(ev, step):
-            continue
-        total = step.inputs[0].sum(axis=1)
+        terms = step.inputs[0]
+        total = np.full(len(terms), np.nan) if own else terms.sum(axis=1)
+        log10 = np.log10(np.ldexp(terms, -64).sum(axis=1)) + 64 * np.log10(2)  # also where float64 cannot hold it
         yield Hit(
             where,
             choice(
                 "{step} overflows {format} though each of its {terms} terms fits: the sum is about {total}, the largest number {max}",
                 "{step} overflows its accumulator {accumulator} though each of its {terms} terms fits: the sum is about {total}",
-                index=total <= f.max,
+                "{step} overflows {format} though each of its {terms} terms fits: the sum is about {digits}e+{power}, the largest "
+                "number {max}",
+                "{step} overflows {accumulator}, whose largest number is {max}",
+                index=np.where(np.isnan(total), 3, np.where(np.isinf(total), 2, total <= f.max)),
             ),
-            mend(ev, where, sums_first=True),
+            mend(ev, where, sums_first=True, whole_rows=True),
             step.expr,
-            step_facts | {"total": total, "accumulator": ev.numerics.accumulate or f.name},
-        )
+            {"step": step.expr, "terms": terms.shape[1], "format": f.name, "total": total, "accumulator": accumulator,
+             "max": formats.get(accumulator).max if own else f.max,
+             "digits": np.round(10 ** (log10 % 1), 3), "power": np.floor(log10).astype(np.int64)},
+        )  # fmt: skip
 
 
 @rule("SM203", "scale-overflow", Severity.ERROR, once=True)
@@ -256,7 +270,6 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     (softmax with a temperature).
     """
     f = ev.format
-    becomes = "inf" if f.has_inf else "nan"
     for step in ev.steps("div"):
         if step.expr != "x/T":
             continue
@@ -272,18 +285,34 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             {"format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
              "max": f.max, "quotient": pick(step.output, first(over))},
         )  # fmt: skip
-    lost = ev.clean & (ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y)).any(axis=1, keepdims=True)
-    if not lost.any():
-        return
+    lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
-    for step in ev.steps("sub", "mul", "fma"):
-        if not any(step.inputs[0] is x for x in scaled):
+    for step in ev.run.steps:
+        if not lost.any():
+            return
+        over = step.overflowed
+        forward = any(step.inputs[0] is x for x in scaled)
+        if forward:
+            scaled.append(step.output)
+        if is_running(step):  # x − m is computed inside it
+            over &= (np.ptp(step.inputs[0], axis=1) > f.max)[:, None]
+        elif step.op in {"exp", "exp2", "sum", "log", "log1p"}:  # findings of their own
+            lost = lost & ~ev.in_row(over)
             continue
-        scaled.append(step.output)
+        elif ev.quantity.is_derivative and not forward:  # the way back is SM501's
+            continue
+        elif step.op == "div":
+            over &= step.inputs[1] != 0
+        where = np.broadcast_to(over, (len(lost), over.shape[1])) & lost[:, None]
         yield Hit(
-            step.overflowed & lost,
-            "{step} is {becomes} at {at}: it is beyond {format}, which ends at {max}",
+            where,
+            choice(
+                "{step} is {becomes} at {at}: it is beyond {format}, which ends at {max}",
+                "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
+                index=np.full(len(lost), is_running(step)),
+            ),
             "use a wider format, or logits that lie closer together",
             step.expr,
-            {"step": step.expr, "becomes": becomes, "format": f.name, "max": f.max},
+            {"step": step.expr, "becomes": pick(step.output, first(where)), "format": f.name, "max": f.max},
         )
+        lost = lost & ~ev.in_row(over)

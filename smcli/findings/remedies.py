@@ -28,65 +28,84 @@ BY_QUANTITY = {
     ("softmax", "shifted"): "subtract the maximum first, softmax of x − max(x) is the same (method shifted)",
     ("softmax", "log1p"): "divide by 1 plus the sum of all terms but the largest (method log1p)",
     ("logsumexp", "shifted"): "take max(x) + log Σ exp(x − max(x)) (method shifted)",
-    ("logsumexp", "log1p"): "leave the maximum's own 1 out of the sum and take log1p of the rest (method log1p)",
+    ("logsumexp", "log1p"): "add to max(x) the log1p of the sum without the maximum's own 1 (method log1p)",
     ("bce", "fused"): "compute the loss from logits as BCEWithLogitsLoss does: max(x, 0) − x·y + log1p(exp(−|x|))",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
 }
 BY_METHOD = {
     "shifted": "subtract the maximum before exp (method shifted)",
     "fused": "stay in log space as log_softmax and cross_entropy do: (x − max(x)) − log Σ exp(x − max(x)) (method fused)",
-    "log1p": "leave the maximum's own 1 out of the sum and take log1p of the rest (method log1p)",
+    "log1p": "subtract the maximum, leave its own 1 out of the sum and take log1p of the rest (method log1p)",
+}
+
+
+BY_PROBABILITY = {  # derivatives that are made of p alone
+    "shifted": "take p from exp(x − max(x)) (method shifted)",
+    "fused": "take p as exp of the log-softmax (method fused)",
+    "log1p": "divide by 1 plus the sum of all terms but the largest (method log1p)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Something to do otherwise: another method, accumulator or order of the sum; the same where None."""
+    """Something to do otherwise: another method, accumulator, order of the sum or format; the same where None."""
 
     text: str
     method: str | None = None
     accumulate: str | None = None
     order: str | None = None
+    compute: str | None = None
 
 
-def mend(ev: RunEvidence, where: BoolArray, *, sums_first: bool = False, otherwise: str = "") -> str | Choice:
-    """The first thing, for each row with a hit, with which all of its values are accurate.
+def mend(
+    ev: RunEvidence, where: BoolArray, *, whole_rows: bool = False, sums_first: bool = False, otherwise: str = ""
+) -> str | Choice:
+    """For each row with a hit, the first thing with which all its values are accurate; else those that were hit.
+
+    Where a hit concerns a whole row, some of its values are better than none.
 
     Args:
         ev: the run that went wrong.
         where: bool [R, ...], the hits.
+        whole_rows: whether a hit concerns all values of its row, whatever its place.
         sums_first: whether the sum is the suspect.
-        otherwise: what to say where none of them helps; a wider format if not given.
+        otherwise: what to say where none of them helps.
     """
-    others, sums = _other_methods(ev), _other_sums(ev)
+    others, sums, wider = _other_methods(ev), _other_sums(ev), _wider(ev)
     both = [replace(m, text=f"{m.text}, and {s.text}", accumulate=s.accumulate, order=s.order)
             for m in others[:1] for s in sums[:1]]  # fmt: skip
-    trials = [*sums, *others, *both] if sums_first else [*others, *sums, *both]
+    wide = [replace(m, text=f"{m.text}, in {w.compute}", compute=w.compute) for m in others[:1] for w in wider]
+    trials = [*(sums if sums_first else others), *(others if sums_first else sums), *both, *wider, *wide]
+    by_value = where.shape == ev.y.shape and not whole_rows
+    hits = where if by_value else ev.verdict(Verdict.LOST, Verdict.INACCURATE)
     left = np.flatnonzero(where.any(axis=1))
-    index = np.full(len(ev.x), len(trials))
+    best, index = np.zeros(len(ev.x)), np.full(len(ev.x), len(trials))
     for k, trial in enumerate(trials):
         if not left.size:
             break
         right = _right(ev, left, trial)
-        index[left[right]] = k
-        left = left[~right]
-    return choice(*(t.text for t in trials), otherwise or wider(ev), index=index)
+        mended = (right & hits[left]).sum(axis=1) / np.maximum(hits[left].sum(axis=1), 1)
+        if by_value:
+            mended = np.floor(mended)  # some of them are not enough
+        whole = right.all(axis=1)
+        score = mended + whole
+        better = score > best[left]
+        index[left[better]], best[left[better]] = k, score[better]
+        left = left[~whole]
+    last = otherwise or "no method here is accurate in this format: take the certified value (smcli eval)"
+    return choice(*(t.text for t in trials), last, index=index)
 
 
-def wider(ev: RunEvidence) -> str:
-    """What remains to be done where the format is too narrow for any method."""
-    if ev.format.p == 53:
-        return "no method is accurate here in float64: take the certified value (smcli eval)"
-    return f"compute in {'float64' if ev.format.p == 24 else 'float32'} and round the result"
+def _wider(ev: RunEvidence) -> list[Trial]:
+    wider = [f for f in ("float32", "float64") if formats.get(f).p > ev.format.p]
+    return [Trial(f"compute in {f} and round the result", compute=f) for f in wider]
 
 
 def _other_methods(ev: RunEvidence) -> list[Trial]:
     name = ev.quantity.name
     some = [m for m in map(methods.get, CAREFUL) if m.name != ev.method and m.defines(name)]
-    if ev.quantity.is_derivative:  # the composed backward passes fail in the same ways
-        some = sorted(
-            (m for m in some if name != "gradient" or m.backward == "fused"), key=lambda m: m.backward != "fused"
-        )
+    if name == "gradient":  # the composed backward passes fail in the same ways
+        some = [m for m in some if m.backward == "fused"]
     if name in {"log-softmax", "cross-entropy"}:
         some = [m for m in some if m.name != "shifted"]
     return [Trial(_words(ev, m.name), m.name) for m in some]
@@ -96,6 +115,8 @@ def _words(ev: RunEvidence, method: str) -> str:
     name = ev.quantity.name
     if ev.elementwise and name == "gradient":
         return "take the gradient of the loss from logits at once, sigmoid(x) − y, as BCEWithLogitsLoss does"
+    if ev.quantity.is_derivative and name != "gradient":
+        return BY_PROBABILITY[method]
     return BY_QUANTITY.get((name, method)) or BY_METHOD[method]
 
 
@@ -116,16 +137,17 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
 
 
 def _right(ev: RunEvidence, rows: IntArray, trial: Trial) -> BoolArray:
-    """Whether every value of these rows is accurate when computed so."""
-    f = ev.format
-    accumulate = trial.accumulate or ev.numerics.accumulate
-    o = Arithmetic(f, formats.get(accumulate) if accumulate else f, trial.order or ev.numerics.order)
-    part = rows_of(ev.problem, rows)
+    """Which values of these rows are accurate when computed so."""
+    f = formats.get(trial.compute) if trial.compute else ev.format
+    sum_format = formats.get(trial.accumulate or ev.numerics.accumulate or f.name)
+    o = Arithmetic(f, sum_format if sum_format.p > f.p or not trial.compute else f, trial.order or ev.numerics.order)
+    part = replace(rows_of(ev.problem, rows), dtype=f.name)
     values = run(methods.get(trial.method or ev.run.method), part, ev.quantity.name, o, ev.numerics.step).values
     truth = Truth(ev.truth.hi[rows], ev.truth.lo[rows], ev.truth.exp2[rows], ev.truth.bound)
     infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
-    verdicts = measure(values, truth, ev.rounded[rows], f, _limit_of(ev.limit, rows), infinite).verdicts
-    return np.asarray(np.isin(verdicts, RIGHT).all(axis=1))
+    limit = _limit_of(ev.limit, rows)
+    verdicts = measure(ev.format.round(values), truth, ev.rounded[rows], ev.format, limit, infinite).verdicts
+    return np.asarray(np.isin(verdicts, RIGHT))
 
 
 def _limit_of(limit: Limit, rows: IntArray) -> Limit:

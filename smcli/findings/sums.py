@@ -89,7 +89,7 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     yield Hit(
         where,
         "the probabilities sum to {total}; rounding explains only 1 ± {allowed}",
-        mend(ev, where),
+        mend(ev, where, whole_rows=True),
         facts={"total": total[:, 0], "allowed": allowed[:, 0]},
     )
 
@@ -171,7 +171,7 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} ended at {end}: terms below half the spacing of a running sum do not change it, first term {term}, " + tail,
                 index=step.stalled_at >= 0,
             ),
-            mend(ev, where, sums_first=True),
+            mend(ev, where, sums_first=True, whole_rows=True),
             step.expr,
             {"step": step.expr, "end": np.broadcast_to(step.output, (len(where), 1))[:, 0], "share": step.ignored * 100,
              "term": step.stalled_at.astype(np.int64)},

@@ -241,7 +241,7 @@ def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
         yield Hit(
             where,
             "{step} is 0: exp underflows for every logit (the largest is {most}; exp is 0 up to {zero} in {format})",
-            mend(ev, where, otherwise="subtract the maximum before exp: its own term is then 1"),
+            mend(ev, where, whole_rows=True, otherwise="subtract the maximum before exp: its own term is then 1"),
             step.expr,
             {
                 "step": step.expr,

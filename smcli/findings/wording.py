@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.judge.measure import as_float
 from smcli.model import Choice, Finding, Truth
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"\{([^{}]+)\}")
 SHOWN = 4  # indices named in a sentence
+FARTHEST = 2**50  # binary exponents beyond it are of no use to a reader
 
 
 def say(found: Found, k: int, *, truth: Truth | None = None, row: int | None = None) -> Finding:
@@ -97,11 +97,15 @@ def true_text(truth: Truth, row: int, index: int) -> str:
     """A true value in words, also where it is far below or above float64."""
     from smcli.reference.decimal_pairs import texts
 
-    at = (slice(row, row + 1), index)
-    one = Truth(truth.hi[at], truth.lo[at], truth.exp2[at], truth.bound)
-    hi, exp2, nearest = float(one.hi[0]), int(one.exp2[0]), float(as_float(one)[0])
-    if hi == 0 or math.isnan(hi) or (math.isfinite(nearest) and abs(nearest) >= sys.float_info.min):
+    hi, lo, exp2 = float(truth.hi[row, index]), float(truth.lo[row, index]), int(truth.exp2[row, index])
+    if hi == 0 or not math.isfinite(hi):
+        return number(hi + 0.0)
+    if abs(exp2) < 900 and abs(nearest := math.ldexp(hi + lo, exp2)) >= sys.float_info.min:
         return number(nearest)
-    if math.isinf(hi):
-        return number(hi)
-    return texts(one, 6)[0] or f"about {'-' * (hi < 0)}1e{math.floor(exp2 * math.log10(2))}"
+    at = (slice(row, row + 1), index)
+    text = texts(Truth(truth.hi[at], truth.lo[at], truth.exp2[at], truth.bound), 6)[0]
+    if text is not None:
+        return text
+    if abs(exp2) > FARTHEST:  # its exponent may have been cut off
+        return f"{'below' if exp2 < 0 else 'above'} {'-' * (hi < 0)}1e{'-' * (exp2 < 0)}{10**14}"
+    return f"about {'-' * (hi < 0)}1e{math.floor(exp2 * math.log10(2))}"
