@@ -21,7 +21,7 @@ def test_every_format_of_the_contract_is_a_module():
     assert render.names() == NAMES
     for name in NAMES:
         one = render.module(name)
-        assert one.__doc__ and callable(one.render) and isinstance(one.SUFFIXES, tuple)
+        assert one.__doc__ and callable(one.pieces) and isinstance(one.SUFFIXES, tuple)
 
 
 def test_no_suffix_means_two_formats():
@@ -43,7 +43,7 @@ def test_choose(name, output, chosen):
 
 @pytest.mark.parametrize(
     ("name", "output", "says"),
-    [("jsn", None, "did you mean json?"), ("_grid", None, "choose one of table"), (None, "x.docx", "say which with -f"),
+    [("jsn", None, "did you mean json?"), ("_page", None, "choose one of table"), (None, "x.docx", "say which with -f"),
      (None, "x", "say which with -f"), ("", None, "choose one of")],
 )  # fmt: skip
 def test_what_cannot_be_chosen(name, output, says):
@@ -77,13 +77,13 @@ def test_several_formats_and_a_jacobian_in_every_output(name):
         smcli.compare([1, 2], dtype="float16,float8_e4m3fn"),
         smcli.gradient([1, 1000, -5], methods="naive,fd"),
     ):
-        assert len(render.module(name).render(thing, Style())) > 50
+        assert len(render.text(thing, name)) > 50
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "report.json"
     file.write_text("old", encoding="utf-8")
-    render._replace(str(file), "new ∑")
+    render.replace_file(str(file), ["new ", "∑"])
     assert file.read_bytes() == "new ∑".encode() and [p.name for p in tmp_path.iterdir()] == ["report.json"]
 
     def full(*_):
@@ -91,24 +91,36 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UsageError, match="No space left"):
-        render._replace(str(file), "newer")
+        render.replace_file(str(file), ["newer"])
     assert file.read_bytes() == "new ∑".encode() and [p.name for p in tmp_path.iterdir()] == ["report.json"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_devices_and_pipes_are_written_not_replaced(tmp_path):
-    render._replace(os.devnull, "gone")
+    render.replace_file(os.devnull, ["gone"])
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        render._replace(str(pipe), "through")
+        render.replace_file(str(pipe), ["thr", "ough"])
         assert os.read(reader, 100) == b"through" and stat.S_ISFIFO(os.stat(pipe).st_mode)
     finally:
         os.close(reader)
     with pytest.raises(UsageError, match="cannot write"):
-        render._replace(str(tmp_path), "a folder")
+        render.replace_file(str(tmp_path), ["a folder"])
+
+
+def test_what_breaks_while_it_is_written_leaves_the_old_file(tmp_path):
+    def breaking():
+        yield "half"
+        raise KeyboardInterrupt
+
+    file = tmp_path / "report.json"
+    file.write_text("old", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        render.replace_file(str(file), breaking())
+    assert file.read_text(encoding="utf-8") == "old" and [p.name for p in tmp_path.iterdir()] == ["report.json"]
 
 
 class Pipe(io.StringIO):
@@ -149,7 +161,7 @@ def test_closed_streams(monkeypatch):
 def test_a_stream_of_any_encoding_gets_every_character(monkeypatch, report, encoding, name):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     monkeypatch.setattr(sys, "stdout", stream)
-    text = render.module(name).render(report, Style())
+    text = render.text(report, name)
     render.emit(text)
     stream.flush()
     said = stream.buffer.getvalue().decode(encoding)
@@ -160,7 +172,7 @@ def test_a_stream_of_any_encoding_gets_every_character(monkeypatch, report, enco
 
 def test_every_character_that_a_page_uses_has_a_stand_in():
     from smcli import findings
-    from smcli.render._pages import text
+    from smcli.document.pages import Pages
 
-    said = text(list(findings.everything().values()), listed=False, to_file=True, color=False)
+    said = render.text(Pages(tuple(findings.everything().values())), "table", Style(to_file=True, color=False))
     assert "".join(sorted({c for c in said.translate(ASCII) if ord(c) > 127})) == ""

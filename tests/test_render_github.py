@@ -7,21 +7,16 @@ import pytest
 
 import smcli
 from smcli.model import Finding, Severity
-from smcli.render import Style, module
+from smcli.render import text
 
-github = module("github")
 COMMAND = re.compile(r"::(error|warning|notice) title=([^:,\r\n]*)::([^\r\n]*)")
-
-
-def changed(noun, **changes):
-    """A copy of a noun with some of its fields changed, whichever kind of record it is."""
-    return noun._replace(**changes) if hasattr(noun, "_replace") else replace(noun, **changes)
 
 
 def with_finding(message, name="name", rows=1):
     report = smcli.compare([[1, 2]] * rows)
     finding = Finding("SM401", name, Severity.WARNING, "softmax", "naive", (0,), 1, None, message, "remedy")
-    return changed(report, rows=tuple(changed(row, findings=(finding,)) for row in report.rows))
+    blocks = (replace(b, findings={r: [finding] for r in range(len(b.places))}) for b in report.blocks)
+    return replace(report, blocks=tuple(blocks))
 
 
 def unescape(text):
@@ -30,7 +25,7 @@ def unescape(text):
 
 @pytest.mark.parametrize("message", ["100%", "a\nb\r\nc", "%0A stays", "a:b,c::d", "::set-output name=x::y"])
 def test_messages_come_back(message):
-    line, summary = github.render(with_finding(message, name="odd: name, 5%"), Style()).splitlines()
+    line, summary = text(with_finding(message, name="odd: name, 5%"), "github").splitlines()
     kind, title, data = COMMAND.fullmatch(line).groups()
     assert kind == "warning" and unescape(title) == "SM401 odd: name, 5%"
     assert unescape(data) == f"naive: softmax: {message} — remedy"
@@ -38,20 +33,20 @@ def test_messages_come_back(message):
 
 
 def test_severities():
-    lines = github.render(smcli.compare([1000, 2000]), Style()).splitlines()
+    lines = text(smcli.compare([1000, 2000]), "github").splitlines()
     assert all(COMMAND.fullmatch(line) for line in lines[:-1])
     assert {line.split(" ")[0] for line in lines[:-1]} >= {"::error", "::notice"}
 
 
 def test_a_batch_has_one_annotation_a_code():
-    first, _ = github.render(with_finding("m", rows=30), Style()).splitlines()
-    assert "row 0 (and 29 other rows): " in first
+    first, _ = text(with_finding("m", rows=30), "github").splitlines()
+    assert "rows 0, 1, 2, 3, 4, 5, 6, 7 and 22 more; here row 0: " in first
 
 
 def test_formats_are_named():
-    lines = github.render(smcli.compare([1000, 2000], dtype=["float64", "float32"]), Style()).splitlines()
+    lines = text(smcli.compare([1000, 2000], dtype=["float64", "float32"]), "github").splitlines()
     assert [line for line in lines if "::float32: " in line]
 
 
 def test_nothing_to_report():
-    assert github.render(smcli.compare([0, 0]), Style()) == "smcli compare: nothing to report · float64 · 2 logits\n"
+    assert text(smcli.compare([0, 0]), "github") == "smcli compare: nothing to report · float64 · 2 logits\n"

@@ -6,11 +6,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 import smcli
+from smcli.document.parts import Cell, Table
 from smcli.model import Finding, Severity
-from smcli.render import Style, module
-from smcli.render._grid import Cell, Grid
+from smcli.render import Style, markdown, text
 
-markdown = module("markdown")
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 HOSTILE = [
     "a|b", "**bold**", "_x_ my_name __y__", "<script>alert(1)</script>", "[a](b) ![c](d)", "`code", "a\\|b", "~~gone~~",
@@ -18,9 +17,8 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def changed(noun, **changes):
-    """A copy of a noun with some of its fields changed, whichever kind of record it is."""
-    return noun._replace(**changes) if hasattr(noun, "_replace") else replace(noun, **changes)
+def render(thing, style=None):
+    return text(thing, "markdown", style)
 
 
 def texts(source):
@@ -37,10 +35,11 @@ def shown(text):
     return text.replace("\n", "\\n").replace("\x1b", "\\x1b").strip()
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_text_is_shown_as_it_is(text):
-    table = markdown.table(Grid([Cell("head", "head"), Cell(text or "x", right=True)], [[Cell(text), Cell("1")]]))
-    assert texts(table) == ["head", shown(text or "x"), shown(text), "1"]
+@pytest.mark.parametrize("words", HOSTILE)
+def test_text_is_shown_as_it_is(words):
+    head = (Cell("head", "head"), Cell(words or "x", right=True))
+    table = markdown.table(Table("", head, ((Cell(words), Cell("1")),)))
+    assert texts(table) == ["head", shown(words or "x"), shown(words), "1"]
 
 
 def test_words_with_underscores_stay_readable():
@@ -54,41 +53,56 @@ def test_nobody_is_called_and_no_issue_is_linked():
 def test_findings_are_a_list():
     finding = Finding("SM401", "inaccurate", Severity.WARNING, "softmax", "a:b_", (0,), 1, None, "x < y", "do *this*")
     report = smcli.compare([1, 2])
-    text = markdown.render(changed(report, rows=(changed(report.rows[0], findings=(finding,)),)), Style())
-    assert "- **warning SM401 inaccurate** (a:b\\_: softmax) — x \\< y — do \\*this\\*" in text
+    shown_ = render(replace(report, blocks=(replace(report.blocks[0], findings={0: [finding]}),)))
+    assert "- **warning SM401 inaccurate** (a:b\\_: softmax) — x \\< y — do \\*this\\*" in shown_
 
 
 def test_long_rows_are_shortened_and_say_so():
-    report = smcli.compare(range(100), quantities="softmax")
-    assert markdown.render(report, Style(top=5)).count("\n|") == 7
-    assert "5 of 100 classes are shown" in markdown.render(report, Style(top=5))
-    assert markdown.render(report, Style(every_class=True)).count("\n|") == 102
+    report = smcli.compare(range(100, 0, -1), quantities="softmax", dtype="float16")
+    assert "SM201" in render(report)
+    assert render(report, Style(top=5)).count("\n|") == 7
+    assert "5 of 100 are shown" in render(report, Style(top=5))
+    assert render(report, Style(every_class=True)).count("\n|") == 102
 
 
-def test_long_batches_are_shortened_and_say_so():
-    report = smcli.compare([[i, 1] for i in range(30)], quantities="softmax")
-    assert "3 of 30 rows are shown, the first ones" in markdown.render(report, Style())
+def test_long_batches_are_summed_up_and_say_so():
     sick = smcli.compare([[1000 * i, 1] for i in range(30)], quantities="softmax")
-    assert "20 of 30 rows are shown, the worst ones" in markdown.render(sick, Style())
-    assert "row 29 " in markdown.render(report, Style(every_class=True))
+    assert "3 of 30 rows are shown, the worst ones" in render(sick)
+    assert "## row 29 " in render(sick, Style(every_class=True))
+    assert "row 2 " not in render(sick, Style(summary=True)) and "SM201 exp-overflow" in render(
+        sick, Style(summary=True)
+    )
 
 
 def test_steps_bounds_and_reductions():
-    text = markdown.render(smcli.compare([1, 2, 3], trace=True, methods="shifted"), Style(verbose=True))
-    assert "steps of shifted" in text and "a-priori bound" in text
+    shown_ = render(smcli.compare([1, 2, 3], trace=True, methods="shifted"), Style(verbose=True))
+    assert "steps of shifted" in shown_ and "a-priori bound" in shown_
     batch = smcli.compare([[1, 2], [3, 4]], target=[0, 1], reduction="mean")
-    assert "reduced over the batch" in markdown.render(batch, Style())
+    assert "reduced over the batch" in render(batch)
 
 
 def test_a_comparison_has_every_format_and_each_code_once():
-    text = markdown.render(smcli.compare([1000, 2000], dtype=["float64", "float32"]), Style())
-    assert "| float64 " in text and "| float32 " in text
-    assert text.count("SM201 exp-overflow") == 1 and "in float64, float32" in text
+    shown_ = render(smcli.compare([1000, 2000], dtype=["float64", "float32"]))
+    assert "| float64 " in shown_ and "| float32 " in shown_
+    assert shown_.count("SM201 exp-overflow") == 1 and "float64, float32" in shown_
+
+
+def test_a_page_comes_back():
+    from smcli import findings
+    from smcli.document.pages import Pages, blocks, fill
+
+    rule = findings.get("SM404")
+    page = render(Pages((rule,)))
+    assert page.startswith("# SM404 stalled-sum (warning)\n") and "```python\n" in page
+    assert [type(p) for p in blocks(page.partition("\n")[2])] == [type(p) for p in blocks(fill(rule.page))]
 
 
 def test_a_missing_library_is_named():
+    from smcli.judge.block import Judged
+
     report = smcli.compare([1, 2], methods="shifted", quantities="softmax")
-    (q,) = report.rows[0].results
-    away = changed(q.methods[0], method="torch", available=False, reason="torch is not installed")
-    row = changed(report.rows[0], results=(changed(q, methods=(*q.methods, away)),))
-    assert "torch: torch is not installed" in markdown.render(changed(report, rows=(row,)), Style())
+    (block,) = report.blocks
+    (q,) = block.results
+    away = replace(q, methods=(*q.methods, Judged.missing("torch", "torch is not installed")))
+    shown_ = render(replace(report, blocks=(replace(block, results=(away,)),)))
+    assert "**torch**: torch is not installed" in shown_

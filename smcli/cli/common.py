@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
@@ -120,9 +121,12 @@ def write(thing: object, options: Rendering) -> None:
     from smcli import render
 
     name = render.choose(options.format, options.output)
-    style = render.Style(color=False if options.no_color else None, to_file=options.output is not None)
+    style = render.Style(color=False if options.no_color else None, to_file=options.output not in {None, "-"})
     if isinstance(options, Output):
-        style = style._replace(every_class=options.all, top=options.top, verbose=options.verbose)
+        style = replace(
+            style, every_class=options.all, top=options.top, verbose=options.verbose, summary=options.summary,
+            whole=getattr(options, "digits", None) is not None,
+        )  # fmt: skip
     plot = options.plot if isinstance(options, Output) else None
     if plot is not None:
         from smcli.render import _plot

@@ -1,12 +1,12 @@
 """smcli explain: the page of a finding, or the list of all."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from smcli.cli.options import OptionSet, takes
-from smcli.errors import UsageError, nearest
+from smcli.cli.common import write
+from smcli.cli.options import Rendering, takes
+from smcli.errors import UsageError
 
 EXAMPLES = """\b
 Examples:
@@ -15,7 +15,7 @@ Examples:
   smcli explain exp-overflow log-of-zero --format markdown"""
 
 
-class Options(OptionSet):
+class Options(Rendering):
     """The options of explain."""
 
     codes: Annotated[
@@ -23,62 +23,21 @@ class Options(OptionSet):
         typer.Argument(metavar="[CODE]...", help="Codes or names of findings, such as SM201 or exp-overflow. Without any: the list.",
                        show_default=False),
     ] = None  # fmt: skip
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", "-f", metavar="NAME", show_default="table", help="Output format: table, json or markdown."
-        ),
-    ] = None
-    output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE", show_default="standard output",
-                     help="Write to a file, in the format of its suffix (.txt, .json, .md) unless -f names one."),
-    ] = None  # fmt: skip
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
 @takes(Options)
 def main(options: Options) -> int:
     """Explain a finding: what it means, why it happens, how to fix it, and a command that shows it."""
     from smcli import findings
-    from smcli.render import _pages as pages
-    from smcli.render import _replace, emit
+    from smcli.document.pages import Pages
 
-    codes = [code for word in options.codes or () for code in word.split(",") if code.strip()]
-    rules = list(dict.fromkeys(map(findings.get, codes))) or list(findings.everything().values())
-    listed = not codes
-    name = _choose(options.format, options.output)
-    to_file = options.output not in {None, "-"}
-    if name == "json":
-        text = pages.json_text(rules)
-    elif name == "markdown":
-        text = pages.markdown(rules, listed=listed)
-    else:
-        text = pages.text(rules, listed=listed, to_file=to_file, color=False if options.no_color else None)
-    if to_file:
-        _replace(str(options.output), text)
-    else:
-        emit(text)
+    words = [word for words in options.codes or () for word in words.split(",") if word.strip()]
+    try:
+        rules, listed = dict.fromkeys(map(findings.get, words)), not words
+    except UsageError:
+        rules = dict.fromkeys(findings.search(" ".join(words)))
+        if not rules:
+            raise
+        listed = len(rules) > 1
+    write(Pages(tuple(rules or findings.everything().values()), listed=listed), options)
     return 0
-
-
-def _choose(name: str | None, output: str | None) -> str:
-    """The output format: the one named, else by the suffix of the file, else table.
-
-    Raises:
-        UsageError: no such format, or a suffix that says nothing.
-    """
-    from smcli.render._pages import SUFFIXES
-
-    if name is not None and name not in SUFFIXES:
-        meant = f"{nearest(name, SUFFIXES)}choose one of {', '.join(SUFFIXES)}"
-        raise UsageError(f"explain has no output format {name!a}", meant)
-    if name is not None:
-        return name
-    if output in {None, "-"}:
-        return "table"
-    suffix = os.path.splitext(output or "")[1].lower()
-    for known, suffixes in SUFFIXES.items():
-        if suffix in suffixes:
-            return known
-    raise UsageError(f"the suffix {suffix!a} of {output!a} names no output format", "say which with -f")

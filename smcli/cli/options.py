@@ -159,6 +159,9 @@ class Output(Rendering):
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
     ] = 20
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Of a batch show the summary alone.", show_default="off")
+    ] = False
     fail_on: Annotated[
         str,
         typer.Option("--fail-on", metavar="WHAT", help="Exit 1 on findings: never, note, warning, error, or codes."),
@@ -184,7 +187,7 @@ class Output(Rendering):
     plot: Annotated[
         str | None,
         typer.Option("--plot", metavar="FILE", show_default="none",
-                     help="Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib)."),
+                     help="Also draw values and errors, to an .svg file."),
     ] = None  # fmt: skip
 
 

@@ -91,14 +91,11 @@ def failures(place: Place) -> Iterable[Choice]:
     yield from codes(place)
 
 
-def outputs(place: Place) -> Iterable[Choice]:
-    """The output formats: each is a module, and pages come in some of them."""
+def outputs(_: Place) -> Iterable[Choice]:
+    """The output formats: each is a module."""
     from smcli import render
 
-    names: Iterable[str] = render.names()
-    if place.command == "explain":
-        from smcli.render._pages import SUFFIXES as names  # noqa: N811 - it is keyed by format
-    return [(name, _title(f"smcli.render.{name}")) for name in names]
+    return [(name, _title(f"smcli.render.{name}")) for name in render.names()]
 
 
 def inputs(_: Place) -> Iterable[Choice]:

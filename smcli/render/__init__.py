@@ -1,17 +1,22 @@
-"""Reports become text: one module an output format, found by its name; this one chooses and delivers."""
+"""Documents become text: one module an output format, found by its name; this one chooses and delivers."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from smcli import registry
+from smcli.document.style import Style
 from smcli.errors import ClosedPipeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
+
+__all__ = ["Style", "choose", "deliver", "emit", "module", "names", "text"]
 
 ASCII = str.maketrans({
     "−": "-", "·": "*", "×": "x", "Σ": "sum ", "ε": "eps", "±": "+/-", "∞": "inf", "≤": "<=", "≥": ">=", "≠": "!=",
@@ -19,24 +24,6 @@ ASCII = str.maketrans({
     "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "#", "▎": "#", "▏": "#", "κ": "cond", "∂": "d", "∘": "*",
     "¹": "^1", "⁻": "^-", "ᵀ": "^T", "√": "sqrt", "∈": "in", "δ": "delta", "λ": "lambda", "σ": "sigma", "≪": "<<", "≫": ">>",
 })  # fmt: skip
-
-
-class Style(NamedTuple):
-    """How a report is to be shown.
-
-    Attributes:
-        every_class: show all classes of a long row, and all rows of a batch.
-        top: otherwise how many.
-        verbose: also ulp, verdicts, bounds, condition numbers.
-        color: None: as the terminal can; False: never.
-        to_file: the text goes to a file that the user named.
-    """
-
-    every_class: bool = False
-    top: int = 20
-    verbose: bool = False
-    color: bool | None = None
-    to_file: bool = False
 
 
 @cache
@@ -63,29 +50,35 @@ def choose(name: str | None, output: str | None) -> str:
     if name is not None:
         module(name)
         return name
-    if output is None:
+    if output in {None, "-"}:
         return "table"
-    suffix = os.path.splitext(output)[1].lower()
+    suffix = os.path.splitext(output or "")[1].lower()
     for known in names():
         if suffix in module(known).SUFFIXES:
             return known
     raise UsageError(f"the suffix {suffix!a} of {output!a} names no output format", "say which with -f")
 
 
+def text(thing: object, name: str = "table", style: Style | None = None) -> str:
+    """A thing in an output format, whole."""
+    return "".join(module(name).pieces(thing, style or Style()))
+
+
 def deliver(thing: object, name: str, style: Style, output: str | None) -> None:
-    """Render and write: to standard output, or to a file that is replaced only once all is written.
+    """Render and write, piece by piece: to standard output, or to a file that is replaced only once all is written.
 
     Raises:
         UsageError: the file cannot be written.
     """
     renderer = module(name)
-    text = renderer.render(thing, style)
+    pieces = renderer.pieces(thing, style)
     if output is not None and output != "-":
-        _replace(output, text)
+        replace_file(output, pieces)
     else:
-        emit(text)
+        for piece in pieces:
+            emit(piece)
     notes = getattr(renderer, "notes", None)
-    if notes is not None and (said := notes(thing, style)):
+    if notes is not None and (said := notes(thing)):
         emit(said, error=True)
 
 
@@ -111,25 +104,36 @@ def emit(text: str, *, error: bool = False) -> None:
         raise ClosedPipeError("the reader closed the pipe") from None  # Typer would make 1 of it
 
 
-def _replace(path: str, content: str | bytes) -> None:
-    """Write a file whole or not at all: to a neighbour first, which then takes its place."""
-    data = content if isinstance(content, bytes) else content.encode()
+def replace_file(path: str, pieces: Iterable[str]) -> None:
+    """Write a file whole or not at all: to a neighbour first, which then takes its place.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     folder, name = os.path.split(path)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
-        try:
-            with open(path, "wb") as out:
-                out.write(data)
-        except OSError as error:
-            raise UsageError(f"cannot write {path!a}: {error.strerror}", "name another file") from None
+        with _explained(path, "name another file"):
+            _write(path, pieces)
         return
     neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
+    with _explained(path, "is there such a folder, and may you write there?"):
+        try:
+            _write(neighbour, pieces)
+            os.replace(neighbour, path)
+        except BaseException:
+            if os.path.exists(neighbour):
+                os.unlink(neighbour)
+            raise
+
+
+def _write(path: str, pieces: Iterable[str]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as out:
+        out.writelines(pieces)
+
+
+@contextmanager
+def _explained(path: str, hint: str) -> Iterator[None]:
     try:
-        with open(neighbour, "wb") as out:
-            out.write(data)
-        os.replace(neighbour, path)
+        yield
     except OSError as error:
-        if os.path.exists(neighbour):
-            os.unlink(neighbour)
-        raise UsageError(
-            f"cannot write {path!a}: {error.strerror}", "is there such a folder, and may you write there?"
-        ) from None
+        raise UsageError(f"cannot write {path!a}: {error.strerror}", hint) from None

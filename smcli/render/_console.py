@@ -13,25 +13,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WIDEST = 10**6  # a pipe has no width
+PAGE = 24  # lines that are seen at once where there is no terminal to ask
 
 
-def drawn(
-    draw: Callable[[Console], None], *, to_file: bool, color: bool | None, piped: int = WIDEST, most: int = WIDEST
-) -> str:
+def on_terminal(*, to_file: bool) -> bool:
+    """Whether what is written is seen on a terminal."""
+    return not to_file and sys.stdout is not None and sys.stdout.isatty()
+
+
+def screen(*, to_file: bool) -> tuple[int, int]:
+    """The columns and lines of the terminal, or those of a pipe."""
+    if not on_terminal(to_file=to_file):
+        return WIDEST, PAGE
+    size = shutil.get_terminal_size()
+    return size.columns, size.lines
+
+
+def drawn(draw: Callable[[Console], None], *, to_file: bool, color: bool | None, width: int) -> str:
     """What `draw` prints, as text.
 
     Args:
         draw: prints on the console that it is given.
         to_file: the text goes to a file that the user named: never ANSI codes.
         color: False: no colours; None: as NO_COLOR, FORCE_COLOR and TERM say.
-        piped: columns where there is no terminal.
-        most: columns at most, on a terminal.
+        width: columns.
     """
-    to_terminal = not to_file and sys.stdout is not None and sys.stdout.isatty()
+    to_terminal = on_terminal(to_file=to_file)
     buffer = io.StringIO()
     console = Console(
         file=buffer,
-        width=min(shutil.get_terminal_size().columns, most) if to_terminal else piped,
+        width=width,
         height=25,  # says nothing, but without it Rich takes 80 columns where TERM=dumb
         no_color=True if color is False else None,
         force_terminal=True if to_terminal else False if to_file else None,

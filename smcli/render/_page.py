@@ -4,8 +4,7 @@ from __future__ import annotations
 
 MARKS = {"correct": "✓", "ok": "≈", "inaccurate": "▲", "lost": "✗", "not-representable": "∅", "undefined": "?"}
 
-CSS = (
-    """\
+COLOURS = """\
 :root { color-scheme: light dark;
   --paper: #fff; --ink: #1f2328; --soft: #59636e; --edge: #d1d9e0; --panel: #f6f8fa; --exact: #0550ae;
   --good: #116329; --warn: #7d4e00; --bad: #b3121d; --odd: #6639ba; --note: #0550ae;
@@ -16,6 +15,25 @@ CSS = (
   --good: #7ee787; --warn: #e3b341; --bad: #ff8a80; --odd: #d2a8ff; --note: #79c0ff;
   --s0: #ff9142; --s1: #58b0ec; --s2: #35cf9f; --s3: #e592cf; --s4: #e0c341; --s5: #5fd3ec; --s6: #b39df3; --s7: #c99b78;
   --truth: #59636e; } }
+"""
+
+CHARTS = (
+    COLOURS
+    + """\
+text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
+.axis { fill: var(--soft); }
+.grid { fill: none; stroke: var(--edge); stroke-width: 1; }
+.band { fill: var(--panel); stroke: var(--edge); stroke-width: .5; }
+.line { fill: none; stroke: var(--bad); stroke-width: 1.3; }
+.truth { fill: var(--truth); }
+.join { fill: none; stroke-width: 1.5; }
+"""
+    + "".join(f".s{k} {{ fill: var(--s{k}); }} .j{k} {{ stroke: var(--s{k}); }}\n" for k in range(8))
+)
+
+CSS = (
+    CHARTS
+    + """\
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 61rem; padding: 1.2rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", "DejaVu Sans", sans-serif; }
@@ -25,7 +43,12 @@ h2.row { margin-top: 2.6rem; padding-top: .6rem; border-top: 2px solid var(--edg
 header p { margin: .1rem 0 0; color: var(--soft); }
 code, td { font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", Consolas, monospace; }
 code { font-size: .9em; }
-.badges { margin: .8rem 0 0; }
+.answer { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 1.2rem 0;
+  font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", Consolas, monospace; font-size: .95rem; }
+.answer dt { font-weight: 700; }
+.answer dd { margin: 0; }
+pre { overflow-x: auto; padding: .7rem 1rem; border: 1px solid var(--edge); border-radius: 6px; background: var(--panel); }
+pre code { font-size: .85rem; }
 .badge { display: inline-block; padding: 0 .6em; border: 1px solid currentColor; border-radius: 1em; font-size: .85rem;
   font-weight: 600; white-space: nowrap; }
 .badge.error { background: #b3121d; border-color: #b3121d; color: #fff; }
@@ -62,16 +85,6 @@ figure { margin: 1.6rem 0; }
 figcaption { margin-bottom: .4rem; font-size: .9rem; color: var(--soft); }
 figcaption b { color: var(--ink); }
 svg { display: block; max-width: 100%; height: auto; overflow: visible; }
-svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-svg .axis { fill: var(--soft); }
-.grid { fill: none; stroke: var(--edge); stroke-width: 1; }
-.band { fill: var(--panel); stroke: var(--edge); stroke-width: .5; }
-.line { fill: none; stroke: var(--bad); stroke-width: 1.3; }
-.truth { fill: var(--truth); }
-.join { fill: none; stroke-width: 1.5; }
-"""
-    + "".join(f".s{k} {{ fill: var(--s{k}); }} .j{k} {{ stroke: var(--s{k}); }}\n" for k in range(8))
-    + """\
 .narrow { display: none; }
 footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--edge); font-size: .85rem; }
 @media (max-width: 800px) { body { padding: .9rem; } .wide { display: none; } .narrow { display: block; }

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from smcli.document.figure import extent
+from smcli.document.spelling import spell
 
+if TYPE_CHECKING:
+    from smcli.document.figure import Figure, Series
     from smcli.model import BoolArray, FloatArray
-    from smcli.render._figures import Figure, Series
 
 DENSE = 60  # points of a series from which marks side by side touch
 CROWD = 4  # points for each column of a picture up to which all are drawn
@@ -34,12 +35,6 @@ class Bins:
     least: BoolArray
     most: BoolArray
     missing: BoolArray
-
-
-def extent(series: Sequence[Series]) -> tuple[float, float]:
-    """The range of all finite y; 0 to 0 without any."""
-    finite = np.concatenate([s.y[np.isfinite(s.y)] for s in series])
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def span(f: Figure) -> tuple[float, float]:
@@ -129,16 +124,3 @@ def _step(least: float, *, whole: bool) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9))
-
-
-def spell(exponent: float) -> str:
-    """10**exponent in a few digits, whatever its size; 0, inf and nan by their names."""
-    if not math.isfinite(exponent):
-        return "nan" if math.isnan(exponent) else "inf" if exponent > 0 else "0"
-    if abs(exponent) >= 1e9:
-        return f"10^{exponent:.3g}"
-    if -4 <= exponent < 5:
-        return f"{10.0**exponent:.3g}" if exponent < 3 else f"{10.0**exponent:.0f}"
-    whole = math.floor(exponent + 1e-9)
-    digits = f"{10.0 ** (exponent - whole):.2g}"
-    return f"{'1e' + str(whole + 1) if digits == '10' else f'{digits}e{whole}'}"

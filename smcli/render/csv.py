@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 from smcli.render import plain
 
 if TYPE_CHECKING:
-    from smcli.render import Style
+    from collections.abc import Iterator
+
+    from smcli.document.style import Style
 
 SUFFIXES = (".csv",)
+notes = plain.notes
 
 
-def render(thing: Any, _style: Style) -> str:
+def pieces(thing: Any, _style: Style) -> Iterator[str]:
     """The columns of `plain`; several tables of another noun are parted by an empty line."""
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(plain.table(thing))
-    return buffer.getvalue()
-
-
-def notes(thing: Any, style: Style) -> str:
-    """The findings, a line each."""
-    return plain.notes(thing, style)
+    for lines in plain.table(thing):
+        buffer = io.StringIO()
+        csv.writer(buffer).writerows(lines)
+        yield buffer.getvalue()

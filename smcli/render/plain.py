@@ -4,71 +4,80 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smcli import document
+from smcli.document.parts import Table
+from smcli.document.spelling import value
+from smcli.document.style import Style
+from smcli.document.values import place
 from smcli.model import Verdict
-from smcli.render._grid import logit, place, value
 from smcli.report.report import Comparison, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.render import Style
+    from smcli.model import QuantityResult, RowReport
 
 SUFFIXES = (".txt", ".tsv")
+PIECE = 1 << 14  # values whose lines are made at once
 
 
-def render(thing: Any, _style: Style) -> str:
+def pieces(thing: Any, _style: Style) -> Iterator[str]:
     """Columns row, quantity, i, logit, exact, and for each method its value, ulp, rel and verdict."""
-    return "".join("\t".join(cells) + "\n" for cells in table(thing))
+    for lines in table(thing):
+        yield "".join("\t".join(cells) + "\n" for cells in lines)
 
 
-def table(thing: Any) -> Iterator[list[str]]:
-    """The lines as lists of cells, the header first; several formats get a column of their own."""
-    if not isinstance(thing, (Report, Comparison)):
-        for k, listing in enumerate(thing.listings()):
-            yield from ([] if k == 0 else [[]])
-            yield list(listing.head)
-            yield from (list(cells) for cells in listing.rows)
+def table(thing: Any) -> Iterator[list[list[str]]]:
+    """The lines as lists of cells, some at a time, the header first; several formats get a column of their own."""
+    if not isinstance(thing, Report | Comparison):
+        tables = [part for part in document.of(thing, Style()).parts if isinstance(part, Table)]
+        for k, t in enumerate(tables):
+            yield [[]] * bool(k) + [[cell.text for cell in cells] for cells in (t.head, *t.rows)]
         return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     several = len(reports) > 1
-    methods = list(dict.fromkeys(m.method for r in reports for row in r.rows for q in row.results for m in q.methods))
+    methods = list(dict.fromkeys(s.method for r in reports for s in r.scores()))
     head = ["row", "quantity", "i", "logit", "exact"]
     for name in methods:
         head += [name, f"{name}:ulp", f"{name}:rel", f"{name}:verdict"]
-    yield ["dtype", *head] if several else head
+    yield [["dtype", *head] if several else head]
     for report in reports:
-        for cells in _lines(report, methods):
-            yield [report.dtype, *cells] if several else cells
+        for row in report.rows:
+            for q in row.results:
+                for start in range(0, q.size, PIECE):
+                    lines = _lines(row, q, methods, range(start, min(start + PIECE, q.size)))
+                    yield [[report.dtype, *cells] for cells in lines] if several else lines
 
 
-def _lines(report: Report, methods: list[str]) -> Iterator[list[str]]:
-    for row in report.rows:
-        for q in row.results:
-            by_name = {m.method: m for m in q.methods if m.available}
-            exact = q.exact(range(q.size))
-            for i in range(q.size):
-                cells = [str(row.row), q.quantity, place(q, i), logit(q, row, i), exact[i]]
-                for name in methods:
-                    m = by_name.get(name)
-                    if m is None:
-                        cells += [""] * 4
-                        continue
-                    numbers = (value(float(m.values[i])), repr(float(m.ulp[i])), repr(float(m.rel[i])))
-                    cells += [*numbers, Verdict(int(m.verdicts[i])).label]
-                yield cells
+def _lines(row: RowReport, q: QuantityResult, methods: list[str], indices: range) -> list[list[str]]:
+    by_name = {m.method: m for m in q.methods if m.available}
+    part = slice(indices.start, indices.stop)
+    per_class = q.size == row.logits.size and not q.square
+    logits = map(value, row.logits[part].tolist()) if per_class else [""] * len(indices)
+    lines = [[str(row.row), q.quantity, place(q, i), logit, exact]
+             for i, logit, exact in zip(indices, logits, q.exact(indices), strict=True)]  # fmt: skip
+    labels = [v.label for v in Verdict]
+    for name in methods:
+        m = by_name.get(name)
+        if m is None:
+            lines = [[*cells, "", "", "", ""] for cells in lines]
+            continue
+        columns = (a[part].tolist() for a in (m.values, m.ulp, m.rel, m.verdicts))
+        for cells, y, ulp, rel, verdict in zip(lines, *columns, strict=True):
+            cells += [value(y), repr(ulp), repr(rel), labels[verdict]]
+    return lines
 
 
-def notes(thing: Any, _style: Style) -> str:
+def notes(thing: Any) -> str:
     """The findings, a line each."""
-    if not isinstance(thing, (Report, Comparison)):
+    if not isinstance(thing, Report | Comparison):
         return ""
+    from smcli.document.report import findings
+
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     lines = []
     for report in reports:
-        for row in report.rows:
-            for f in row.findings:
-                about = " ".join(w for w in (f.method, f.quantity) if w)
-                lines.append(
-                    f"{f.severity} {f.code} {f.name} row {row.row}{f' {about}' if about else ''}: {f.message}\n"
-                )
+        for f in findings(report, Style(verbose=True)):
+            about = " ".join(filter(None, (report.dtype if len(reports) > 1 else "", f.where, f.about)))
+            lines.append(f"{f.severity} {f.code} {f.name}{f' ({about})' if about else ''}: {f.message}\n")
     return "".join(lines)

@@ -2,212 +2,208 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
-from smcli.model import Severity, Verdict
-from smcli.render import _grid as grid
-from smcli.render import _parts as parts
-from smcli.render._console import WIDEST, drawn
-from smcli.report.report import RANK, Comparison, Report
+from smcli import document
+from smcli.document.parts import GAP, Code, FindingBlock, Heading, Paragraph, Table, Values, Verdicts
+from smcli.model import Severity
+from smcli.numbers import words
+from smcli.render._console import WIDEST, drawn, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
-    from smcli.model import QuantityResult, RowReport
-    from smcli.render import Style
+    from smcli.document.parts import Cell, Document, Part
+    from smcli.document.style import Style
 
 SUFFIXES: tuple[str, ...] = ()
-STYLES = {
-    "head": "bold",
-    "dim": "dim",
-    "exact": "cyan",
-    "correct": "green",
-    "ok": "",
-    "inaccurate": "yellow",
-    "lost": "bold red",
-    "not-representable": "magenta",
-    "undefined": "bold red",
-}
-SEVERITIES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+PIPED, PROSE, MOST_PROSE = 120, 80, 100  # columns of tables in a pipe; of pages there, and on the widest terminal
+NARROW = 60  # columns below which indents are halved
+FOLDED = 24  # columns of prose in a table at the least
+STYLES: dict[str, str] = {
+    "head": "bold", "strong": "bold", "dim": "dim", "exact": "cyan", "code": "cyan", "correct": "green", "ok": "",
+    "inaccurate": "yellow", "lost": "bold red", "not-representable": "magenta", "undefined": "bold red",
+    Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "blue",
+}  # fmt: skip
 
 
-def render(thing: Any, style: Style) -> str:
-    """The report as text, with ANSI codes where standard output shows them."""
+def pieces(thing: Any, style: Style) -> Iterator[str]:
+    """The document as text, with ANSI codes where standard output shows them.
 
+    Where a terminal cannot show all of it at once, findings are told in brief; where that is too long as well, the
+    answer is repeated at the end, which is what remains in view.
+    """
+    doc = document.of(thing, style)
+    parts = list(doc.parts)
+    width, lines = screen(to_file=style.to_file)
+    if doc.prose:
+        width = PROSE if width == WIDEST else min(width, MOST_PROSE)
+
+    def told(*, brief: bool) -> str:
+        return _text(Page(width, rules=width == WIDEST or doc.prose, brief=brief).all(doc, parts), style, width)
+
+    text = told(brief=False)
+    long = text.count("\n") >= lines
+    if long and width < WIDEST and not style.verbose:
+        shorter = told(brief=True)
+        text, long = (shorter, False) if shorter.count("\n") < lines else (text, True)
+    yield text
+    if doc.verdicts is not None and long:
+        yield _text([Text(""), *Page(width).verdicts(doc.verdicts)], style, width)
+
+
+def _text(pieces: Iterable[RenderableType], style: Style, width: int) -> str:
     def draw(console: Console) -> None:
-        console.print(Group(*pieces(thing, style, console)), crop=False, overflow="fold")
+        console.print(Group(*pieces), crop=False, overflow="fold")
 
-    return drawn(draw, to_file=style.to_file, color=style.color)
-
-
-def pieces(thing: Any, style: Style, console: Console) -> Iterator[RenderableType]:
-    """What is printed, one piece after the other."""
-    if isinstance(thing, Comparison):
-        yield from _comparison(thing, console.width)
-    elif isinstance(thing, Report):
-        yield from _report(thing, style, console)
-    else:
-        for heading, g in grid.listings(thing):
-            yield Text(heading, "bold")
-            yield _fitted(g, console.width)
-            yield Text("")
+    return drawn(draw, to_file=style.to_file, color=style.color, width=width)
 
 
-def _report(report: Report, style: Style, console: Console) -> Iterator[RenderableType]:
-    shown, left_out = parts.rows(report, style)
-    digest = parts.digest(report)
-    if digest is not None:
-        yield Text(f"findings in {len(report.rows)} rows", "bold")
-        yield _fitted(digest, console.width)
-        yield Text("")
-    for row in shown:
-        yield from _row(report, row, style, console)
-    if left_out:
-        yield Text(left_out, "dim")
-    for heading, g in parts.reduced(report):
-        yield Text(heading, "bold")
-        yield _fitted(g, console.width)
-        yield Text("")
-    yield _summary(report)
+def styled(cell: Cell) -> Text:
+    """A cell with the colour of what it means."""
+    return Text(words.escape(cell.text), STYLES.get(cell.kind, ""))
 
 
-def _row(report: Report, row: RowReport, style: Style, console: Console) -> Iterator[RenderableType]:
-    if parts.is_titled(report, row):
-        yield Text(parts.row_title(row), "bold underline")
-    for q in parts.results(report, row):
-        indices = grid.chosen(q, row, style)
-        yield Text.assemble((grid.title(q, row), "bold"), (parts.BESIDE if q.methods else "", "dim"))
-        yield _fit(q, row, indices, style, console)
-        if left_out := parts.shortened(q, len(indices)):
-            yield Text(left_out, "dim")
-        if style.verbose or any(m.steps is not None for m in q.methods):
-            yield from (Text(line, "dim") for line in parts.background(q))
-        yield Text("")
-        for m in q.methods:
-            if m.steps is not None:
-                yield Text(f"steps of {m.method}", "bold")
-                yield _fitted(grid.trace(m), console.width)
+class Page:
+    """Turns parts into what Rich prints on so many columns."""
+
+    def __init__(self, width: int, *, rules: bool = True, brief: bool = False) -> None:
+        self.width, self.rules, self.brief = width, rules, brief
+        self.room = PIPED if width == WIDEST else width
+        self.cut = False  # whether a number has fewer digits than there are
+
+    def all(self, doc: Document, parts: Sequence[Part]) -> Iterator[RenderableType]:
+        """The parts, with an empty line between those of different kinds, and the closing line."""
+        before: Part | None = None
+        for part in parts:
+            piece = list(self.part(part, indent=self._indent() if doc.prose else 0))
+            if not piece:
+                continue
+            tight = isinstance(before, Heading) or (isinstance(part, FindingBlock) and isinstance(before, FindingBlock))
+            if before is not None and not tight and (doc.prose or not isinstance(part, Paragraph)):
                 yield Text("")
-    yield from (Text(line, "yellow") for line in parts.missing(row))
-    yield from _findings(row, console)
+            yield from piece
+            before = part
+        if doc.closing is not None:
+            yield from [] if isinstance(before, FindingBlock) else [Text("")]
+            more = "; -v: every digit" if self.cut and "(-v)" not in doc.closing.text else ""
+            yield Text.assemble(*map(styled, doc.closing.runs), (more, "dim"))
 
+    def _indent(self) -> int:
+        return 2 if self.width < NARROW else 4
 
-def _fit(q: QuantityResult, row: RowReport, indices: list[int], style: Style, console: Console) -> RenderableType:
-    """The widest layout that the terminal holds."""
-    for layout in (grid.with_bars, grid.wide, grid.long):
-        g = layout(q, row, indices, style)
-        if grid.width(g) <= console.width:
-            return _draw(g)
-    return _stacked(q, row, indices, style, console.width)
+    def part(self, part: Part, indent: int = 0) -> Iterator[RenderableType]:
+        """What is printed for one part; figures and what is folded are not."""
+        if isinstance(part, Verdicts):
+            yield from self.verdicts(part)
+        elif isinstance(part, Values):
+            table = part.in_full(self.room) if self.width == WIDEST else part.fitted(self.room)
+            yield self.drawn(table) if table is not None else self.listed(part.layouts[-2])
+            self.cut |= table is not None and table.cut
+            yield from [Text(part.note, "dim")] if part.note else []
+        elif isinstance(part, Table):
+            yield from [Text(part.title, "bold")] if part.title else []
+            table = part.fitted(self.room - indent) or (part if self.width == WIDEST else None)
+            self.cut |= table is not None and table.cut
+            drawn = self.drawn(table) if table is not None else self.folded(part, self.width - indent)
+            yield Padding(drawn or self.listed(part), (0, 0, 0, indent))
+        elif isinstance(part, Heading):
+            yield Text(part.text, "bold" if indent else "bold underline")
+        elif isinstance(part, Paragraph):
+            yield Padding(Text.assemble(*map(styled, part.runs)), (0, 0, 0, indent))
+        elif isinstance(part, Code):
+            from rich.syntax import Syntax
 
+            yield Padding(Syntax(part.text, part.language, theme="ansi_dark", word_wrap=True), (0, 0, 0, indent + 2))
+        elif isinstance(part, FindingBlock):
+            yield from self.finding(part)
 
-def _fitted(g: grid.Grid, width: int) -> RenderableType:
-    """A table where the terminal holds it, else a line for each cell: no column is dropped, no number cut."""
-    return _draw(g) if grid.width(g) <= width else _listed(g, width)
+    def verdicts(self, part: Verdicts) -> Iterator[Text]:
+        """A line a method; a long one continues under itself."""
+        margin = max(len(name.text) for name, _ in part.lines) + GAP
+        for name, said in part.lines:
+            text = styled(said)
+            text.plain = self._wrapped(said.text, margin).lstrip() if self.width < WIDEST else said.text
+            yield Text.assemble(styled(name), " " * (margin - len(name.text)), text)
 
+    def finding(self, part: FindingBlock) -> Iterator[Text]:
+        """What was found, what it means, and what to do."""
+        severity = STYLES[part.severity]
+        indent = self._indent()
+        if self.brief:
+            line = self._wrapped(f"{part.code} {part.name} → {part.remedy}", 6)[6:]
+            yield Text.assemble((line[: len(part.code)], severity), line[len(part.code) :])
+            return
+        about = " · ".join(filter(None, (part.where, part.about)))
+        yield Text.assemble(
+            (f"{part.severity} ", severity), (f"{part.code} {part.name}", "bold"), (f"  {about}", "dim")
+        )
+        yield Text(self._wrapped(part.message, indent))
+        yield Text(self._wrapped(f"→ {part.remedy}", indent), "italic")
 
-def _draw(g: grid.Grid) -> Table:
-    """A table whose columns are as wide as their widest cell."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1))
-    for cell, size in zip(g.head, grid.widths(g), strict=True):
-        justify: Any = "right" if cell.right else "left"
-        table.add_column(cell.text, header_style="bold", justify=justify, overflow="fold", no_wrap=True, width=size)
-    for cells in g.rows:
-        table.add_row(*(Text(c.text, STYLES.get(c.kind, "")) for c in cells))
-    return table
+    def drawn(self, t: Table, widths: Sequence[int] = ()) -> Text:
+        """A table whose columns are as wide as their widest cell, or as told; where nothing is bold, with a rule."""
+        out = Text(no_wrap=True, overflow="ignore")
+        widths, gaps = widths or t.widths, t.gaps
+        for number, cells in enumerate((t.head, *t.rows)):
+            folded = [textwrap.wrap(c.text, w, break_on_hyphens=False) if len(c.text) > w else [c.text]
+                      for c, w in zip(cells, widths, strict=True)]  # fmt: skip
+            for line in range(max(map(len, folded))):
+                out.append("\n" if number or line else "")
+                for cell, texts, width, gap in zip(cells, folded, widths, gaps, strict=True):
+                    text = texts[line] if line < len(texts) else ""
+                    pad = " " * (width - len(text))
+                    out.append(" " * gap + pad * cell.right)
+                    out.append(words.escape(text), STYLES.get(cell.kind, ""))
+                    out.append(pad * (not cell.right))
+            if number == 0 and self.rules:
+                out.append("\n" + "─" * (sum(widths) + sum(gaps)), "dim")
+        return out
 
+    def folded(self, t: Table, width: int) -> Text | None:
+        """A table whose columns of prose share what the others leave; None where that is too little."""
+        prose = [
+            k
+            for k in range(len(t.head))
+            if any(" " in cells[k].text and len(cells[k].text) > FOLDED for cells in t.rows)
+        ]
+        widths = t.widths
+        left = width - t.width + sum(widths[k] for k in prose)
+        if not prose or left < FOLDED * len(prose):
+            return None
+        for k in prose:
+            widths[k] = left // len(prose)
+        return self.drawn(t, widths)
 
-def _listed(g: grid.Grid, width: int) -> Text:
-    """Each row as its first cell, and under it the others with their names; empty ones are left out."""
-    out = Text(overflow="fold")
-    for cells in g.rows:
-        out.append(_indented(cells[0].text, 0, width) + "\n", f"bold {STYLES.get(cells[0].kind, '')}".strip())
-        for name, cell in zip(g.head[1:], cells[1:], strict=True):
-            if cell.text:
-                line = _indented(f"{name.text}: {cell.text}", 2, width)
-                out.append(line + "\n", STYLES.get(cell.kind, ""))
-    out.rstrip()
-    return out
+    def listed(self, t: Table) -> Text:
+        """Each row as its first cell, and under it the others with their names; empty ones are left out."""
+        out = Text(overflow="fold")
+        for cells in t.rows:
+            used = 0
+            for k, (name, cell) in enumerate(zip(t.head, cells, strict=True)):
+                if not cell.text:
+                    continue
+                beside = f"  {cell.text}"
+                if name.near and used + len(beside) <= self.width:
+                    line = words.escape(beside)
+                else:
+                    label = f"{name.text}: " if k and name.text and not name.near else ""
+                    line = ("\n" if out else "") + self._wrapped(label + cell.text, 2 if k else 0)
+                out.append(line, STYLES.get(cell.kind, ""))
+                used = len(line.rsplit("\n", 1)[-1]) + (used if name.near else 0)
+        return out
 
-
-def _stacked(q: QuantityResult, row: RowReport, indices: list[int], style: Style, width: int) -> Text:
-    """A line for each number, for the narrowest terminals."""
-    out = Text(no_wrap=False, overflow="fold")
-    exact = q.exact(indices)
-    for k, i in enumerate(indices):
-        of = grid.logit(q, row, i)
-        out.append(f"{grid.place(q, i)}" + (f"  logit {of}" if of else "") + "\n", "bold")
-        lines = [("exact", exact[k], "exact", "")]
-        for m in q.methods:
-            word = Verdict(int(m.verdicts[i])).label
-            extra = f"{grid.error(float(m.ulp[i]))} ulp, {word}" if style.verbose else grid.relative(m, i)
-            lines.append((m.method, grid.value(float(m.values[i])), word, extra))
-        for name, text, kind, extra in lines:
-            gap = "\n    " if len(name) + len(text) + 4 > width else "  "
-            out.append(f"  {name}{gap}")
-            out.append(text, STYLES.get(kind, ""))
-            if extra:
-                note = f"rel {extra}" if extra[0].isdigit() and not style.verbose else extra
-                used = len(text) + (4 if gap != "  " else len(name) + 4)
-                out.append(("  " if used + len(note) + 2 <= width else "\n    ") + note, "dim")
-            out.append("\n")
-    out.rstrip()
-    return out
-
-
-def _findings(row: RowReport, console: Console) -> Iterator[RenderableType]:
-    for group in grid.grouped(row.findings):
-        f = group.finding
-        line = Text()
-        line.append(f"{f.severity} ", SEVERITIES[f.severity])
-        line.append(f"{f.code} {f.name}", "bold")
-        if group.subjects:
-            line.append(f"  {'; '.join(group.subjects)}", "dim")
-        yield line
-        indent = 2 if console.width < 60 else 4
-        yield Text(_indented(f.message, indent, console.width))
-        yield Text(_indented(f"→ {f.remedy}", indent, console.width), "italic")
-    if row.findings:
-        yield Text("")
-
-
-def _indented(text: str, indent: int, width: int) -> str:
-    """A paragraph that stands to the right; in a pipe it stays one line, for grep."""
-    margin = " " * indent
-    if width >= WIDEST:
-        return margin + text
-    import textwrap
-
-    return textwrap.fill(
-        text, width, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _summary(report: Report) -> Text:
-    tail = f"{parts.subject(report)}; every digit of exact is certified"
-    out = Text()
-    for severity, count in parts.counts(report).items():
-        if count:
-            many = "s" if count > 1 else ""
-            out.append(f"{', ' if out else ''}{count} {severity}{many}", SEVERITIES[severity])
-    if not out:
-        return Text(f"nothing to report; {tail}", "dim")
-    worst = max(report.findings, key=lambda f: RANK[f.severity]).code
-    out.append(f"; {tail}; `smcli explain {worst}` says more", "dim")
-    return out
-
-
-def _comparison(comparison: Comparison, width: int) -> Iterator[RenderableType]:
-    """A line a format and method: to choose one."""
-    for quantity, g in parts.overview(comparison):
-        yield Text(quantity, "bold")
-        yield _fitted(g, width)
-        yield Text("")
-    yield from (Text(line, "dim") for line in parts.caveats(comparison))
+    def _wrapped(self, text: str, indent: int) -> str:
+        """A paragraph that stands to the right; in a pipe it stays one line, for grep."""
+        margin = " " * indent
+        if self.width == WIDEST:
+            return margin + words.escape(text)
+        return textwrap.fill(words.escape(text), self.width, initial_indent=margin, subsequent_indent=margin,
+                             break_long_words=False, break_on_hyphens=False)  # fmt: skip

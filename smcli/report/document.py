@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smcli.judge.reduce import Reduced
     from smcli.model import Finding, FloatArray, MethodResult, QuantityResult, RowReport, StepSummary
 
@@ -37,11 +40,48 @@ def square(flat: list[Any], side: int) -> list[Any]:
     return [flat[i : i + side] for i in range(0, side * side, side)] if side else flat
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A list of the document, which may be long: a piece of it is made when it is asked for.
+
+    Attributes:
+        size: how many there are, a matrix counted flat.
+        side: the side of a matrix, or 0.
+        piece: the numbers or texts from one index to another; numbers may be an array.
+    """
+
+    size: int
+    side: int
+    piece: Callable[[int, int], FloatArray | list[str]]
+
+    def items(self, start: int, stop: int) -> list[Any]:
+        """A piece as JSON has it."""
+        some = self.piece(start, stop)
+        return some if isinstance(some, list) else json_numbers(some)
+
+    def whole(self) -> list[Any]:
+        """All of it."""
+        return square(self.items(0, self.size), self.side)
+
+
+def listed(tree: Any) -> Any:
+    """A document with all its columns as lists."""
+    if isinstance(tree, dict):
+        return {key: listed(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [listed(value) for value in tree]
+    return tree.whole() if isinstance(tree, Column) else tree
+
+
+def _numbers(values: FloatArray, side: int = 0) -> Column:
+    return Column(values.size, side, lambda start, stop: values[start:stop])
+
+
 def row_document(row: RowReport) -> dict[str, Any]:
-    """One row of the document."""
-    out: dict[str, Any] = {"row": row.row, "logits": json_numbers(row.logits), "target": row.target}
+    """One row of the document, with columns for what may be long."""
+    out: dict[str, Any] = {"row": row.row, "logits": _numbers(row.logits), "target": row.target}
     if row.labels is not None:
-        out["labels"] = json_numbers(row.labels)
+        out["labels"] = _numbers(row.labels)
     if row.ignored:
         out["ignored"] = True
     out["results"] = [_quantity(q) for q in row.results]
@@ -53,7 +93,7 @@ def row_document(row: RowReport) -> dict[str, Any]:
 def _quantity(q: QuantityResult) -> dict[str, Any]:
     return {
         "quantity": q.quantity,
-        "exact": square(q.exact(range(q.size)), q.square),
+        "exact": Column(q.size, q.square, lambda start, stop: q.exact(range(start, stop))),
         "certified": f"{q.certified:.0e}".replace("e-0", "e-") if q.certified else "0",
         "methods": [_method(m, q.square) for m in q.methods],
     }
@@ -71,10 +111,10 @@ def _method(m: MethodResult, side: int, *, short: bool = False) -> dict[str, Any
         "available": True,
         **({"version": m.version} if m.version else {}),
         **({"notes": list(m.notes)} if m.notes else {}),
-        "values": square(json_numbers(m.values), side),
-        "ulp": square(json_numbers(m.ulp), side),
-        "rel": square(json_numbers(m.rel), side),
-        "verdicts": square(LABELS[m.verdicts].tolist(), side),
+        "values": _numbers(m.values, side),
+        "ulp": _numbers(m.ulp, side),
+        "rel": _numbers(m.rel, side),
+        "verdicts": Column(m.verdicts.size, side, lambda start, stop: LABELS[m.verdicts[start:stop]].tolist()),
     }
     if short:
         return out

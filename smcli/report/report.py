@@ -14,7 +14,7 @@ from smcli.findings import say
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
-from smcli.report.document import SCHEMA, reduced_document, row_document
+from smcli.report.document import SCHEMA, listed, reduced_document, row_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -280,7 +280,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
-        return {**self.head(), "rows": list(self.documents()), **self.tail()}
+        return {**self.head(), "rows": [listed(row) for row in self.documents()], **listed(self.tail())}
 
 
 def _rank(one: tuple[float, int, int]) -> tuple[bool, float, int]:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from smcli.document.figure import Line
+from smcli.document.spelling import spell
 from smcli.numbers import words
 from smcli.render import _scale as scale
-from smcli.render._figures import Line
-from smcli.render._scale import spell, ticks
+from smcli.render._scale import ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.render._figures import Figure, Series
+    from smcli.document.figure import Figure, Series
     from smcli.render._scale import Bins
 
 COLOURS = 8  # how many the page defines, as classes s0, s1, …
@@ -75,13 +76,13 @@ def draw(f: Figure, width: int, name: str) -> str:
     height = under + 42
     return "".join([
         f'<svg viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}" role="img" ',
-        f'aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{_text(f.title)}</title>',
-        f'<desc id="{name}-d">{_text(f.summary)}</desc>\n',
+        f'aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{text(f.title)}</title>',
+        f'<desc id="{name}-d">{text(f.summary)}</desc>\n',
         *legend,
-        f'<text class="axis" x="0" y="{rows * LEGEND + 14}">{_text(f.y.label)}</text>\n',
+        f'<text class="axis" x="0" y="{rows * LEGEND + 14}">{text(f.y.label)}</text>\n',
         *_axes(frame, places, y_ticks, x_ticks, under),
         f'<text class="axis" x="{(frame.left + frame.right) / 2:g}" y="{under + 34:g}" text-anchor="middle">',
-        f"{_text(f.x.label)}</text>\n",
+        f"{text(f.x.label)}</text>\n",
         *_points(f, frame, places),
         *(
             f'<path class="line" stroke-dasharray="{DASHES[k % len(DASHES)]}" '
@@ -92,8 +93,9 @@ def draw(f: Figure, width: int, name: str) -> str:
     ])  # fmt: skip
 
 
-def _text(text: str) -> str:
-    return escape(words.escape(text))
+def text(words_: str) -> str:
+    """Words from outside, safe in SVG."""
+    return escape(words.escape(words_))
 
 
 def _legend(f: Figure, width: int) -> tuple[list[str], int]:
@@ -113,7 +115,7 @@ def _legend(f: Figure, width: int) -> tuple[list[str], int]:
         else:
             out.append(f'<path class="s{method % COLOURS}" d="{_mark(method, x + 10, y, 4.5)}"/>')
             method += 1
-        out.append(f'<text x="{x + 26:g}" y="{y + 4}">{_text(item.name)}</text>\n')
+        out.append(f'<text x="{x + 26:g}" y="{y + 4}">{text(item.name)}</text>\n')
         x += needs
     return out, row + 1
 
@@ -176,7 +178,7 @@ def _marks(
         yield f'<path class="s{k % COLOURS}" d="{"".join(d for d, _ in marks)}"/>\n'
     else:
         for d, tip in marks:
-            yield f'<path class="s{k % COLOURS}" d="{d}"><title>{_text(tip)}</title></path>\n'
+            yield f'<path class="s{k % COLOURS}" d="{d}"><title>{text(tip)}</title></path>\n'
 
 
 def _spots(b: Bins, frame: Frame, places: dict[str, float]) -> Iterator[tuple[float, float, str]]:

@@ -1,0 +1,110 @@
+"""The document of several number formats: a line a format and method, to choose one, and which of them are enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from smcli.document import report as one_format
+from smcli.document.parts import Cell, Document, Folded, Paragraph, Part, Table, Values
+from smcli.document.spelling import error, plural
+from smcli.document.values import HEAD
+from smcli.document.verdicts import BADNESS, worst_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from smcli.document.style import Style
+    from smcli.report.report import CodeCount, Comparison, Report, Score
+
+
+def document(comparison: Comparison, style: Style) -> Document:
+    """Several formats as one document."""
+    rows = comparison.reports[0].rows
+    what = plural(len(rows), "row") if len(rows) != 1 else plural(rows[0].logits.size, "logit")
+    subject = f"{', '.join(r.dtype for r in comparison.reports)} · {what}"
+    return Document(f"smcli {comparison.command}", subject, _parts(comparison, style), _closing(comparison))
+
+
+def _parts(comparison: Comparison, style: Style) -> Iterator[Part]:
+    scores = [(r.dtype, r.scores()) for r in comparison.reports]
+    for quantity in dict.fromkeys(s.quantity for _, some in scores for s in some):
+        of = [(dtype, s) for dtype, some in scores for s in some if s.quantity == quantity]
+        full = _overview(quantity, of)
+        short = tuple(replace(c, text=c.text.removeprefix("worst ")) for c in full.head)
+        narrow = replace(full, head=short[:-1], rows=tuple(cells[:-1] for cells in full.rows))
+        yield Values(f"{quantity}: the worst error of each format and method", (full, narrow))
+    if any(s.total_rel is not None for _, some in scores for s in some):
+        yield Paragraph.of("total rel: against the logits as given, their rounding to the format included", "dim")
+    found = _found(comparison)
+    if found:
+        head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("formats", HEAD))
+        rows = tuple(
+            (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(", ".join(dtypes)))
+            for c, dtypes in found.values()
+        )
+        yield Table("findings", head, rows, marks=False)
+    for report in comparison.reports:
+        yield Folded(f"{report.dtype} in full", partial(_in_full, report, style))
+
+
+def total(score: Score) -> float:
+    """The worst relative error against the logits as they were given, their rounding included; nan where unknown."""
+    return math.nan if score.total_rel is None else score.total_rel
+
+
+def _overview(quantity: str, of: list[tuple[str, Score]]) -> Table:
+    totals = any(s.total_rel is not None for _, s in of)
+    columns = [(quantity, False), ("method", False), ("worst ulp", True), ("worst rel", True)]
+    columns += [("total rel", True)] * totals + [("verdicts", False), ("findings", False)]
+    rows = []
+    for dtype, s in of:
+        if not s.available:
+            continue
+        worst = worst_verdict(s.counts)
+        there = [f"{s.counts[v.label]} {v.label}" for v in BADNESS if v.label in s.counts]
+        cells = [Cell(dtype), Cell(s.method), Cell(error(s.worst_ulp), worst, right=True)]
+        cells += [Cell(error(s.worst_rel), worst, right=True)]
+        cells += [Cell(error(total(s)), right=True)] * totals
+        rows.append((*cells, Cell(", ".join(there), worst), Cell(" ".join(s.codes))))
+    return Table("", tuple(Cell(text, HEAD, right=right) for text, right in columns), tuple(rows))
+
+
+def _in_full(report: Report, style: Style) -> Iterable[Part]:
+    return one_format.document(report, style).parts
+
+
+def _found(comparison: Comparison) -> dict[str, tuple[CodeCount, list[str]]]:
+    found: dict[str, tuple[CodeCount, list[str]]] = {}
+    for report in comparison.reports:
+        for c in report.digest():
+            found.setdefault(c.code, (c, []))[1].append(report.dtype)
+    return found
+
+
+def enough(comparison: Comparison, limit: float) -> list[str]:
+    """The formats whose every value has at most that relative error, each with the methods that reach it."""
+    out = []
+    for report in comparison.reports:
+        of: dict[str, bool] = {}
+        for s in report.scores():
+            if s.available:
+                rel = total(s)
+                rel = s.worst_rel if math.isnan(rel) else max(rel, s.worst_rel)
+                of[s.method] = of.get(s.method, True) and rel <= limit
+        good = [method for method, fine in of.items() if fine]
+        if good:
+            out.append(report.dtype if len(good) == len(of) else f"{report.dtype} ({', '.join(good)})")
+    return out
+
+
+def _closing(comparison: Comparison) -> Paragraph:
+    """Which formats are enough for the error that was allowed."""
+    limit = comparison.reports[0].limits.max_rel
+    if limit is None:
+        return Paragraph.of("--max-rel X tells which formats are enough; a single --dtype shows one in full", "dim")
+    good = enough(comparison, limit)
+    said = f"enough for a relative error of {error(limit)}: {', '.join(good) or 'none of these formats'}"
+    return Paragraph.of(said, "correct" if good else "lost")

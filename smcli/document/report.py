@@ -1,0 +1,256 @@
+"""The document of a report: the answer first, then values, then what was found and what to do."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from smcli.document import figures
+from smcli.document.parts import (
+    LEAST,
+    Cell,
+    Document,
+    Drawing,
+    FindingBlock,
+    Heading,
+    Paragraph,
+    Part,
+    Table,
+)
+from smcli.document.spelling import error, listed, number, plural
+from smcli.document.values import (
+    HEAD,
+    background,
+    in_ulp,
+    logit,
+    most_digits,
+    place,
+    relative,
+    results,
+    steps,
+    values,
+    wrong,
+)
+from smcli.document.verdicts import verdicts
+from smcli.model import Severity, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from smcli.document.style import Style
+    from smcli.model import Finding, RowReport
+    from smcli.report.report import CodeCount, Report
+
+WORST_ROWS = 3  # of a batch, shown in full
+PLAIN_ROWS = 20  # of a batch without methods to judge
+SHORT = 16  # values of a healthy row up to which all are shown
+QUIET = {"SM104", "SM301", "SM406", "SM901"}  # notes that say what is as it should be, and ask for nothing
+SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+
+
+def document(report: Report, style: Style) -> Document:
+    """A report as a document."""
+    answer = verdicts(report)
+    return Document(
+        f"smcli {report.command}",
+        subject(report),
+        _parts(report, style),
+        closing(report, style),
+        answer if answer.lines else None,
+    )
+
+
+def subject(report: Report) -> str:
+    """What was looked at: the format and how many logits or rows."""
+    rows = len(report.rows)
+    if rows != 1:
+        return f"{report.dtype} · {plural(rows, 'row')}"
+    return f"{report.dtype} · {plural(report.rows[0].logits.size, 'logit')}"
+
+
+def counted(found: Sequence[CodeCount]) -> list[Cell]:
+    """How many findings there are of each severity, in words."""
+    number = {s: sum(c.severity == s for c in found) for s in SEVERITIES}
+    return [Cell(plural(n, s), s) for s, n in number.items() if n]
+
+
+def closing(report: Report, style: Style) -> Paragraph:
+    """What was found, in which format, and where to read on; notes that ask for nothing by their codes."""
+    found = report.digest()
+    quiet = [] if style.verbose else [c.code for c in found if c.code in QUIET]
+    runs: list[Cell] = []
+    for cell in counted([c for c in found if c.code not in quiet]):
+        runs += [Cell(", "), cell] if runs else [cell]
+    if quiet:
+        said = f"note{'s' if len(quiet) > 1 else ''} {', '.join(quiet)} (-v)"
+        runs += [Cell(", " if runs else ""), Cell(said, Severity.NOTE)]
+    if not runs:
+        runs.append(Cell("nothing to report", "dim"))
+    rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
+    more = f"; smcli explain {found[0].code}" if found else ""
+    return Paragraph((*runs, Cell(f"; {report.dtype}{rows}; exact certified{more}", "dim")))
+
+
+def _parts(report: Report, style: Style) -> Iterator[Part]:
+    answer = verdicts(report)
+    if answer.lines:
+        yield answer
+    batch, found = len(report.rows) > 1, report.digest()
+    if batch and found:
+        yield _summary(found)
+    yield from _reduced(report, style)
+    if style.summary:
+        return
+    shown, left_out = _shown(report, style, found)
+    if not shown:
+        yield _worst_values(report, style)
+    for row in shown:
+        yield from _row(report, row, style, titled=batch or row.row > 0)
+    if batch or not any(figures.per_class(q) for row in shown for q in row.results):
+        yield Drawing(partial(figures.of_rows, report))
+    yield from findings(report, style)
+    if left_out:
+        yield Paragraph.of(left_out, "dim")
+
+
+def _shown(report: Report, style: Style, found: Sequence[CodeCount]) -> tuple[Sequence[RowReport], str]:
+    """The rows to show in full, and what to say of the others: all of a small thing, of a large one the worst."""
+    rows = report.rows
+    if style.every_class:
+        return rows, ""
+    judged = any(s.available for s in report.scores())
+    healthy = all(c.severity == Severity.NOTE for c in found)
+    first = rows[0] if rows else None
+    traced = first is not None and any(m.steps is not None for q in first.results for m in q.methods)
+    if not judged or traced or (len(rows) == 1 and not healthy):
+        some = rows if len(rows) <= PLAIN_ROWS and not traced else rows[:WORST_ROWS]
+    elif healthy:
+        if first is not None and len(rows) == 1 and sum(q.size for q in results(report, first)) <= SHORT:
+            return rows, ""
+        return (), "only the worst values are shown; --all shows every one"
+    else:
+        some = sorted(report.flagged(WORST_ROWS), key=lambda r: r.row)
+    if len(some) == len(rows):
+        return some, ""
+    kind = "first" if not judged or traced else "worst"
+    return some, f"{len(some)} of {len(rows)} rows are shown, the {kind} ones; --all shows every row, --rows A:B some"
+
+
+def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Iterator[Part]:
+    if titled:
+        yield Heading(f"row {row.row} · {plural(row.logits.size, 'logit')}{' · ignored' if row.ignored else ''}")
+    of = list(results(report, row))
+    if len(report.rows) > 1 and not style.every_class:  # of a bad row what is bad
+        of = [q for q in of if wrong(q).any()] or of
+    for q in of:
+        yield values(report, row, q, style)
+        if style.verbose or any(m.steps is not None for m in q.methods):
+            for line in background(q):
+                yield Paragraph.of(line, "dim")
+        yield from (steps(m) for m in q.methods if m.steps is not None)
+        yield Drawing(partial(figures.of_quantity, report, row, q))
+
+
+def by_number(report: Report, number: int) -> RowReport:
+    """The row of that number: usually its place, unless only some rows were chosen."""
+    rows = report.rows
+    if number < len(rows) and (row := rows[number]).row == number:
+        return row
+    return next(row for row in rows if row.row == number)
+
+
+def _worst_values(report: Report, style: Style) -> Table:
+    """For each quantity and method the value that is furthest from its truth."""
+    batch = len(report.rows) > 1
+    head = [Cell(t, HEAD) for t in ("quantity", "method")] + ([Cell("row", HEAD, right=True)] if batch else [])
+    head += [
+        Cell("at", HEAD, right=True),
+        Cell("logit", HEAD, right=True),
+        Cell("exact", HEAD),
+        Cell("worst value", HEAD),
+    ]
+    head += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
+    rows = []
+    for score in report.scores():
+        if not score.available:
+            continue
+        at, i = score.worst_at
+        row = by_number(report, at)
+        q = next(q for q in row.results if q.quantity == score.quantity)
+        m = next(m for m in q.methods if m.method == score.method)
+        word = Verdict(int(m.verdicts[i])).label
+        rows.append((
+            Cell(score.quantity), Cell(score.method), *([Cell(str(at), right=True)] if batch else []),
+            Cell("" if q.size == 1 else place(q, i), right=True), Cell(logit(q, row, i) if q.size > 1 else "", right=True, least=LEAST),
+            Cell(q.exact([i])[0], "exact", least=LEAST), Cell(number(float(m.values[i])), word, least=LEAST),
+            Cell(relative(q, m, i), word, near=True), Cell(in_ulp(q, m, i, report.dtype), word, near=True),
+        ))  # fmt: skip
+    return Table("the worst value of each method", tuple(head), tuple(rows), (most_digits(report, style), LEAST))
+
+
+def _summary(found: Sequence[CodeCount]) -> Table:
+    """Of a batch: how many rows each finding concerns, and the first of them."""
+    head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
+    rows = tuple(
+        (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(str(c.rows), right=True),
+         Cell(listed(c.first_rows, c.rows)))
+        for c in found
+    )  # fmt: skip
+    return Table("findings", head, rows, marks=False)
+
+
+def _reduced(report: Report, style: Style) -> Iterator[Table]:
+    """The losses that were summed or averaged over the batch."""
+    for r in report.reduced:
+        head = [Cell(f"exact {r.quantity}", HEAD)]
+        cells = [Cell(r.exact, "exact", least=LEAST)]
+        for m in r.methods:
+            head += [Cell(m.method, HEAD), Cell("rel", HEAD, near=True)]
+            word = Verdict(int(m.verdicts[0])).label
+            told = error(float(m.rel[0])) if m.rel[0] < float("inf") else word
+            cells += [Cell(number(float(m.values[0])), word, least=LEAST), Cell(told, word, near=True)]
+        note = f" ({r.note})" if r.note else ""
+        yield Table(
+            f"{r.quantity} reduced over the batch{note}",
+            tuple(head),
+            (tuple(cells),),
+            (most_digits(report, style), LEAST),
+        )
+
+
+def findings(report: Report, style: Style) -> Iterator[FindingBlock]:
+    """What was found, the most severe first; in a batch each code once, as its first row tells it."""
+    if len(report.rows) == 1:
+        yield from (
+            block(f, about) for f, about in grouped(report.rows[0].findings) if style.verbose or f.code not in QUIET
+        )
+        return
+    for c in report.digest():
+        if style.verbose or c.code not in QUIET:
+            f = next(f for f in by_number(report, c.first_rows[0]).findings if f.code == c.code)
+            rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
+            here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
+            about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
+            yield block(f, about, rows + here)
+
+
+def block(f: Finding, about: str, where: str = "") -> FindingBlock:
+    """A finding as a part."""
+    return FindingBlock(f.severity, f.code, f.name, where, about, f.message, f.remedy)
+
+
+def grouped(found: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    """Findings of a row that say the same as one, with all methods and quantities that they are about.
+
+    Notes of one code count as the same, whatever their figures: the first one's message stands for them.
+    """
+    groups: dict[tuple[str, str], tuple[Finding, dict[str, dict[str, None]]]] = {}
+    for f in found:
+        key = (f.code, "" if f.severity == Severity.NOTE else f.message)
+        _, about = groups.setdefault(key, (f, {}))
+        about.setdefault(f.method or "", {})[f.quantity or ""] = None
+    return [
+        (f, "; ".join(f"{method}: {', '.join(filter(None, of))}".removeprefix(": ").removesuffix(": ")
+                      for method, of in about.items() if method or any(of)))
+        for f, about in groups.values()
+    ]  # fmt: skip
