@@ -85,9 +85,11 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
     """
     from smcli.analyse import problems
     from smcli.numbers import formats
-    from smcli.reference import DERIVATIVES, Reference, size
+    from smcli.quantities import QUANTITIES
+    from smcli.reference import Reference
 
-    command = "grad" if quantity in DERIVATIVES else "eval"
+    derivatives = {name for name, q in QUANTITIES.items() if q.is_derivative}
+    command = "grad" if quantity in derivatives else "eval"
     asked = _settings(command, options.pop("dtype", None), None, None if command == "grad" else quantity,
                       options.pop("target", None), {**options, "digits": digits})  # fmt: skip
     rows = _rows(logits)
@@ -101,7 +103,7 @@ def exact(logits: object, quantity: str = "softmax", *, digits: int = 17, **opti
         raise UsageError(
             f"exact was asked for a {quantity}, and given what makes a {name}", f"a {quantity} takes {needs}"
         )
-    return Reference(problem).strings(name, 0, range(size(problem, name)), digits)
+    return Reference(problem).strings(name, 0, range(QUANTITIES[name].size(problem)), digits)
 
 
 def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", **options: Any) -> Truth:

@@ -17,7 +17,8 @@ import pytest
 from flint import arb
 
 from smcli.model import Loss, Problem
-from smcli.reference import double_double, twofold
+from smcli.reference import double_double
+from smcli.reference.double_double import twofold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

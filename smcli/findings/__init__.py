@@ -82,7 +82,7 @@ class Evidence:
 
     def true(self, row: int, index: int) -> str:
         """A true value in words, also where it is far below or above float64."""
-        from smcli.reference.decimal_pairs import texts
+        from smcli.reference.double_double.decimal import texts
 
         assert self.truth is not None  # noqa: S101 - asked of a truth or a run
         hi, exp2 = float(self.truth.hi[row, index]), int(self.truth.exp2[row, index])

@@ -1,0 +1,100 @@
+"""Cross-entropy and its gradient for soft labels, smoothing and class weights in pairs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ldexp
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.double_double import twofold
+from smcli.reference.double_double.reduce import BOUND, SMALL, Total, complement, paired, plain, pool_for, reduce, shift
+from smcli.reference.tiles import BLOCK, tiles
+
+if TYPE_CHECKING:
+    from smcli.model import BoolArray, FloatArray, Loss, Problem
+    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Sheet
+
+SOFT = 2.0**-86.4
+
+
+def _coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
+    """w(y(1 - E) + E/K) of a tile, to 40u², for y and w >= 0."""
+    if loss.labels is not None:
+        pair = paired(loss.labels[r, c])
+    else:
+        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
+        pair = paired((np.arange(c.start, c.stop) == loss.target[r, None]).astype(np.float64))
+    if loss.smoothing:
+        spread = twofold.of_fraction(Fraction(loss.smoothing) / columns)
+        kept = twofold.two_sum(np.ones(()), np.array(-loss.smoothing))
+        high, low = (np.full_like(pair[0], ldexp(v, spread[2])) for v in spread[:2])
+        pair = twofold.add(twofold.mul(pair, kept), (high, low))
+    return pair if loss.weights is None else twofold.mul(pair, paired(loss.weights[None, c]))
+
+
+def _unfit(problem: Problem, c: FloatArray, tile: tuple[slice, slice]) -> BoolArray:
+    """Rows [R, 1] with coefficients that are negative, out of range or on a masked class."""
+    bad = ~((c == 0) | (c > 2.0**-400) & (c < 2.0**400)) | (c != 0) & (problem.logits[tile] == -np.inf)
+    unfit: BoolArray = bad.any(axis=1, keepdims=True)
+    return unfit
+
+
+def soft_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
+    """Fill the sheet [R, 1] with Σ c (log1p(s) - z), a sum of terms >= 0."""
+    x = problem.logits
+    pool, total = pool_for(x), Total(x.shape[0])
+    rows = reduce(problem, pool)
+    log = twofold.log1p(rows.s)
+    sheet.missing[...] = rows.undefined | rows.tiny
+    some = np.zeros_like(sheet.missing)
+    for r, c in tiles(x.shape, BLOCK):
+        arrays = pool.cut(x[r, c])
+        zh, zl = shift(pool.load(x[r, c], arrays[3]), rows.m[r], problem.temperature, arrays)
+        weight = _coefficients(loss, x.shape[1], r, c)
+        value = twofold.add((log[0][r], log[1][r]), (-zh, -zl))
+        product = twofold.mul(weight, value)
+        some[r] |= ((weight[0] != 0) & (value[0] != 0)).any(axis=1, keepdims=True)
+        sheet.missing[r] |= _unfit(problem, weight[0], (r, c))
+        for source, copy in zip(product, arrays[:2], strict=True):
+            np.copyto(copy, source)
+            copy[weight[0] == 0] = 0
+        total.take((r, c), x.shape[1], (arrays[0], arrays[1]), (arrays[2], arrays[3]))
+    sheet.hi[...], sheet.lo[...] = total.hi, total.lo
+    sheet.missing |= ~np.isfinite(total.lo) | some & (total.hi < SMALL)
+
+
+def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+    """Fill the sheet [R, C] with p·Σ other c - c·(1 - p), certified where that does not cancel."""
+    x = problem.logits
+    pool, total = pool_for(x), Total(x.shape[0])
+    rows = reduce(problem, pool, sheet)
+    unfit = rows.undefined.copy()
+    for r, c in tiles(x.shape, BLOCK):
+        arrays = pool.cut(x[r, c])
+        arrays[0][...], arrays[1][...] = _coefficients(loss, x.shape[1], r, c)
+        unfit[r] |= _unfit(problem, arrays[0], (r, c))
+        total.take((r, c), x.shape[1], (arrays[0], arrays[1]), (arrays[2], arrays[3]))
+    reciprocal = rows.reciprocal()
+    for r, c in tiles(x.shape, BLOCK):
+        weight = _coefficients(loss, x.shape[1], r, c)
+        all_weights, s, g = ((pair[0][r], pair[1][r]) for pair in ((total.hi, total.lo), rows.s, reciprocal))
+        own = rows.at[r] == np.arange(c.start, c.stop)
+        e = plain(sheet, (r, c))
+        p, rest = twofold.mul(e, g), twofold.mul(complement(own, s, e), g)
+        a = twofold.mul(p, twofold.add_any(all_weights, (-weight[0], -weight[1])))
+        b = twofold.mul(weight, rest)
+        value = twofold.add_any(a, (-b[0], -b[1]))
+        size = np.abs(value[0])
+        unsure = ~(SOFT * (a[0] + b[0]) + 2.0**-94 * p[0] * all_weights[0] <= BOUND * size)
+        unsure |= (size < SMALL) & (rest[0] != 0) | own & rows.tiny[r]
+        alone = twofold.mul(twofold.mul((sheet.hi[r, c], sheet.lo[r, c]), g), all_weights)
+        label = weight[0] != 0
+        value = np.where(label, value[0], alone[0]), np.where(label, value[1], alone[1])
+        sheet.hi[r, c], sheet.lo[r, c] = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+        np.copyto(sheet.exp2[r, c], 0, where=label)
+        sheet.missing[r, c] = np.where(label, unsure, sheet.missing[r, c])
+    sheet.exp2 += factor[2]
+    sheet.missing |= unfit
