@@ -60,10 +60,6 @@ class Reference:
     def _certify(self, quantity: str) -> Truth:
         from smcli.reference import double_double
 
-        if self._only_exact(quantity):
-            shape = len(self.problem.logits), quantities.get(quantity).size(self.problem)
-            blank = Truth(np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64), ARBITRARY_BOUND)
-            return self._fill(quantity, blank, np.ones(shape, dtype=bool))
         if formats.get(self.problem.dtype).p <= 24:
             from smcli.reference import float64
 
@@ -74,16 +70,6 @@ class Reference:
             truth, missing = double_double.attempt(self.problem, quantity)
             truth = self._fill(quantity, truth, missing)
         return truth
-
-    def _only_exact(self, quantity: str) -> bool:
-        """Whether only arbitrary precision knows the quantity of this problem."""
-        loss = self.problem.loss
-        special = loss is not None and (loss.kind == "bce" or loss.z_loss != 0)
-        return (
-            quantity in {"bce", "vjp"}
-            or self.problem.softcap is not None
-            or (special and quantities.get(quantity).zero_when_ignored)
-        )
 
     def _next_tier(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
         """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""

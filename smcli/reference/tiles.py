@@ -20,12 +20,13 @@ BLOCK = 16384
 
 @dataclass(eq=False, repr=False)
 class Sheet:
-    """The results: pairs, exponents and what could not be certified."""
+    """The results: pairs, exponents and what could not be certified; and the bound, where it is not the tier's."""
 
     hi: FloatArray
     lo: FloatArray
     exp2: IntArray
     missing: BoolArray
+    bound: float | None = None
 
     @classmethod
     def of_pairs(cls, shape: tuple[int, ...]) -> Sheet:

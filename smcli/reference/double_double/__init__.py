@@ -30,7 +30,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import derivatives, values
+from smcli.reference.double_double import binary, derivatives, softcap, values
 from smcli.reference.double_double.reduce import BOUND
 from smcli.reference.tiles import Sheet
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, Problem
 
-_WIDE = 2.0**900  # above, products may overflow
+_WIDE, _SPAN = 2.0**900, 2.0**400  # above, products may overflow
 
 QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "softmax": values.softmax,
@@ -47,7 +47,9 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
     "gradient": derivatives.gradient,
+    "bce": binary.bce,
     "jacobian": derivatives.jacobian,
+    "vjp": derivatives.vjp,
 }
 
 
@@ -68,19 +70,19 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     if problem.ignored is not None and asked.zero_when_ignored:
         for array in (sheet.hi, sheet.lo, sheet.exp2, sheet.missing):
             array[problem.ignored] = 0
-    return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
+    return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 
 
 def _supported(problem: Problem, quantity: str) -> bool:
-    loss, temperature = problem.loss, problem.temperature
-    if quantity not in QUANTITIES or problem.softcap is not None:
+    loss, cap = problem.loss, problem.softcap
+    if quantity not in QUANTITIES or not 1 / _WIDE < problem.temperature < _WIDE:
         return False
-    if not 1 / _WIDE < temperature < _WIDE or not 0 < problem.logits.shape[1] < 2**26:
+    if not 0 < problem.logits.shape[1] < 2**26 or (cap is not None and not 1 / _WIDE < cap <= softcap.LARGEST):
         return False
-    if quantity == "jacobian":
-        return temperature == 1
+    if quantity == "vjp":
+        return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "gradient" and loss is None:
         return False
-    if quantity not in {"gradient", "cross-entropy"} or loss is None:
+    if quantity not in {"gradient", "cross-entropy", "bce"} or loss is None:
         return True
-    return loss.kind == "cross-entropy" and not loss.z_loss and 0 <= loss.smoothing <= 1
+    return 0 <= loss.smoothing <= 1 and (not loss.z_loss or 1 / _SPAN < abs(loss.z_loss) < _SPAN)

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.reduce import BOUND, SMALL, TINY, Rows, paired, pool_for, reach, reduce, shift, times
+from smcli.reference.double_double.elementary import log1p
+from smcli.reference.double_double.reduce import (
+    BOUND,
+    SMALL,
+    Rows,
+    cut,
+    exponentials,
+    log_sum,
+    paired,
+    pool_for,
+    reach,
+    reduce,
+    shift,
+    times,
+)
 from smcli.reference.double_double.soft_labels import soft_cross_entropy
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, tiles
@@ -16,8 +30,6 @@ from smcli.reference.tiles import BLOCK, tiles
 if TYPE_CHECKING:
     from smcli.model import Loss, Problem
     from smcli.reference.tiles import Sheet
-
-LOG = 2.0**-87.4
 
 
 def softmax(problem: Problem, sheet: Sheet) -> None:
@@ -33,10 +45,10 @@ def log_softmax(problem: Problem, sheet: Sheet) -> None:
     x = problem.logits
     pool = pool_for(x)
     rows = reduce(problem, pool)
-    log = twofold.log1p(rows.s)
+    log = log1p(rows.s)
     for r, c in tiles(x.shape, BLOCK):
         spare = pool.cut(x[r, c])
-        zh, zl = shift(pool.load(x[r, c], spare[3]), rows.m[r], problem.temperature, spare)
+        zh, zl = shift(problem, pool.load(x[r, c], spare[3]), cut(rows.top, r), spare)
         hi, lo, t = pool.room(sheet.hi[r, c], spare[4]), pool.room(sheet.lo[r, c], spare[5]), spare[3]
         np.subtract(zh, log[0][r], hi)
         np.subtract(hi, zh, t)
@@ -73,13 +85,13 @@ def _minute_logs(problem: Problem, rows: Rows, sheet: Sheet) -> None:
     x, here = problem.logits[some], (np.arange(some.size)[:, None], rows.at[some])
     x[here] = -np.inf
     rest = reduce(replace(problem, logits=x), pool_for(x))
-    arrays = [np.empty_like(rest.m) for _ in range(11)]
-    zh, zl = shift(rest.m, rows.m[some], problem.temperature, arrays)
-    known = (zh >= -reach(problem.temperature)) & ~rest.undefined
-    zh[~known] = zl[~known] = 0
-    hi, lo, k = arrays[8], arrays[9], arrays[10].view(np.int64)
-    twofold.exponential((zh, zl), hi, lo, k, arrays[2:8])
+    arrays = [np.empty_like(rest.m) for _ in range(10)]
+    z = shift(problem, rest.m, cut(rows.top, some), arrays)
+    hi, lo, index = arrays[7], arrays[8], arrays[9].view(np.int64)
+    k, wild = exponentials(z, reach(problem), (hi, lo), index, arrays[2:])
+    known = ~(rest.undefined if wild is None else rest.undefined | wild)
     hi, lo = twofold.mul((hi, lo), twofold.add(paired(np.ones_like(hi)), rest.s))
+    k = np.zeros_like(index) if k is None else k
     at = (some[:, None][known], rows.at[some][known])
     sheet.hi[at], sheet.lo[at], sheet.exp2[at] = -hi[known], -lo[known], k[known]
     sheet.missing[at] = False
@@ -88,14 +100,10 @@ def _minute_logs(problem: Problem, rows: Rows, sheet: Sheet) -> None:
 def logsumexp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with m + log1p(s), certified where that does not cancel."""
     rows = reduce(problem, pool_for(problem.logits))
-    log = twofold.log1p(rows.s)
-    m = paired(rows.m)
-    if problem.temperature != 1:
-        m = twofold.div(m, paired(np.array(problem.temperature)))
-    sheet.hi[...], sheet.lo[...] = twofold.add_any(m, log)
-    error = np.where(rows.tiny, 2 * TINY, LOG * log[0]) + 2.0**-100 * np.abs(m[0])
-    cut = (np.abs(sheet.hi) < SMALL) & (rows.m != 0) & (problem.temperature != 1)
-    sheet.missing[...] = rows.undefined | cut | ~(error <= BOUND * np.abs(sheet.hi))
+    value, error = log_sum(problem, rows)
+    sheet.hi[...], sheet.lo[...] = value
+    cut_off = (np.abs(value[0]) < SMALL) & (rows.m != 0) & (problem.temperature != 1)
+    sheet.missing[...] = rows.undefined | cut_off | ~(error <= BOUND * np.abs(value[0]))
 
 
 def cross_entropy(problem: Problem, sheet: Sheet) -> None:
@@ -105,7 +113,7 @@ def cross_entropy(problem: Problem, sheet: Sheet) -> None:
         log_softmax(problem, sheet)
         np.subtract(0, sheet.hi, sheet.hi)
         np.subtract(0, sheet.lo, sheet.lo)
-    elif not is_hard(loss):
+    elif loss.z_loss or not is_hard(loss):
         soft_cross_entropy(problem, loss, sheet)
     else:
         _hard_cross_entropy(problem, loss, sheet)
@@ -115,8 +123,8 @@ def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     rows = reduce(problem, pool_for(problem.logits))
     at, weight, wrong = hard_target(problem, loss)
     x = np.take_along_axis(problem.logits, at, axis=1)
-    z = shift(x, rows.m, problem.temperature, [np.empty_like(x) for _ in range(3)])
-    value = twofold.add(twofold.log1p(rows.s), (-z[0], -z[1]))
+    z = shift(problem, x, rows.top, [np.empty_like(x) for _ in range(3)])
+    value = twofold.add(log1p(rows.s), (-z[0], -z[1]))
     sheet.hi[...], sheet.lo[...] = twofold.mul(value, paired(weight))
     exact = (value[0] == 0) | (weight == 0)
     sheet.missing[...] = rows.undefined | wrong | rows.tiny & (at == rows.at) | ~np.isfinite(sheet.lo)
