@@ -17,7 +17,7 @@ from smcli.cli import compare, evaluate, grad
 from smcli.cli.app import run
 from smcli.cli.options import Input, Output, Rendering
 from smcli.model import Truth
-from smcli.reference.decimal_pairs import texts
+from smcli.reference.double_double.decimal import texts
 from smcli.report.report import Comparison, Report
 
 

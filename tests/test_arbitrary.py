@@ -19,8 +19,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from smcli.errors import PrecisionError
-from smcli.reference import arbitrary
 from smcli.reference.arbitrary import Enclosure, ExactRow, decimal_of, reduced, reduced_triple
+from smcli.reference.arbitrary.ziv import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -514,7 +514,7 @@ def test_a_value_that_cannot_be_settled_is_refused():
     row = ExactRow([1e9, 2e9], softcap=1.0)  # 1/2 ∓ e^-2e9, and no formula that knows it
     assert row.decimal("softmax", 0, 17) == "0.5"
     with pytest.raises(PrecisionError, match="bits of precision"):
-        arbitrary._until(lambda _: None, 50)
+        until(lambda _: None, 50)
 
 
 # Text and binary.
@@ -574,7 +574,7 @@ def test_enclosures_that_hold_zero_have_no_digits():
 
 @pytest.mark.parametrize("wide", [2000, 1 << 40])
 def test_ten_thousand_digits(monkeypatch, wide):
-    from smcli.reference import elementary
+    from smcli.reference.arbitrary import elementary
 
     monkeypatch.setattr(elementary, "WIDE", wide)
     elementary._exponential.cache_clear()
@@ -677,7 +677,7 @@ def test_softmax_adds_up_to_one(x):
 
 
 def test_text_is_the_same_with_and_without_gmpy2(monkeypatch):
-    from smcli.reference import elementary
+    from smcli.reference.arbitrary import elementary
 
     x = [random.Random(5).gauss(0, 10) for _ in range(20)]
     fast = ExactRow(x).decimals("softmax", range(20), 700)

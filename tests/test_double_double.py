@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ import pytest
 from flint import arb
 
 from smcli.model import Loss, Problem
-from smcli.reference import double_double, twofold
+from smcli.reference import double_double
+from smcli.reference.double_double import elementary, twofold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,16 +53,32 @@ class Row:
     def __init__(self, problem: Problem, row: int) -> None:
         x = problem.logits[row].tolist()
         self.n, self.top = len(x), x.index(max(x))
-        self.m, self.t = ball(x[self.top]), ball(problem.temperature)
-        self.z = [None if v == -INF else (ball(v) - self.m) / self.t for v in x]
+        self.t, self.cap = ball(problem.temperature), problem.softcap
+        self.raw = x
+        y = [None if v == -INF else self.effective(v) for v in x]
+        self.y, self.m = y, y[self.top]
+        self.z = [None if v is None else arb(0) if u == max(x) else v - self.m for u, v in zip(x, y, strict=True)]
         self.e = [arb(0) if v is None else v.exp() for v in self.z]
         self.s = sum((v for i, v in enumerate(self.e) if i != self.top), arb(0))
         self.log = arb(0) if self.s == 0 else self.s.log1p()
+        self.lse = self.m + self.log
         self.scale = ball(problem.scale / Fraction(problem.temperature))
+        self.v = None if problem.cotangent is None else [ball(v) for v in problem.cotangent]
         loss = problem.loss
         if loss is not None:
             self.c = self.coefficients(loss, row)
             self.all = sum(self.c)
+            self.kind, self.z_loss = loss.kind, ball(loss.z_loss)
+
+    def effective(self, x: float) -> arb:
+        y = ball(x) / self.t
+        return y if self.cap is None else ball(self.cap) * (y / ball(self.cap)).tanh()
+
+    def slope(self, i: int) -> arb:
+        if self.cap is None or self.raw[i] == -INF:
+            return arb(1)
+        f = (-2 * abs(ball(self.raw[i])) / self.t / ball(self.cap)).exp()
+        return 4 * f / (1 + f) ** 2
 
     def coefficients(self, loss: Loss, row: int) -> list[Fraction]:
         smoothing = Fraction(loss.smoothing)
@@ -75,21 +93,47 @@ class Row:
         return self.s if i == self.top else 1 + self.s - self.e[i]
 
     def of(self, quantity: str, i: int) -> arb | None:
-        if quantity == "softmax":
-            return self.e[i] / (1 + self.s)
-        if quantity == "logsumexp":
-            return self.m / self.t + self.log
-        if quantity == "log-softmax":
-            return None if self.z[i] is None else self.z[i] - self.log
-        if quantity == "cross-entropy":
-            if not hasattr(self, "c"):
-                return None if self.z[i] is None else self.log - self.z[i]
-            return sum((ball(c) * (self.log - z) for c, z in zip(self.c, self.z, strict=True) if c), arb(0))
-        if quantity == "gradient":
-            push = self.e[i] * ball(self.all - self.c[i]) - ball(self.c[i]) * self.rest(i)
-            return push / (1 + self.s) * self.scale
+        return getattr(self, quantity.replace("-", "_"))(i)
+
+    def softmax(self, i: int) -> arb:
+        return self.e[i] / (1 + self.s)
+
+    def logsumexp(self, _: int) -> arb:
+        return self.lse
+
+    def log_softmax(self, i: int) -> arb | None:
+        return None if self.z[i] is None else self.z[i] - self.log
+
+    def cross_entropy(self, i: int) -> arb | None:
+        if not hasattr(self, "c"):
+            return None if self.z[i] is None else self.log - self.z[i]
+        loss = sum((ball(c) * (self.log - z) for c, z in zip(self.c, self.z, strict=True) if c), arb(0))
+        return loss + self.z_loss * self.lse**2
+
+    def bce(self, i: int) -> arb:
+        y = self.y[i]
+        return abs(y) * ball(self.straight(i)) + (-abs(y)).exp().log1p()
+
+    def straight(self, i: int) -> Fraction:
+        return 1 - self.c[i] if self.raw[i] > 0 else self.c[i]
+
+    def gradient(self, i: int) -> arb:
+        if self.kind == "bce":
+            e = (-abs(self.y[i])).exp()
+            value = ball(self.straight(i)) - e / (1 + e)
+            return (value if self.raw[i] > 0 else -value) * self.slope(i) * self.scale
+        push = self.e[i] * ball(self.all - self.c[i]) - ball(self.c[i]) * self.rest(i)
+        push += self.e[i] * 2 * self.z_loss * self.lse
+        return push / (1 + self.s) * self.scale * self.slope(i)
+
+    def jacobian(self, i: int) -> arb:
         a, b = divmod(i, self.n)
-        return (self.e[a] * self.rest(a) if a == b else -self.e[a] * self.e[b]) / (1 + self.s) ** 2
+        value = self.e[a] * self.rest(a) if a == b else -self.e[a] * self.e[b]
+        return value / (1 + self.s) ** 2 * self.slope(b) / self.t
+
+    def vjp(self, i: int) -> arb:
+        push = sum((e * (self.v[i] - v) for e, v in zip(self.e, self.v, strict=True)), arb(0))
+        return self.e[i] * push / (1 + self.s) ** 2 * self.slope(i) / self.t
 
 
 def compare(problem: Problem, *quantities: str, most: int = 2000) -> tuple[float, int]:
@@ -174,6 +218,78 @@ def test_what_is_certified_is_within_the_bound(family: str, shape: tuple[int, in
         for temperature in (1, 0.7):
             problem = Problem("float64", x, loss=loss, temperature=temperature, scale=Fraction(1, 3))
             compare(problem, "cross-entropy", "gradient", most=50)
+
+
+CAPS = (30.0, 50.0, 2.5, 1e-3, 1e-200)
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_soft_caps_are_within_the_bound(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    x = FAMILIES[family](rng, shape)[:40]
+    target = rng.integers(0, shape[1], len(x))
+    for cap in CAPS:
+        for temperature in (1, 0.7, 1e4):
+            problem = Problem("float64", x, softcap=cap, temperature=temperature, scale=Fraction(1, 3))
+            compare(problem, *PLAIN, most=20)
+            for loss in (Loss(target=target), Loss(target=target, smoothing=0.1, z_loss=1e-3)):
+                compare(replace(problem, loss=loss), "cross-entropy", "gradient", most=20)
+    if shape[1] <= 10:
+        compare(Problem("float64", x[:20], softcap=30.0, temperature=0.7), "jacobian")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_z_losses_are_within_the_bound(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    x = FAMILIES[family](rng, shape)[:60]
+    for loss in losses(rng, x.shape):
+        for z_loss in (1e-4, -1e-4, 3.0, 1e50):
+            problem = Problem("float64", x, loss=replace(loss, z_loss=z_loss), scale=Fraction(1, 7))
+            compare(problem, "cross-entropy", "gradient", most=20)
+    at = -math.log(shape[1]) - 1 / 2  # where the gradient of a z-loss of 1 cancels that of the labels
+    x = at + rng.normal(0, 1e-3, (20, shape[1]))
+    compare(Problem("float64", x, loss=Loss(target=np.zeros(20, int), z_loss=1.0)), "gradient", most=20)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_binary_losses_are_within_the_bound(family: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    x = FAMILIES[family](rng, shape)[:40] * rng.choice([-1, 1], (min(40, shape[0]), shape[1]))
+    weights = rng.uniform(0, 2, shape[1])
+    hard = rng.integers(0, 2, x.shape).astype(float)
+    for labels in (hard, rng.random(x.shape), hard * 1.5, 1 / (1 + np.exp(-np.clip(x, -700, 700)))):
+        for loss in (Loss("bce", labels=labels), Loss("bce", labels=labels, smoothing=0.1, weights=weights)):
+            for more in ({}, {"temperature": 0.7}, {"softcap": 30.0}, {"softcap": 2.0, "temperature": 3.0}):
+                compare(Problem("float64", x, loss=loss, **more), "bce", "gradient", most=20)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_products_with_a_vector_are_within_the_bound(family: str, shape: tuple[int, int]) -> None:
+    rng, n = np.random.default_rng(4), shape[1]
+    x = FAMILIES[family](rng, shape)[:60]
+    spread = rng.normal(0, 1, n) * 2.0 ** rng.integers(-60, 60, n)
+    for v in (rng.normal(0, 1, n), np.arange(n) == 0, np.full(n, 3.0), 1e9 + rng.normal(0, 1, n), spread):
+        for more in ({}, {"temperature": 0.7}, {"softcap": 30.0}):
+            compare(Problem("float64", x, cotangent=np.asarray(v, float), **more), "vjp", most=20)
+
+
+def test_what_is_not_plain_is_certified_almost_in_full() -> None:
+    rng = np.random.default_rng(5)
+    x, target = rng.normal(0, 10, (200, 50)), rng.integers(0, 50, 200)
+    hard = Problem("float64", x, loss=Loss(target=target), softcap=30.0)
+    for quantity in (*PLAIN, "gradient"):
+        assert not double_double.attempt(hard, quantity)[1].any()
+    warm = Problem("float64", x, loss=Loss(target=target, z_loss=1e-4, smoothing=0.1), temperature=0.7)
+    assert not double_double.attempt(warm, "cross-entropy")[1].any()
+    assert double_double.attempt(warm, "gradient")[1].mean() < 1e-3
+    binary = Problem("float64", x, loss=Loss("bce", labels=rng.integers(0, 2, x.shape).astype(float)))
+    assert not double_double.attempt(binary, "bce")[1].any() and not double_double.attempt(binary, "gradient")[1].any()
+    product = Problem("float64", x, cotangent=rng.normal(0, 1, 50))
+    assert double_double.attempt(product, "vjp")[1].mean() < 5e-3
 
 
 @pytest.mark.parametrize(
@@ -293,13 +409,10 @@ def test_ignored_rows_are_zero() -> None:
 
 def test_what_is_not_supported_is_left_open() -> None:
     x, target = [[1.0, 2.0]], np.array([0])
-    assert np.all(missing("vjp", x)) and np.all(missing("softmax", x, softcap=30.0)) and np.all(missing("gradient", x))
-    for loss in (
-        Loss(kind="bce", target=target),
-        Loss(target=target, z_loss=0.1),
-        Loss(labels=np.array([[1.0, -1.0]])),
-    ):
-        assert np.all(missing("gradient", x, loss=loss)) and np.all(missing("cross-entropy", x, loss=loss))
+    assert np.all(missing("vjp", x)) and np.all(missing("gradient", x)) and np.all(missing("softmax", x, softcap=51.0))
+    assert np.all(missing("vjp", x, cotangent=np.array([1, INF])))
+    assert np.all(missing("cross-entropy", x, loss=Loss(target=target, z_loss=1e-200)))
+    assert np.all(missing("cross-entropy", [[0, -INF]], loss=Loss(target=np.array([1]))))
     assert np.all(missing("gradient", [[0, -INF]], loss=Loss(target=np.array([1]))))
 
 
@@ -316,6 +429,7 @@ def test_memory_stays_below_twelve_arrays() -> None:
 # The arithmetic of pairs.
 
 U = Fraction(1, 2**53)
+LN2 = sum(Fraction(1, k * 2**k) for k in range(1, 200))  # to 2^-200
 
 
 def exact(pair: tuple, i: int = 0) -> Fraction:
@@ -337,22 +451,71 @@ def test_pairs_keep_the_bounds_of_their_docstrings(name: str, bound: int) -> Non
         assert abs(result[1][i]) <= 2.0**-53 * abs(result[0][i])
 
 
-def test_exponential_and_log1p_keep_their_bounds() -> None:
-    rng, n = np.random.default_rng(6), 12000
-    z = np.concatenate([-rng.uniform(0, r, n // 6) for r in (1e-5, 3e-4, 0.01, 1, 700, 2.0**20)])[None]
-    zl = z * 2.0**-53 * rng.uniform(-0.5, 0.5, z.shape)
-    hi, lo, *spare = np.empty((8, *z.shape))
-    k = np.empty(z.shape, np.int64)
-    twofold.exponential((z.copy(), zl.copy()), hi, lo, k, spare)
+def exponential(z: np.ndarray, zl: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    hi, lo, *spare = np.empty((7, *z.shape))
+    elementary.exponential((z.copy(), zl.copy()), hi, lo, np.empty(z.shape, np.int64), spare)
+    return hi, lo
+
+
+ARGUMENTS = {  # and the bound of the relative error
+    "near": (lambda rng, n: rng.uniform(-6, 6, n), -92.4),
+    "all": (lambda rng, n: rng.uniform(-176, 176, n), -89.3),
+    "the end": (lambda rng, n: -176 + rng.random(n), -89.3),
+    "small": (lambda rng, n: -(2.0 ** rng.uniform(-60, -5, n)), -92.4),
+    "where V changes": (lambda rng, n: np.log((1 + (rng.integers(0, 2048, n) + 0.5) / 2048) / 4.0), -92.4),
+    "where d changes": (lambda rng, n: (rng.integers(-1024, 1024, n) + 0.5) * 2.0**-22, -92.4),
+    "the first step": (lambda rng, n: -(2.0**-13) - 2.0**-27 * rng.normal(0, 1, n), -92.4),
+    "the second step": (lambda rng, n: rng.choice([-1, 1], n) * 2.0**-23 * (1 + 2.0**-20 * rng.normal(0, 1, n)), -92.4),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_exponential_keeps_its_bound(name: str) -> None:
+    family, bound = ARGUMENTS[name]
+    rng, n = np.random.default_rng(6), 4000
+    z = family(rng, n) * (1 + rng.integers(-2, 3, n) * 2.0**-52)
+    zl = z * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    hi, lo = exponential(z, zl)
     for i in range(n):
-        true = (ball(z[0, i]) + ball(zl[0, i])).exp()
-        assert abs((ball(hi[0, i]) + ball(lo[0, i])) * arb(2) ** int(k[0, i]) / true - 1) < arb(2) ** -87.8
-        assert abs(lo[0, i]) <= 2.0**-53 * hi[0, i] and 0.9998 < hi[0, i] < 2.0003
-    s = np.concatenate([2.0 ** rng.uniform(-800, 60, n // 2), 2.0 ** rng.uniform(-12, 3, n // 2)])
+        true = (ball(z[i]) + ball(zl[i])).exp()
+        assert abs((ball(hi[i]) + ball(lo[i])) / true - 1) < arb(2) ** bound
+        assert abs(lo[i]) <= 2.0**-53 * hi[i]
+
+
+def test_powers_of_2_are_taken_out_of_large_arguments() -> None:
+    rng, n = np.random.default_rng(7), 8000
+    z = np.concatenate([-rng.uniform(0, 2.0**20, n // 2), -(2.0 ** rng.uniform(-30, 20, n // 2))])
+    zl = z * 2.0**-53 * rng.uniform(-1, 1, n)
+    pair, k = elementary.without_powers((z, zl))
+    assert np.abs(pair[0]).max() <= 0.35 and np.abs(pair[1]).max() <= 2.0**-43.3
+    hi, lo = exponential(*pair)
+    for i in range(n):
+        assert abs(exact(pair, i) - exact((z, zl), i) + Fraction(int(k[i])) * LN2) < Fraction(1, 2**96)
+        true = (ball(z[i]) + ball(zl[i])).exp()
+        assert abs((ball(hi[i]) + ball(lo[i])) * arb(2) ** int(k[i]) / true - 1) < arb(2) ** -92.3
+
+
+def test_log1p_keeps_its_bound() -> None:
+    rng, n = np.random.default_rng(8), 9000
+    parts = rng.uniform(-800, 60, n // 3), rng.uniform(-12, 3, n // 3), rng.uniform(-9.1, -8.9, n // 3)
+    s = 2.0 ** np.concatenate(parts)
     sl = s * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
-    hi, lo = twofold.log1p((s, sl))
+    hi, lo = elementary.log1p((s, sl))
     for i in range(n):
-        assert abs((ball(hi[i]) + ball(lo[i])) / (ball(s[i]) + ball(sl[i])).log1p() - 1) < arb(2) ** -92
+        assert abs((ball(hi[i]) + ball(lo[i])) / (ball(s[i]) + ball(sl[i])).log1p() - 1) < arb(2) ** -93
+    zero = elementary.log1p((np.zeros(1), np.zeros(1)))
+    assert (zero[0][0], zero[1][0]) == (0, 0)
+
+
+def test_a_factor_for_each_row_keeps_its_bound() -> None:
+    rng, n = np.random.default_rng(9), 5000
+    hi = rng.uniform(1, 2, n) * 2.0 ** rng.integers(-250, 250, n)
+    lo = hi * 2.0**-53 * rng.uniform(-1, 1, n) * 0.5
+    factor = 1.7 + 2.0**-30, 2.0**-55
+    true = [exact((hi, lo), i) * (Fraction(factor[0]) + Fraction(factor[1])) for i in range(n)]
+    twofold.times(hi, lo, tuple(map(np.array, factor)), [np.empty(n) for _ in range(5)])
+    for i in range(n):
+        assert abs(exact((hi, lo), i) - true[i]) <= 5 * U**2 * true[i]
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 7, 64, 1000, 4097])
@@ -360,8 +523,9 @@ def test_the_sum_of_pairs(columns: int) -> None:
     rng = np.random.default_rng(8)
     hi = 2.0 ** rng.uniform(-80, 0, (3, columns))
     lo = hi * 2.0**-54
-    spare = np.empty_like(hi), np.empty_like(hi)
-    total = twofold.fold(hi.copy(), lo.copy(), spare)
+    before = hi.copy(), lo.copy()
+    total = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
+    assert np.array_equal(hi, before[0]) and np.array_equal(lo, before[1])
     for row in range(3):
         true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
         assert abs(exact((total[0][row], total[1][row])) - true) <= true / 2**96

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smcli.errors import PrecisionError
-from smcli.reference import elementary
-from smcli.reference import interval as iv
-from smcli.reference.interval import Enclosure, Interval
+from smcli.reference.arbitrary import elementary
+from smcli.reference.arbitrary import interval as iv
+from smcli.reference.arbitrary.interval import Enclosure, Interval
 
 ENDS = st.integers(-(2**80), 2**80)
 EXPONENTS = st.integers(-200, 200)

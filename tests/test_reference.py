@@ -16,10 +16,12 @@ from smcli.errors import PrecisionError, SmcliError, UsageError
 from smcli.judge.measure import round_truth
 from smcli.model import Loss, Problem, Truth
 from smcli.numbers import formats
-from smcli.reference import Reference, decimal_pairs, double_double, float64, size
-from smcli.reference.decimal_pairs import power_of_ten, texts
-from smcli.reference.decimal_text import decimal_of
-from smcli.reference.interval import Enclosure
+from smcli.quantities import get
+from smcli.reference import Reference, double_double, float64
+from smcli.reference.arbitrary.decimal import decimal_of
+from smcli.reference.arbitrary.interval import Enclosure
+from smcli.reference.double_double import decimal as decimal_pairs
+from smcli.reference.double_double.decimal import power_of_ten, texts
 
 QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient", "jacobian")
 LOSSES = ("none", "hard", "weighted", "soft", "smoothed", "warm", "ignored", "scaled")
@@ -73,10 +75,10 @@ def test_tiers_agree(name, dtype):
     for quantity in QUANTITIES:
         if quantity == "gradient" and problem.loss is None:
             continue
-        tiers = [("all", reference.truth(quantity), np.zeros((60, size(problem, quantity)), dtype=bool))]
+        tiers = [("all", reference.truth(quantity), np.zeros((60, get(quantity).size(problem)), dtype=bool))]
         tiers += [(t.__name__, *t.attempt(problem, quantity)) for t in (float64, double_double)]
         for r in range(0, 60, 3):
-            for i in range(0, size(problem, quantity), 1 if quantity != "jacobian" else 5):
+            for i in range(0, get(quantity).size(problem), 1 if quantity != "jacobian" else 5):
                 hi, lo, exp2 = reference.exact_row(r).triple(quantity, i)
                 if problem.ignored is not None and problem.ignored[r] and quantity in {"cross-entropy", "gradient"}:
                     hi, lo, exp2 = 0.0, 0.0, 0
@@ -101,7 +103,7 @@ def test_a_loss_changes_no_other_quantity(quantity):
         assert np.allclose(chosen, every, rtol=1e-15, atol=0)
         return
     for r in range(10):
-        indices = range(size(problem, quantity))
+        indices = range(get(quantity).size(problem))
         assert Reference(problem).strings(quantity, r, indices, 17) == bare.strings(quantity, r, indices, 17)
 
 
@@ -115,7 +117,7 @@ def test_strings_equal_those_of_arbitrary_precision(dtype, spread):
         for quantity in QUANTITIES:
             if quantity == "gradient" and name == "none":
                 continue
-            indices = range(min(size(problem, quantity), 9))
+            indices = range(min(get(quantity).size(problem), 9))
             for r in range(6):
                 for digits in (1, 2, int(rng.integers(3, 17)), 17):
                     found = reference.strings(quantity, r, indices, digits)

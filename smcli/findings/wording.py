@@ -95,7 +95,7 @@ def number(value: float) -> str:
 
 def true_text(truth: Truth, row: int, index: int) -> str:
     """A true value in words, also where it is far below or above float64."""
-    from smcli.reference.decimal_pairs import texts
+    from smcli.reference.double_double.decimal import texts
 
     hi, lo, exp2 = float(truth.hi[row, index]), float(truth.lo[row, index]), int(truth.exp2[row, index])
     if hi == 0 or not math.isfinite(hi):

@@ -51,10 +51,11 @@ def reduce(
     for k, quantity in enumerate(settings.quantities):
         if not quantities.get(quantity).is_loss:
             continue
-        truth, exact = reduce_losses(references, quantity, scale, digits)
+        known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
+        truth, exact = reduce_losses(known, quantity, scale, digits)
         rounded, undecided = round_truth(truth, fmt)
         if undecided.any():
-            rounded = settle_reduced(references, quantity, scale, fmt)
+            rounded = settle_reduced(known, quantity, scale, fmt)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):

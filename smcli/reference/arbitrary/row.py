@@ -1,35 +1,22 @@
-"""The certified truth of one row of logits, to any number of digits.
-
-Every value comes as an enclosure with integer ends that are rounded outward (`interval`), from an exp and a log with
-proved error bounds (`elementary`), by formulas that lose no relative precision (`formulas`). No other library's
-accuracy is relied on. More bits are taken until the enclosure is as narrow, or the digits are as certain, as asked
-(Ziv's loop); `formulas` says why that ends.
-"""
+"""One row of logits: every quantity of it, as an enclosure, in digits, as a pair or rounded to a format."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from smcli.errors import PrecisionError
-from smcli.reference.binary import PAIR_BITS, pair_of, relative_distance, rounded
-from smcli.reference.decimal_text import decimal_of
-from smcli.reference.formulas import Formulas
-from smcli.reference.interval import Enclosure, is_narrow, rescale, total
-from smcli.reference.logits import Sums
+from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded
+from smcli.reference.arbitrary.formulas import Formulas
+from smcli.reference.arbitrary.interval import Enclosure, is_narrow
+from smcli.reference.arbitrary.logits import Sums
+from smcli.reference.arbitrary.ziv import WORK, digits_of, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Enclosure", "ExactRow", "decimal_of", "reduced", "reduced_triple"]
-
-WORK = 24  # bits beyond those asked for in the first attempt
-BITS_PER_DIGIT = 3.3219280948873626
 DISTANCE_BITS = 2048  # a relative error that takes more bits to tell from 0 is below every float64
-LIMIT_FACTOR, LIMIT_BITS = 4, 100_000  # Ziv's loop gives up beyond 4 times the bits asked for and 100000 more
-T = TypeVar("T")
 
 
 class ExactRow:
@@ -97,7 +84,7 @@ class ExactRow:
 
     def decimal(self, quantity: str, index: int, digits: int) -> str:
         """The value to `digits` significant digits, every one certain: rounded to nearest, exact ties to even."""
-        return _decimal(lambda bits: self._enclose(quantity, index, bits), digits)
+        return digits_of(lambda bits: self._enclose(quantity, index, bits), digits)
 
     def decimals(self, quantity: str, indices: Iterable[int], digits: int) -> list[str]:
         """`decimal` of many indices."""
@@ -119,7 +106,7 @@ class ExactRow:
         special = self.special(quantity, index)
         if special is not None:
             return special
-        return _until(lambda bits: rounded(self._finite(quantity, index, bits), p, emin), p + 12)
+        return until(lambda bits: rounded(self._finite(quantity, index, bits), p, emin), p + 12)
 
     def distance(self, quantity: str, index: int, value: float) -> float:
         """(value − truth) / truth to about six digits, for a finite value and a true number that is not 0.
@@ -186,7 +173,7 @@ class ExactRow:
             value = formula(self._at(work), index)
             return value if is_narrow(value, bits) else None
 
-        return _until(attempt, bits + WORK)
+        return until(attempt, bits + WORK)
 
     def _at(self, bits: int) -> Sums:
         """Sums of at least that many bits, but not of many times more: old ones where there are."""
@@ -195,57 +182,3 @@ class ExactRow:
         if size not in self._sums:
             self._sums[size] = Sums(self._row, size)
         return self._sums[size]
-
-
-def reduced(rows: Sequence[ExactRow], factor: Fraction, digits: int) -> str:
-    """The rows' losses, added and multiplied by `factor`, to `digits` significant digits."""
-    return _decimal(lambda bits: _reduced(rows, factor, bits), digits)
-
-
-def reduced_triple(rows: Sequence[ExactRow], factor: Fraction) -> tuple[float, float, int]:
-    """The same as `ExactRow.triple` gives a value."""
-    return pair_of(_reduced(rows, factor, PAIR_BITS))
-
-
-def reduced_rounded(rows: Sequence[ExactRow], factor: Fraction, p: int, emin: int) -> Fraction:
-    """The same as `ExactRow.round_to` gives a value."""
-
-    def attempt(bits: int) -> Fraction | None:
-        value = _reduced(rows, factor, bits)
-        return (
-            rounded(value, p, emin) if not isinstance(value, float) else Fraction(value)
-        )  # only finite sums are asked
-
-    return _until(attempt, p + 12)
-
-
-def _reduced(rows: Sequence[ExactRow], factor: Fraction, bits: int) -> Enclosure | float:
-    places = [(row, quantity, i) for row in rows for quantity, i in row.losses]
-    special = [value for row, quantity, i in places if (value := row.special(quantity, i)) is not None]
-    if special:
-        return sum(special) * math.copysign(1.0, factor)
-
-    def attempt(work: int) -> Enclosure | None:
-        values = (row.enclose(quantity, i, work) for row, quantity, i in places)
-        value = rescale(total([value for value in values if not isinstance(value, float)], work), factor)
-        return value if is_narrow(value, bits) else None
-
-    return _until(attempt, bits + WORK)
-
-
-def _decimal(enclose: Callable[[int], Enclosure | float], digits: int) -> str:
-    return _until(lambda bits: decimal_of(enclose(bits), digits), math.ceil(digits * BITS_PER_DIGIT) + 12)
-
-
-def _until(attempt: Callable[[int], T | None], bits: int) -> T:
-    """The first result of the attempts with that many bits, twice as many and so on."""
-    limit = LIMIT_FACTOR * bits + LIMIT_BITS
-    while bits <= limit:
-        result = attempt(bits)
-        if result is not None:
-            return result
-        bits *= 2
-    raise PrecisionError(
-        f"a true value is not settled by {limit} bits of precision",
-        "it is closer to another number than any computation here can tell; ask for fewer digits",
-    )

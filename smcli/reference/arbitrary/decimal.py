@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from smcli.reference.elementary import exponential, log_of
-from smcli.reference.interval import Enclosure, Interval, multiply, nearest
+from smcli.reference.arbitrary.elementary import exponential, log_of
+from smcli.reference.arbitrary.interval import Enclosure, Interval, multiply, nearest
 from smcli.reference.layout import layout
 
 FAR = 1 << 16  # binary exponents beyond this go through logarithms instead of a power of ten

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smcli.errors import PrecisionError
-from smcli.reference.interval import ONE, Interval, add, ceil_shift, floor_shift, multiply, subtract, top
+from smcli.reference.arbitrary.interval import ONE, Interval, add, ceil_shift, floor_shift, multiply, subtract, top
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from smcli.reference.interval import Enclosure, floor_shift, nearest
+from smcli.reference.arbitrary.interval import Enclosure, floor_shift, nearest
 
 PAIR_BITS = 102  # relative width from which a pair of doubles is good to 2^-100
 FARTHEST = 9 * 10**18  # exponents are held in 64 bits; e^-(2^62) needs 6.7e18

@@ -7,8 +7,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smcli.reference.elementary import exponential, log1p
-from smcli.reference.interval import (
+from smcli.reference.arbitrary.elementary import exponential, log1p
+from smcli.reference.arbitrary.interval import (
     ONE,
     ZERO,
     Interval,

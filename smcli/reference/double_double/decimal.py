@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference import twofold
+from smcli.reference.double_double import twofold
 from smcli.reference.layout import layout
 
 if TYPE_CHECKING:

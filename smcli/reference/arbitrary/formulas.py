@@ -30,8 +30,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smcli.reference.elementary import log1p
-from smcli.reference.interval import (
+from smcli.reference.arbitrary.elementary import log1p
+from smcli.reference.arbitrary.interval import (
     ONE,
     ZERO,
     Enclosure,
@@ -47,7 +47,7 @@ from smcli.reference.interval import (
     subtract,
     times,
 )
-from smcli.reference.logits import Logits, Sums
+from smcli.reference.arbitrary.logits import Logits, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,199 @@
+"""The truth of one block of rows: the cheapest tier that certifies what is asked, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli import quantities
+from smcli.model import Truth
+from smcli.numbers import formats
+from smcli.reference.losses import coefficients
+from smcli.reference.zero_temperature import limit_problem, limit_truth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.reference.arbitrary import ExactRow
+
+ARBITRARY_BOUND = 2.0**-100
+
+
+class Reference:
+    """The truth of one block, for every quantity, in as many digits as are asked.
+
+    Elements that a fast tier does not certify are taken from the next one, one by one.
+    """
+
+    def __init__(self, problem: Problem, truths: dict[str, Truth] | None = None) -> None:
+        self.problem = problem
+        self._rows: dict[int, ExactRow] = {}
+        self._truths: dict[str, Truth] = dict(truths or {})  # those that are known already
+
+    def exact_row(self, row: int) -> ExactRow:
+        """One row in arbitrary precision; it remembers its exponentials."""
+        if row not in self._rows:
+            from smcli.reference.arbitrary import ExactRow
+
+            q = self.problem
+            loss = q.loss
+            self._rows[row] = ExactRow(
+                q.logits[row].tolist(),
+                temperature=q.temperature,
+                softcap=q.softcap,
+                coefficients=coefficients(loss, row, q.logits.shape[1]) if loss is not None else None,
+                z_loss=loss.z_loss if loss is not None else 0.0,
+                scale=q.scale,
+                cotangent=q.cotangent.tolist() if q.cotangent is not None else None,
+                bce=loss is not None and loss.kind == "bce",
+            )
+        return self._rows[row]
+
+    def truth(self, quantity: str) -> Truth:
+        """The true values [R, N] with their bound; a Jacobian is flat."""
+        if quantity not in self._truths:
+            if self.problem.temperature == 0:
+                finite = self.at_zero(quantity).truth(quantity)
+                self._truths[quantity] = limit_truth(self.problem, quantity, finite)
+            else:
+                self._truths[quantity] = self._certify(quantity)
+        return self._truths[quantity]
+
+    def at_zero(self, quantity: str) -> Reference:
+        """The reference of the limit T → 0+, as far as it is finite."""
+        return Reference(limit_problem(self.problem, quantity))
+
+    def _certify(self, quantity: str) -> Truth:
+        from smcli.reference import double_double
+
+        if formats.get(self.problem.dtype).p <= 24:
+            from smcli.reference import float64
+
+            truth, missing = float64.attempt(self.problem, quantity)
+            if missing.any():
+                truth = self._next_tier(quantity, truth, missing)
+        else:
+            truth, missing = double_double.attempt(self.problem, quantity)
+            truth = self._fill(quantity, truth, missing)
+        return truth
+
+    def _next_tier(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
+        """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
+        from smcli.reference import double_double
+
+        some = np.flatnonzero(missing.any(axis=1))
+        part, left = double_double.attempt(self._rows_of(some), quantity)
+        at = np.zeros_like(missing)
+        at[some] = missing[some] & ~left
+        for array, better in zip((truth.hi, truth.lo, truth.exp2), (part.hi, part.lo, part.exp2), strict=True):
+            array[at] = better[at[some]]
+        return self._fill(quantity, truth, missing & ~at)
+
+    def _rows_of(self, rows: IntArray) -> Problem:
+        q = self.problem
+        loss = q.loss
+        if loss is not None:
+            loss = replace(
+                loss,
+                target=None if loss.target is None else loss.target[rows],
+                labels=None if loss.labels is None else loss.labels[rows],
+            )
+        return replace(q, logits=q.logits[rows], loss=loss, ignored=None if q.ignored is None else q.ignored[rows])
+
+    def _fill(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
+        """Take elements from arbitrary precision, one by one."""
+        if not missing.any():
+            return truth
+        hi, lo, exp2 = truth.hi, truth.lo, truth.exp2
+        for row, index in np.argwhere(missing).tolist():
+            value = (0.0, 0.0, 0) if self.is_ignored(quantity, row) else self.exact_row(row).triple(quantity, index)
+            hi[row, index], lo[row, index], exp2[row, index] = value
+        return Truth(hi, lo, exp2, ARBITRARY_BOUND if missing.all() else max(truth.bound, ARBITRARY_BOUND))
+
+    def is_ignored(self, quantity: str, row: int) -> bool:
+        """Whether the row is left out, so that its quantity is 0."""
+        ignored = self.problem.ignored
+        return ignored is not None and bool(ignored[row]) and quantities.get(quantity).zero_when_ignored
+
+    def settle(self, quantity: str, rounded: FloatArray, undecided: BoolArray, fmt: formats.Format) -> FloatArray:
+        """Decide with more digits those roundings to a format that the truth's bound leaves open (Ziv 1991)."""
+        if self.problem.temperature == 0:
+            return self.at_zero(quantity).settle(quantity, rounded, undecided & np.isfinite(rounded), fmt)
+        for row, index in np.argwhere(undecided).tolist():
+            exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
+            fits = -fmt.max <= exact <= fmt.max
+            rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
+        return rounded
+
+    def distances(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float]:
+        """(value − truth) / truth of some values of a row, certified to some digits however close they are.
+
+        The truths are numbers but 0, the values finite and of the truth's size.
+        """
+        if self.is_ignored(quantity, row):
+            return [0.0] * len(indices)
+        if self.problem.temperature == 0:
+            return self.at_zero(quantity).distances(quantity, row, indices, values)
+        known = self._by_pairs(quantity, row, indices, values)
+        return [
+            self.exact_row(row).distance(quantity, i, v) if one is None else one
+            for i, v, one in zip(indices, values, known, strict=True)
+        ]
+
+    def _by_pairs(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float | None]:
+        """The same from pairs of doubles, None where those do not tell."""
+        from smcli.reference import double_double
+
+        nothing: list[float | None] = [None] * len(indices)
+        if formats.get(self.problem.dtype).p > 24:
+            return nothing  # pairs were what left them open
+        truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
+        at = np.asarray(indices, dtype=np.int64)
+        hi, lo, exp2 = truth.hi[0][at], truth.lo[0][at], truth.exp2[0][at]
+        with np.errstate(all="ignore"):
+            apart = (np.ldexp(np.asarray(values), np.clip(-exp2, -3000, 3000).astype(np.int32)) - hi - lo) / hi
+        sure = ~missing[0][at] & (np.abs(apart) > 2**7 * truth.bound)
+        return [float(a) if ok else None for a, ok in zip(apart, sure, strict=True)]
+
+    def sided(self, quantity: str, wanted: BoolArray) -> Truth:
+        """The truth, with those elements that are wanted put on the right side of a power of 2.
+
+        The spacing of a format halves just below a power of 2. Where the bound leaves open on which side of one a truth
+        lies, the low part is made to tell.
+        """
+        truth = self.truth(quantity)
+        mantissa, scale = np.frexp(truth.hi)
+        with np.errstate(all="ignore"):
+            low = np.ldexp(truth.lo, -scale)
+            size = np.abs(mantissa + low)
+            near = np.minimum(np.abs(size - 0.5), np.abs(size - 1)) <= 2 * truth.bound
+            open_ones = near & (np.abs(low) <= 2 * truth.bound) & wanted & np.isfinite(truth.hi) & (truth.hi != 0)
+        if not open_ones.any() or self.problem.temperature == 0:
+            return truth
+        told = Truth(truth.hi.copy(), truth.lo.copy(), truth.exp2.copy(), truth.bound)
+        return self._fill(quantity, told, open_ones)
+
+    def strings(self, quantity: str, row: int, indices: Sequence[int], digits: int) -> list[str]:
+        """Decimal strings of some true values of a row, every digit certified; what pairs leave open by integers."""
+        from smcli.reference.double_double.decimal import MOST_DIGITS, texts
+
+        if self.is_ignored(quantity, row):
+            return ["0"] * len(indices)
+        if self.problem.temperature == 0:
+            ends = self.truth(quantity).hi[row]
+            texts_of = self.at_zero(quantity).strings(quantity, row, indices, digits)
+            return [str(ends[i]) if np.isinf(ends[i]) else t for i, t in zip(indices, texts_of, strict=True)]
+        if digits > MOST_DIGITS:
+            return self.exact_row(row).decimals(quantity, indices, digits)
+        truth = self.truth(quantity)
+        at = np.asarray(indices, dtype=np.int64)
+        found = texts(Truth(truth.hi[row][at], truth.lo[row][at], truth.exp2[row][at], truth.bound), digits)
+        open_ones = [k for k, text in enumerate(found) if text is None]
+        if open_ones:
+            known = self.exact_row(row).decimals(quantity, [indices[k] for k in open_ones], digits)
+            for k, text in zip(open_ones, known, strict=True):
+                found[k] = text
+        return found  # type: ignore[return-value]

@@ -1,0 +1,112 @@
+"""Binary cross-entropy, softplus(y) - y·c of each logit alone, and its gradient in pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.double_double import softcap, twofold
+from smcli.reference.double_double.elementary import log1p
+from smcli.reference.double_double.reduce import BOUND, SMALL, exp_error, exponentials, paired, pool_for
+from smcli.reference.double_double.soft_labels import DIFFERENCE, coefficients
+from smcli.reference.tiles import BLOCK, tiles
+
+if TYPE_CHECKING:
+    from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
+    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Sheet
+
+_FAR, _FAR_WARM = 2.0**20, 2.0**12  # as far as e^-|y| is certified
+_ABSORBED = -120  # e^-|y| is below 2^-120: log(1 + e^-|y|) and e^-|y|/(1 + e^-|y|) are e^-|y| itself
+_SPAN = 2.0**400
+
+
+class Side:
+    """What the losses of a tile are made of.
+
+    Attributes:
+        size: |y| as pairs.
+        e, k: e^-|y| = e·2^k.
+        decay: the same without exponent, 0 below 2^-1022.
+        slope: the derivative of the loss far from 0: c for y <= 0, 1 - c for y > 0; `unsure`, its absolute error.
+        wrong: logits and labels that are left to a higher tier.
+    """
+
+    def __init__(self, problem: Problem, loss: Loss, tile: tuple[slice, slice], arrays: list[FloatArray]) -> None:
+        x = problem.logits[tile]
+        self.positive = x > 0
+        self.size = _magnitude(problem, x)
+        arrays[0][...], arrays[1][...] = -self.size[0], -self.size[1]
+        e, index = (arrays[2], arrays[3]), arrays[4].view(np.int64)
+        power_of_two = np.frexp(problem.temperature)[0] == 0.5
+        limit = _FAR if power_of_two or problem.softcap is not None else _FAR_WARM
+        k, wild = exponentials((arrays[0], arrays[1]), limit, e, index, arrays[5:])
+        self.e: Pair = e[0].copy(), e[1].copy()
+        self.k: IntArray = np.zeros(x.shape, np.int64) if k is None else k
+        self.wild: BoolArray = np.zeros(x.shape, bool) if wild is None else wild
+        self.decay: Pair = np.empty_like(x), np.empty_like(x)
+        twofold.scale(*self.e, self.k, self.decay, np.empty_like(x))
+        self.absorbed = self.decay[0] < 2.0**_ABSORBED
+        c = coefficients(loss, problem.logits.shape[1], *tile)
+        opposite = twofold.add_any(paired(np.ones_like(x)), (-c[0], -c[1]))
+        self.label = c
+        self.slope: Pair = np.where(self.positive, opposite[0], c[0]), np.where(self.positive, opposite[1], c[1])
+        exact = loss.smoothing == 0 and loss.weights is None
+        self.unsure = (0.0 if exact else 2.0**-99) * c[0] + 2.0**-104 * np.abs(self.slope[0])
+        fit = (c[0] == 0) | (c[0] > 1 / _SPAN) & (c[0] < _SPAN)
+        self.wrong: BoolArray = ~np.isfinite(x) | ~fit | ~np.isfinite(self.size[0])
+
+
+def _magnitude(problem: Problem, x: FloatArray) -> Pair:
+    if problem.softcap is None:
+        y = paired(x)
+        y = y if problem.temperature == 1 else twofold.div(y, paired(np.array(problem.temperature)))
+    else:
+        y = twofold.add_any(softcap.raised(problem, x), paired(np.full_like(x, -problem.softcap)))
+    sign = np.where(x > 0, 1.0, -1.0)
+    return y[0] * sign, y[1] * sign
+
+
+def bce(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with |y|·slope + log1p(e^-|y|), certified where that does not cancel."""
+    loss = problem.loss
+    assert loss is not None  # noqa: S101 - the tier asks first
+    pool, exp, cap = pool_for(problem.logits), exp_error(problem), softcap.error(problem)
+    for tile in tiles(problem.logits.shape, BLOCK):
+        side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
+        straight = twofold.mul(side.size, side.slope)
+        log = log1p((np.where(side.absorbed, 0, side.decay[0]), np.where(side.absorbed, 0, side.decay[1])))
+        log = np.where(side.absorbed, side.decay[0], log[0]), np.where(side.absorbed, side.decay[1], log[1])
+        value = twofold.add_any(straight, log)
+        alone = side.absorbed & (side.slope[0] == 0)
+        size = np.abs(value[0])
+        unsure = (exp + 2.0**-92.9) * log[0] + side.size[0] * side.unsure
+        unsure += (cap + 2.0**-101 * side.size[0]) * np.abs(side.slope[0])
+        missing = ~(unsure + (side.wild | (log[0] < SMALL)) * SMALL <= BOUND * size) | (size < SMALL)
+        sheet.hi[tile], sheet.lo[tile] = (np.where(alone, e, v) for e, v in zip(side.e, value, strict=True))
+        sheet.exp2[tile] = np.where(alone, side.k, 0)
+        sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong
+
+
+def binary_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+    """Fill the sheet [R, C] with the derivative by y: slope less e^-|y|/(1 + e^-|y|), with the sign of y."""
+    pool, exp = pool_for(problem.logits), exp_error(problem)
+    sheet.bound = DIFFERENCE
+    scale = np.array(factor[0]), np.array(factor[1])
+    for tile in tiles(problem.logits.shape, BLOCK):
+        side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
+        one = paired(np.ones_like(side.decay[0]))
+        share = twofold.div(one, twofold.add(one, side.decay))
+        minor = twofold.mul(side.decay, share)
+        value = twofold.add_any(side.slope, (-minor[0], -minor[1]))
+        alone = side.slope[0] == 0
+        unsure = (exp + 2.0**-98) * minor[0] + side.unsure + (side.wild | (minor[0] < SMALL)) * SMALL
+        missing = ~(unsure <= 0.9 * DIFFERENCE * np.abs(value[0]))
+        lone = twofold.mul(side.e, share)
+        sign = np.where(side.positive, 1.0, -1.0)
+        value = sign * np.where(alone, -lone[0], value[0]), sign * np.where(alone, -lone[1], value[1])
+        sheet.hi[tile], sheet.lo[tile] = twofold.mul(value, scale)
+        sheet.exp2[tile] = np.where(alone, side.k, 0)
+        sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong
+    sheet.exp2 += factor[2]

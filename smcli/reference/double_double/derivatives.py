@@ -1,0 +1,134 @@
+"""The gradient of the cross-entropy, the Jacobian of softmax and its product with a vector in pairs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.double_double import twofold
+from smcli.reference.double_double.binary import binary_gradient
+from smcli.reference.double_double.reduce import (
+    TINY,
+    Total,
+    by_logit,
+    complement,
+    exp_error,
+    paired,
+    plain,
+    pool_for,
+    reduce,
+    tidy,
+    times,
+)
+from smcli.reference.double_double.soft_labels import DIFFERENCE, soft_gradient
+from smcli.reference.losses import hard_target, is_hard
+from smcli.reference.tiles import BLOCK, Sheet, tiles
+
+if TYPE_CHECKING:
+    from smcli.model import Loss, Problem
+
+_SPAN = 2.0**100  # of the differences in a cotangent: sums of what underflows stay far below TINY
+
+
+def gradient(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with the gradient of the loss."""
+    loss = problem.loss
+    assert loss is not None  # noqa: S101 - the tier asks first
+    factor = twofold.of_fraction(problem.scale / Fraction(problem.temperature))
+    if loss.kind == "bce":
+        binary_gradient(problem, loss, sheet, factor)
+    elif loss.z_loss or not is_hard(loss):
+        soft_gradient(problem, loss, sheet, factor)
+    else:
+        _hard_gradient(problem, loss, sheet, factor)
+    by_logit(problem, sheet)
+    tidy(sheet)
+
+
+def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+    pool = pool_for(problem.logits)
+    rows = reduce(problem, pool, sheet)
+    at, weight, wrong = hard_target(problem, loss)
+    mantissa, exponent = np.frexp(weight)
+    share = twofold.mul(rows.reciprocal(), twofold.mul(paired(mantissa), (np.array(factor[0]), np.array(factor[1]))))
+    here = np.arange(len(at))[:, None], at
+    own = at == rows.at
+    rest = twofold.mul(complement(own, rows.s, plain(sheet, here)), share)
+    times(sheet, share, pool)
+    sheet.hi[here], sheet.lo[here], sheet.exp2[here] = -rest[0], -rest[1], 0
+    sheet.exp2 += exponent + factor[2]
+    sheet.missing[here] = own & rows.tiny
+    sheet.missing |= rows.undefined | wrong
+
+
+def jacobian(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C·C] with p_i (δ_ij - p_j), the derivative of p_i by logit j."""
+    x = problem.logits
+    columns = x.shape[1]
+    pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
+    rows = reduce(problem, pool, soft)
+    own = rows.at == np.arange(columns)
+    g = rows.reciprocal()
+    rest = twofold.mul(complement(own, rows.s, plain(soft, (slice(None), slice(None)))), g)
+    times(soft, g, pool)
+    by = Sheet(soft.hi.copy(), soft.lo.copy(), soft.exp2.copy(), soft.missing.copy())  # p_j, times what is inside
+    by_logit(problem, by)
+    high, low, exponent = twofold.of_fraction(1 / Fraction(problem.temperature))
+    by.hi, by.lo = twofold.mul((by.hi, by.lo), (np.array(high), np.array(low)))
+    by.exp2 += exponent
+    cube = sheet.shaped((len(x), columns, columns))
+    step = max(1, BLOCK // columns**2)
+    for r in (slice(row, row + step) for row in range(0, x.shape[0], step)):
+        hi, lo = twofold.mul((soft.hi[r, :, None], soft.lo[r, :, None]), (by.hi[r, None, :], by.lo[r, None, :]))
+        cube.hi[r], cube.lo[r] = -hi, -lo
+        cube.exp2[r] = soft.exp2[r, :, None] + by.exp2[r, None, :]
+        cube.missing[r] = soft.missing[r, :, None] | by.missing[r, None, :] | rows.undefined[r, None]
+    i = np.arange(columns)
+    cube.hi[:, i, i], cube.lo[:, i, i] = twofold.mul((by.hi, by.lo), rest)
+    cube.exp2[:, i, i] = by.exp2
+    cube.missing[:, i, i] |= own & rows.tiny
+    tidy(cube)
+    if problem.softcap is not None:
+        sheet.bound = 2.0**-84
+
+
+def vjp(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with p_i (d_i - Σ p_j d_j), d_j = v_j - v at the maximum: certified unless that cancels."""
+    x = problem.logits
+    v = problem.cotangent
+    assert v is not None  # noqa: S101 - the tier asks first
+    sheet.bound = DIFFERENCE
+    pool = pool_for(x)
+    rows = reduce(problem, pool, sheet)
+    d = twofold.two_sum(v[None, :], -v[rows.at])
+    above, below = Total(x.shape[0]), Total(x.shape[0])
+    for r, c in tiles(x.shape, BLOCK):
+        arrays = pool.cut(x[r, c])
+        weighted = twofold.mul(plain(sheet, (r, c)), (d[0][r, c], d[1][r, c]))
+        for total, sign in ((above, 1.0), (below, -1.0)):
+            kept = np.signbit(weighted[0]) == (sign < 0)
+            for part, out in zip(weighted, arrays[:2], strict=True):
+                np.multiply(part, sign * kept, out)
+            total.take((r, c), x.shape[1], (arrays[0], arrays[1]), arrays[2:])
+    g = rows.reciprocal()
+    up, down = (twofold.mul((total.hi, total.lo), g) for total in (above, below))
+    mean = twofold.add_any(up, (-down[0], -down[1]))
+    unsure = (2 * exp_error(problem) + 2.0**-96) * (up[0] + down[0])
+    lost = rows.undefined | ~np.isfinite(mean[0]) | ~(np.abs(d[0]).max(axis=1, keepdims=True) < _SPAN)
+    lost |= np.where(d[0] != 0, np.abs(d[0]), 1).min(axis=1, keepdims=True) < 1 / _SPAN
+    times(sheet, g, pool)
+    factor = twofold.of_fraction(1 / Fraction(problem.temperature))
+    for tile in tiles(x.shape, BLOCK):
+        r = tile[0]
+        value = twofold.add_any((d[0][tile], d[1][tile]), (-mean[0][r], -mean[1][r]))
+        loose = ~(unsure[r] + 2.0**-104 * np.abs(mean[0][r]) <= 0.9 * DIFFERENCE * np.abs(value[0]))
+        sheet.missing[tile] |= loose | rows.tiny[r] | (np.abs(value[0]) < TINY)
+        value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+        sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), value)
+    sheet.exp2 += factor[2]
+    sheet.missing |= lost
+    sheet.missing[(x == -np.inf) & ~lost] = False
+    by_logit(problem, sheet)
+    tidy(sheet)

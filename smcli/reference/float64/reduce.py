@@ -1,0 +1,95 @@
+"""The maximum and the sum of every row in plain float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.tiles import BLOCK, Pool, Sheet, count_others, own_cells, tiles
+
+if TYPE_CHECKING:
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+
+TINY = 2.0**-900
+_DEEPEST = -600.0
+_COARSE = 2.0**-19
+
+
+@dataclass(eq=False, repr=False)
+class Rows:
+    """What is known of every row, [R, 1] each.
+
+    Attributes:
+        m, at: the maximum and its column.
+        s: the sum of the exponentials of all other columns.
+        lost: m is no finite number, or a difference from it is not exact enough.
+        tiny: s is not 0, but too small for relative accuracy.
+    """
+
+    m: FloatArray
+    at: IntArray
+    s: FloatArray
+    lost: BoolArray
+    tiny: BoolArray
+
+
+def reduce(problem: Problem, keep: str, sheet: Sheet) -> Rows:
+    """Maximum and sum of every row; z or e themselves are kept in the sheet, if asked."""
+    x, temperature = problem.logits, problem.temperature
+    rows, columns = x.shape
+    pool = Pool(columns, 4, BLOCK)
+    at, m, s, lost = np.empty((rows, 1), np.int64), np.empty((rows, 1)), np.empty((rows, 1)), np.zeros((rows, 1), bool)
+    parts: list[FloatArray] = []
+    for r, c in tiles(x.shape, BLOCK):
+        spare, *room, other = pool.cut(x[r, c])
+        tile = pool.load(x[r, c], spare)
+        if c.start == 0:
+            at[r, 0] = x[r].argmax(axis=1)
+            m[r] = np.take_along_axis(x[r], at[r], axis=1)
+        z, e = (pool.room(sheet.hi[r, c], a) if keep == name else a for name, a in zip("ze", room, strict=True))
+        np.subtract(tile, m[r], z)
+        lost[r] |= _inexact(tile, m[r], z, e, temperature)
+        if temperature != 1:
+            np.divide(z, temperature, z)
+        np.exp(z, e)
+        if keep:
+            pool.store(sheet.hi[r, c], z if keep == "z" else e)
+        if keep == "e" and not z.min() >= _DEEPEST:
+            sheet.missing[r, c] = (z < _DEEPEST) & (tile != -np.inf)
+        own = own_cells(at[r, 0], c)
+        e[own] = 0
+        parts.append(halve(e, other, 32).copy("F"))
+        e[own] = 1
+        if c.stop == columns:
+            part = np.asfortranarray(np.concatenate(parts, axis=1))
+            s[r] = halve(part, np.empty_like(part), 1)
+            parts.clear()
+    tiny = count_others(x, s < TINY)
+    return Rows(m, at, s, lost | ~np.isfinite(m), tiny)
+
+
+def _inexact(x: FloatArray, m: FloatArray, z: FloatArray, spare: FloatArray, temperature: float) -> BoolArray:
+    """Rows [R, 1] where some z = x - m with 8 < |z| <= 700 (after the temperature) is rounded."""
+    no = np.zeros(m.shape, bool)
+    if temperature <= 2 and np.abs(x, spare).min() >= _COARSE and np.abs(m).min() >= _COARSE:
+        return no
+    low, high = -700 * temperature, -8 * temperature
+    if z.min() >= high:
+        return no
+    part = z - x
+    error = (x - (z - part)) - (m + part)
+    rows: BoolArray = ((error != 0) & (z >= low) & (z < high)).any(axis=1, keepdims=True)
+    return rows
+
+
+def halve(a: FloatArray, spare: FloatArray, width: int) -> FloatArray:
+    """Sum [rows, n] over the columns by halves until at most `width` are left; a stays as it is."""
+    n = a.shape[1]
+    while n > width:
+        half = n // 2
+        np.add(a[:, :half], a[:, n - half : n], spare[:, :half])
+        spare[:, half : n - half] = a[:, half : n - half]
+        a, n = spare, n - half
+    return a[:, :n]

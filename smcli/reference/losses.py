@@ -1,0 +1,42 @@
+"""What a loss asks of the reference: the exact coefficient of each class, and its target."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
+
+
+def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
+    """The exact c of the loss −Σ c_i log p_i of one row: c_i = w_i (y_i (1 − E) + E/K); K counts masked classes."""
+    if loss.labels is not None:
+        y = [Fraction(float(v)) for v in loss.labels[row]]
+    else:
+        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
+        y = [Fraction(0)] * classes
+        y[max(int(loss.target[row]), 0)] = Fraction(1)
+    if loss.smoothing:
+        kept, spread = 1 - Fraction(loss.smoothing), Fraction(loss.smoothing) / classes
+        y = [v * kept + spread for v in y]
+    if loss.weights is not None:
+        y = [v * Fraction(float(w)) for v, w in zip(y, loss.weights, strict=True)]
+    return y
+
+
+def is_hard(loss: Loss) -> bool:
+    """One class a row, without smoothing."""
+    return loss.target is not None and not loss.smoothing
+
+
+def hard_target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, BoolArray]:
+    """Column and weight of the target, and whether it is no class or a masked one, [R, 1] each."""
+    assert loss.target is not None  # noqa: S101 - is_hard
+    x = problem.logits
+    at = np.clip(loss.target, 0, x.shape[1] - 1)[:, None]
+    weight = np.ones(at.shape) if loss.weights is None else loss.weights[at]
+    wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
+    return at, weight, wrong | ~np.isfinite(weight)

@@ -1,0 +1,100 @@
+"""What the array tiers share: results, and the blocks and scratch in which rows are worked through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from smcli.model import BoolArray, FloatArray, IntArray
+
+Array = TypeVar("Array", bound="NDArray[Any]")
+BLOCK = 16384
+
+
+@dataclass(eq=False, repr=False)
+class Sheet:
+    """The results: pairs, exponents and what could not be certified; and the bound, where it is not the tier's."""
+
+    hi: FloatArray
+    lo: FloatArray
+    exp2: IntArray
+    missing: BoolArray
+    bound: float | None = None
+
+    @classmethod
+    def of_pairs(cls, shape: tuple[int, ...]) -> Sheet:
+        """A sheet to be filled; the exponents are 0."""
+        return cls(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
+
+    def shaped(self, shape: tuple[int, ...]) -> Sheet:
+        """The same sheet, seen in another shape."""
+        hi, lo, exp2, missing = self.hi, self.lo, self.exp2, self.missing
+        return Sheet(hi.reshape(shape), lo.reshape(shape), exp2.reshape(shape), missing.reshape(shape))
+
+    @classmethod
+    def of_numbers(cls, shape: tuple[int, ...]) -> Sheet:
+        """A sheet to be filled; low parts and exponents are one 0 each, shown everywhere, which costs no time."""
+        zeros = np.broadcast_to(np.float64(0), shape), np.broadcast_to(np.int64(0), shape)
+        return cls(np.empty(shape), *zeros, np.zeros(shape, np.bool_))
+
+
+class Pool:
+    """Scratch for one block, from which arrays of any shape are cut; short rows lie column by column there."""
+
+    def __init__(self, columns: int, count: int, block: int) -> None:
+        self._buffers = np.empty((count, block + 40))  # not a multiple of 4096 bytes: see twofold.fold
+        self._by_column = columns < 64
+
+    def cut(self, tile: FloatArray) -> list[FloatArray]:
+        """Arrays of the shape of the tile."""
+        rows, columns = tile.shape
+        if self._by_column:
+            return [b[: rows * columns].reshape(columns, rows).T for b in self._buffers]
+        return [b[: rows * columns].reshape(rows, columns) for b in self._buffers]
+
+    def load(self, tile: Array, spare: FloatArray) -> Array:
+        """The tile in the memory order of the pool: itself, or copied to the spare array."""
+        if not self._by_column:
+            return tile
+        copy = self.room(tile, spare)
+        np.copyto(copy, tile)
+        return copy
+
+    def room(self, tile: Array, spare: FloatArray) -> Array:
+        """Where to compute what `store` then puts into the tile."""
+        own: Any = spare.view(tile.dtype)
+        return own if self._by_column else tile
+
+    def store(self, tile: Array, result: Array) -> None:
+        """Put what was computed in its `room` into the tile."""
+        if self._by_column:
+            np.copyto(tile, result)
+
+
+def tiles(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of whole short rows, or pieces of one long row."""
+    rows, columns = shape
+    step = max(1, block // columns)
+    for row in range(0, rows, step):
+        for column in range(0, columns, block):
+            yield slice(row, min(row + step, rows)), slice(column, min(column + block, columns))
+
+
+def count_others(x: FloatArray, suspects: BoolArray) -> BoolArray:
+    """Of the suspect rows [R, 1], those with more than one logit above -inf."""
+    some = np.flatnonzero(suspects)
+    suspects[some, 0] = (x[some] != -np.inf).sum(axis=1) > 1
+    return suspects
+
+
+def own_cells(at: IntArray, columns: slice) -> tuple[IntArray, IntArray]:
+    """The cells of a tile that hold the maximum of their row."""
+    rows = np.flatnonzero((at >= columns.start) & (at < columns.stop))
+    return rows, at[rows] - columns.start
