@@ -16,6 +16,7 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"cli"},
     {"shells"},
     {"render", "scan", "api"},
+    {"document"},
     {"read"},
     {"analyse", "report"},
     {"request"},
