@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+import os
 import sys
 import time
+import tomllib
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smcli.__main__ import main
 from smcli.cli.app import COMMANDS, run
 from smcli.cli.parse import numbers_last, takes_next
 
@@ -149,3 +155,24 @@ def test_files_are_written_whole(capsys, tmp_path, suffix):
     file = tmp_path / f"r.{suffix}"
     assert outcome(capsys, "compare", *BIG, "-o", str(file))[0] == 0
     assert file.stat().st_size > 100 and [p.name for p in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("threads", [None, "3"])
+def test_one_thread_of_linear_algebra_unless_told(monkeypatch, threads):
+    name = "OPENBLAS_NUM_THREADS"
+    monkeypatch.setenv(name, threads or "")
+    if threads is None:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "argv", ["smcli", "methods"])
+    monkeypatch.setattr("smcli.cli.app.run", lambda _: 0)
+    monkeypatch.setattr("smcli.__main__.leave", lambda _: None)
+    limits = gc.get_threshold()
+    main()
+    gc.set_threshold(*limits)
+    assert os.environ[name] == (threads or "1")
+
+
+def test_the_installed_command_starts_main():
+    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    module, _, function = pyproject["project"]["scripts"]["smcli"].partition(":")
+    assert getattr(import_module(module), function) is main

@@ -1,192 +1,23 @@
-"""The methods: what one is, how one is registered, looked up and run."""
+"""The methods: one place to look them up, by name or by group."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from smcli import registry
 from smcli.errors import UsageError, nearest
-from smcli.quantities import QUANTITIES
+from smcli.methods.base import REGISTRY, Backward, Formula, Method, Run, method, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
-    from smcli.model import FloatArray, Problem
-    from smcli.numbers.arithmetic import Arithmetic, Rows, Step
-    from smcli.numbers.formats import Format
-    from smcli.problem.specs import Settings
-    from smcli.quantities import Quantity
+__all__ = (
+    "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "everything", "expand", "formulas", "get", "method", "run",
+)  # fmt: skip
 
-Backward = Literal["composed", "fused", "autograd", "none"]
-T = TypeVar("T", bound=type)
 MODULES = ("softmax", "bigfloat", "differences")
 GROUPS = ("all", "libraries")
-
-
-@dataclass(frozen=True, slots=True)
-class Method(ABC):
-    """Something that computes quantities of a block of rows.
-
-    Attributes:
-        name: what the user types.
-        source: who describes or ships it.
-        backward: how its gradient is computed: "composed" goes back through every step of the forward pass,
-            "fused" is p·Σy − y at once, "autograd" is a library's own, "none" has no backward pass.
-    """
-
-    name: str
-    source: str
-    backward: Backward
-
-    @property
-    @abstractmethod
-    def summary(self) -> str:
-        """What it does, in a line."""
-
-    @property
-    @abstractmethod
-    def module(self) -> str:
-        """The module that it is written in."""
-
-    @property
-    def reason(self) -> str:
-        """Why it cannot run here and what to do about that, or an empty string where it can."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """The version of the library behind it, or an empty string."""
-        return ""
-
-    @property
-    def derivatives_only(self) -> bool:
-        """Whether it has no forward pass of its own."""
-        return not any(self.defines(q.name) for q in QUANTITIES.values() if not q.is_derivative)
-
-    @abstractmethod
-    def defines(self, quantity: str) -> bool:
-        """Whether it computes the quantity of that name."""
-
-    @abstractmethod
-    def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
-        """The values of a quantity that it defines, [R, N] or what broadcasts to that; arguments as in `run`."""
-
-    def bound(self, problem: Problem, quantity: str, fmt: Format, settings: Settings) -> FloatArray | None:  # noqa: ARG002
-        """A bound of the error of every value of a row, in ulp at the truth, that holds before anything is computed.
-
-        Returns:
-            float64 [R], nan for rows that no bound is known of; or None where none is of the quantity.
-        """
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Formula(Method):
-    """A method written in the arithmetic of a format, which sees each of its steps.
-
-    The algorithm's methods are its formulas, (x, arithmetic) -> Rows, under the names that `Quantity.formula` gives;
-    those of quantities that need labels take them second. It may also carry
-
-    - `backward(loss, x, o)`: the gradient of the loss by the logits, where the usual passes do not fit;
-    - `derivative(problem, quantity, o, step)`: all derivatives, in place of a backward pass;
-    - `bound(quantity, sizes)`: its a-priori bounds (`methods.bounds`).
-    """
-
-    algorithm: Any
-
-    @property
-    def summary(self) -> str:
-        """The first line of the algorithm's docstring."""
-        return (self.algorithm.__doc__ or "").strip().splitlines()[0]
-
-    @property
-    def module(self) -> str:
-        """The module of the algorithm."""
-        return type(self.algorithm).__module__
-
-    def defines(self, quantity: str) -> bool:
-        """Whether the algorithm has its formula, or goes backward."""
-        q = QUANTITIES[quantity]
-        return self.backward != "none" if q.is_derivative else hasattr(self.algorithm, q.formula)
-
-    def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
-        """Evaluate the formula, the loss made of it, or its derivative."""
-        from smcli.methods import backward, losses, scaling
-
-        x = scaling.enter(problem, o)
-        if not quantity.is_derivative:
-            return losses.value(self.algorithm, problem, quantity, x, o)
-        if hasattr(self.algorithm, "derivative"):
-            values: Rows = self.algorithm.derivative(problem, quantity, o, step)
-            return values
-        return backward.derivative(self.algorithm, self.backward, problem, quantity, x, o)
-
-    def bound(self, problem: Problem, quantity: str, fmt: Format, settings: Settings) -> FloatArray | None:
-        """The algorithm's own bound, where it carries one and the problem is one that it speaks of."""
-        from smcli.methods import bounds
-
-        if not hasattr(self.algorithm, "bound"):
-            return None
-        return bounds.in_ulp(self.algorithm.bound, problem, quantity, fmt, settings)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """What one method returned for one quantity of a block, and how it got there.
-
-    Attributes:
-        method: the method's name.
-        values: float64 [R, N], numbers of the format.
-        steps: the trace.
-        version: of the library behind the method, or an empty string.
-        notes: what a user should know of how the values came about.
-    """
-
-    method: str
-    values: FloatArray
-    steps: Sequence[Step] = ()
-    version: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: float | None = None) -> Run:
-    """Compute one quantity of a block by one method.
-
-    Args:
-        method: it defines the quantity.
-        problem: the block.
-        quantity: its name; "gradient" is of `problem.loss`.
-        o: a fresh arithmetic, whose trace the result carries.
-        step: of finite differences, or None for the usual one.
-
-    Raises:
-        UnavailableError: the method cannot run here, or not in this format; why, in words that follow its name.
-    """
-    q = QUANTITIES[quantity]
-    with np.errstate(all="ignore"):
-        out = method.compute(problem, q, o, step)
-        values = np.broadcast_to(out.values, (problem.logits.shape[0], q.size(problem)))
-        if q.zero_when_ignored and problem.ignored is not None:
-            values = np.where(problem.ignored[:, None], 0.0, values)
-    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, tuple(dict.fromkeys(o.notes)))
-
-
-REGISTRY: dict[str, Method] = {}
-
-
-def method(name: str, *, source: str, backward: Backward = "composed") -> Callable[[T], T]:
-    """Register the decorated class as the algorithm of that name."""
-
-    def register(algorithm: T) -> T:
-        REGISTRY[name] = Formula(name, source, backward, algorithm())
-        return algorithm
-
-    return register
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import method
+from smcli.methods.base import method
 
 if TYPE_CHECKING:
     from collections.abc import Callable

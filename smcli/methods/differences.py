@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import PrecisionError
-from smcli.methods import get, losses, method, run
+from smcli.methods import get, losses
+from smcli.methods.base import method, run
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from smcli.errors import SmcliError, UnavailableError
-from smcli.methods import Method, losses, scaling
+from smcli.methods import losses, scaling
+from smcli.methods.base import Method
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import backward, method
+from smcli.methods import backward
+from smcli.methods.base import method
 from smcli.methods.bounds import Bound
 from smcli.methods.one_pass import two_pass_sum, walk
 

@@ -168,7 +168,10 @@ class Report:
                 of.setdefault(f.code, []).append((b, f))
         counts = []
         for code, some in of.items():
-            numbers = self.numbers[np.unique(np.concatenate([b.places[f.rows] for b, f in some]))]
+            hit = np.zeros(len(self.numbers), dtype=bool)  # np.unique would import numpy.ma, 6 ms
+            for b, f in some:
+                hit[b.places[f.rows]] = True
+            numbers = self.numbers[hit]
             one = some[0][1]
             counts.append(
                 CodeCount(

@@ -24,6 +24,7 @@ ENVIRONMENT = (
     ("FORCE_COLOR", "Set to anything but an empty string: colours even where the output is not a terminal."),
     ("COLUMNS", "The width of the terminal, where it is not what the terminal says."),
     ("TERM", "Where it is dumb, no colours and no control sequences are written."),
+    ("OPENBLAS_NUM_THREADS", "How many threads NumPy's linear algebra starts: 1, unless it is set."),
 )
 LOGITS = (
     "Logits are given as arguments, with -i in a file, or through standard input. A word that starts as a negative"

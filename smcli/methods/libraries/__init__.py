@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from smcli.errors import UnavailableError
-from smcli.methods import REGISTRY
+from smcli.methods.base import REGISTRY
 from smcli.methods.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from smcli.methods import Backward
+    from smcli.methods.base import Backward
     from smcli.methods.kernels import Task
     from smcli.quantities import Quantity
 
