@@ -32,9 +32,10 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     The limit for n logits is max(8, 2(log2 n + 4)) ulp for log-softmax and cross-entropy; softmax and gradients add
-    |x_j − max x| inside the bracket, since rounding that difference costs as much; logsumexp adds max|x|/|lse|. Beyond it
+    |x_j − max x| inside the bracket, since rounding that difference costs as much; logsumexp adds Σ p_i|x_i|/|lse|. A
+    difference a − b of positive parts, as the gradient of soft labels is, may err by as many ulp of a + b. Beyond the limit
     something was thrown away. Usual ways: exp(x − logsumexp), where a large logsumexp has few digits left for the
-    difference; subnormal intermediates (SM405); a long sum in a narrow format (SM404).
+    difference; log(1 + e^x) without log1p; subnormal intermediates (SM405); a long sum in a narrow format (SM404).
 
     {table:unit_roundoff}
 
@@ -72,7 +73,7 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
 
     ```sh
     smcli compare 1000000000 1000000001 --method explse,shifted
-    smcli compare -744 -745
+    smcli compare -12.3392 0 -q logsumexp -d float32 -m fused
     ```
 
     ## Source
@@ -112,15 +113,17 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
 
     ## What it means
 
-    A note, not a fault of any method: the digits of the result are not in the logits. Two careful programs may disagree by
-    the condition number times u and both be right for logits one rounding apart.
+    A note, not a fault of any method: it explains why every method shown is further off than usual, and still within its
+    limit. The logits do not hold the digits of the result: two programs may disagree by the condition number times u and
+    both be right for logits one rounding apart.
 
     ## Why it happens
 
-    The condition number κ is the relative change of the result over that of the logits, which is at most κ·u after they were
-    rounded. With max|x| the largest logit in size it is max|x|/|lse| for logsumexp, 2(1 − p_j)·max|x| for softmax, and
-    2(1 − p_j)·max|x|/|log p_j| for log-softmax. It is large for a logsumexp near 0, and for large logits with a small p.
-    Above 1000 it is reported.
+    The condition number κ is the relative change of a result over the largest relative change of a logit: after each logit
+    was rounded once, the result has changed by up to κ·u. For logsumexp it is Σ p_i|x_i|/|lse|; for a softmax p_j it is
+    (1 − p_j)|x_j| + Σ p_i|x_i| over the other classes; for log p_j that over |log p_j|. It is large for a logsumexp near 0,
+    and for large logits with a small p. It is reported above 1000, where a method is beyond 8 ulp and within its limit (see
+    SM401) and none does better.
 
     {table:unit_roundoff}
 
@@ -160,7 +163,7 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
 
     ```sh
     smcli compare -0.775 -0.6175 --quantity logsumexp
-    smcli compare 1000000000 1000000001
+    smcli compare 900.1 300.7 --quantity softmax
     ```
 
     ## Source

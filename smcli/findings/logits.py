@@ -96,7 +96,8 @@ def infinite_logit(ev: RowEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     exp(inf)/Σ is inf/inf, and with the maximum subtracted inf − inf is nan already. The infinity itself is mostly an
-    overflow upstream: a matrix product in a narrow format, a division by a norm of 0, a mask added with the wrong sign.
+    overflow upstream: a matrix product in a narrow format, a division by a norm of 0, a mask added with the wrong sign. A
+    finite logit that became infinite when it was rounded to the format is SM902.
 
     {table:max}
 
@@ -138,7 +139,7 @@ def infinite_logit(ev: RowEvidence) -> Iterator[Hit]:
 
     ```sh
     smcli compare 1 inf 3
-    smcli compare 70000 1 --dtype float16
+    smcli compare inf inf 3
     ```
 
     ## Source

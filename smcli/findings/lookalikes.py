@@ -27,7 +27,8 @@ def looks_like_probabilities(ev: RowEvidence) -> Iterator[Hit]:
     ## What it means
 
     A second softmax flattens what the first one said: [0.98, 0.01, 0.01] becomes about [0.57, 0.22, 0.22]. Training still
-    runs, slowly, and the loss stops at a floor that has nothing to do with the data. No error is ever raised.
+    runs, slowly, and the loss stops at a floor that has nothing to do with the data. No error is ever raised. A row of 0
+    but for a single 1 is asked about when there is a target: it may be a label, or a prediction after argmax.
 
     ## Why it happens
 
@@ -168,11 +169,14 @@ def clip_constant(ev: RunEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     −log ε is 16.118 for ε = 1e-7 (Keras), 27.631 for 1e-12 and 34.539 for 1e-15 (scikit-learn's log_loss before 1.2; since
-    then ε is that of the dtype). PyTorch's BCELoss bounds the log at −100 instead. ε is rounded to the format first:
+    then ε is that of the dtype, 36.044 in float64 and 15.942 in float32). With p clipped at 1 − 1e-7 in float32, 1 − p is
+    2^-23 and its log 15.942 too; Keras adds ε once more, which makes 15.425, or 15.333 in float32. PyTorch's BCELoss bounds
+    the log at −100 instead. ε is rounded to the format first:
 
     {table:clip_loss}
 
-    The finding is about losses within 1e-3 of such a constant whose true value is something else.
+    The finding is about losses within 1e-3 of such a constant whose true value is something else. Where smcli saw every step
+    of the method, one of them has to be a clip.
 
     ## How to fix it
 

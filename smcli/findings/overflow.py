@@ -147,23 +147,7 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     p = (e / e.sum(dtype=np.float32)).astype(np.float16)
     ```
 
-    PyTorch:
-
-    ```python
-    p = F.softmax(logits, dim=-1, dtype=torch.float32)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(tf.cast(logits, tf.float32))
-    ```
+    {fix:wide_softmax}
 
     ## See it
 
@@ -215,12 +199,12 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     ## What it means
 
     x/T is infinite before softmax sees it, so subtracting the maximum comes too late: inf − inf is nan. A logit that went to
-    −inf is masked instead.
+    −inf is masked instead. A T of 0, or one that the format rounds to 0, does so to every logit.
 
     ## Why it happens
 
     |x|/T goes beyond the largest number when T is small: in float16 a logit of 700 is enough at T = 0.01. Annealed sampling
-    and attention scores scaled by a large factor do this.
+    and attention scores scaled by a large factor do this. In a format without infinity, x − max(x) alone is enough.
 
     {table:max}
 
@@ -296,8 +280,10 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             scaled.append(step.output)
         if is_running(step):  # x − m is computed inside it
             over &= (np.ptp(step.inputs[0], axis=1) > f.max)[:, None]
-        elif step.op in {"exp", "exp2", "sum", "log", "log1p"}:  # findings of their own
+        elif step.op in {"exp", "exp2", "sum"}:  # findings of their own
             lost = lost & ~ev.in_row(over)
+            continue
+        elif step.op == "log":  # a pole is no overflow
             continue
         elif ev.quantity.is_derivative and not forward:  # the way back is SM501's
             continue

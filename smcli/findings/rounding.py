@@ -28,7 +28,8 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
     ## What it means
 
     What smcli judges starts from the rounded logits, so this change is in no method's error. It is in your result all the
-    same: a logit that moved by d has its p changed by a factor e^±d, that is by about d relative when d is small.
+    same: a logit that moved by d has its p changed by a factor of up to e^±d (e^±(d/T) with a temperature T), that is by up
+    to about d relative when d is small.
 
     ## Why it happens
 
@@ -143,8 +144,9 @@ def logit_overflow(ev: RowEvidence) -> Iterator[Hit]:
 
     ## What it means
 
-    A logit that became +inf makes the row nan in every framework (SM102). One that became −inf is masked: its class has
-    probability 0 from then on, and the loss is +inf if it is the target (SM104). float8_e4m3fn has no infinity: nan.
+    A logit that became +inf makes the row nan in every framework. One that became −inf is masked: its class has probability
+    0 from then on, and the loss is +inf if it is the target. float8_e4m3fn has no infinity: nan. This finding says what
+    came of it, in place of SM101 to SM104, which are about logits that were nan or infinite when they arrived.
 
     ## Why it happens
 

@@ -46,23 +46,7 @@ def subnormal_intermediate(ev: RunEvidence) -> Iterator[Hit]:
     p = e / e.sum()
     ```
 
-    PyTorch:
-
-    ```python
-    p = F.softmax(logits, dim=-1)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits, axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(logits)
-    ```
+    {fix:softmax}
 
     A log of such a p (−log p of a subnormal p) suffers alike: take log-softmax, as on the page of SM303.
 

@@ -47,23 +47,7 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     p = (e / e.sum(dtype=np.float32)).astype(np.float16)
     ```
 
-    PyTorch:
-
-    ```python
-    p = F.softmax(logits, dim=-1, dtype=torch.float32)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(tf.cast(logits, tf.float32))
-    ```
+    {fix:wide_softmax}
 
     ## See it
 

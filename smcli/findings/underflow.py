@@ -38,7 +38,7 @@ def underflow_not_representable(ev: RunEvidence) -> Iterator[Hit]:
 
     ## How to fix it
 
-    Nothing in softmax. If you need these values, keep them as logs, which hold them as ordinary numbers. NumPy:
+    Softmax needs no fix. If you need these values, keep them as logs, which hold them as ordinary numbers. NumPy:
 
     ```python
     import numpy as np
@@ -48,23 +48,7 @@ def underflow_not_representable(ev: RunEvidence) -> Iterator[Hit]:
     log_p = z - np.log(np.exp(z).sum())
     ```
 
-    PyTorch:
-
-    ```python
-    log_p = F.log_softmax(logits, dim=-1)
-    ```
-
-    JAX:
-
-    ```python
-    log_p = jax.nn.log_softmax(logits, axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    log_p = tf.nn.log_softmax(logits)
-    ```
+    {fix:log_softmax}
 
     ## See it
 
@@ -100,7 +84,7 @@ def underflow_lost(ev: RunEvidence) -> Iterator[Hit]:
 
     ## What it means
 
-    A class lost its probability for no good reason: its log is −inf, sampling never draws it, no gradient reaches it. The
+    A class lost its probability, and need not have: its log is −inf, sampling never draws it, no gradient reaches it. The
     algorithm or the library did this, not the number format.
 
     ## Why it happens
@@ -123,23 +107,7 @@ def underflow_lost(ev: RunEvidence) -> Iterator[Hit]:
     p = e / e.sum()
     ```
 
-    PyTorch, in float32 whatever the logits' dtype:
-
-    ```python
-    p = F.softmax(logits, dim=-1, dtype=torch.float32)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(tf.cast(logits, tf.float32))
-    ```
+    {fix:wide_softmax}
 
     ## See it
 
@@ -201,23 +169,7 @@ def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
     p = e / e.sum()
     ```
 
-    PyTorch:
-
-    ```python
-    p = F.softmax(logits, dim=-1)
-    ```
-
-    JAX:
-
-    ```python
-    p = jax.nn.softmax(logits, axis=-1)
-    ```
-
-    TensorFlow:
-
-    ```python
-    p = tf.nn.softmax(logits)
-    ```
+    {fix:softmax}
 
     ## See it
 
@@ -237,16 +189,16 @@ def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
         if not empty.any():
             continue
         where = np.broadcast_to(empty, ev.y.shape)
-        exps = ev.steps("exp", "exp2")[0]
+        source = next(s for s in ev.run.steps if s.output is step.inputs[0])
+        by_exp = source.op in {"exp", "exp2"}
+        zero = ev.format.exp_zero / (1.0 if source.op == "exp" else float(np.log(2)))
         yield Hit(
             where,
-            "{step} is 0: exp underflows for every logit (the largest is {most}; exp is 0 up to {zero} in {format})",
+            "{step} is 0: {base} underflows for every logit (the largest is {most}; {base} is 0 up to {zero} in {format})"
+            if by_exp
+            else "{step} is 0: every one of its terms is below {least}, the smallest number of {format}",
             mend(ev, where, whole_rows=True, otherwise="subtract the maximum before exp: its own term is then 1"),
             step.expr,
-            {
-                "step": step.expr,
-                "most": exps.inputs[0].max(axis=1),
-                "zero": ev.format.exp_zero,
-                "format": ev.format.name,
-            },
-        )
+            {"step": step.expr, "base": source.op, "most": source.inputs[0].max(axis=1), "zero": zero,
+             "format": ev.format.name, "least": ev.format.smallest_subnormal},
+        )  # fmt: skip
