@@ -32,7 +32,6 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli", "render"},
     "mpmath": {"methods/bigfloat.py"},
-    "matplotlib": {"render/_plot.py"},
     "distributed": {"scan/run.py"},
 }
 HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}
