@@ -14,7 +14,7 @@ import pytest
 from smcli import findings
 from smcli.cli.app import run
 from smcli.numbers.formats import FORMATS
-from smcli.render import _pages as pages
+from smcli.document import pages
 
 RULES = findings.everything()
 CODES = tuple(RULES)
