@@ -13,8 +13,8 @@ import pytest
 
 from smcli import findings
 from smcli.cli.app import run
-from smcli.numbers.formats import FORMATS
 from smcli.document import pages
+from smcli.numbers.formats import FORMATS
 
 RULES = findings.everything()
 CODES = tuple(RULES)

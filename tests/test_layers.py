@@ -16,7 +16,7 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"cli"},
     {"shells"},
     {"render", "scan", "api"},
-    {"read"},
+    {"read", "document"},
     {"analyse", "report"},
     {"request"},
     {"findings"},

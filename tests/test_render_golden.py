@@ -37,7 +37,8 @@ CASES = {"overflow": overflow, "masked": masked}
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", SUFFIX)
 def test_text_is_as_it_was(plant, name, case):
-    shown = text(plant(CASES[case](), FINDINGS), name)  # words that no other change moves.replace(f"smcli {smcli.__version__}", "smcli VERSION")
+    report = plant(CASES[case](), FINDINGS)  # whose words no other change moves
+    shown = text(report, name).replace(f"smcli {smcli.__version__}", "smcli VERSION")
     file = GOLDEN / f"{case}.{SUFFIX[name]}"
     if os.environ.get("SMCLI_GOLDEN") == "write":
         file.write_bytes(shown.encode())
