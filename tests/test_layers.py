@@ -16,8 +16,7 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"cli"},
     {"shells"},
     {"render", "scan", "api"},
-    {"document"},
-    {"read"},
+    {"read", "document"},
     {"analyse", "report"},
     {"request"},
     {"findings"},
@@ -33,7 +32,6 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli", "render"},
     "mpmath": {"methods/bigfloat.py"},
-    "matplotlib": {"render/_plot.py"},
     "distributed": {"scan/run.py"},
 }
 HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}

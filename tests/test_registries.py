@@ -56,7 +56,7 @@ def toy_finding(monkeypatch):
 @pytest.fixture
 def toy_output(monkeypatch, tmp_path):
     (tmp_path / "toy.py").write_text(
-        '"""A toy."""\nSUFFIXES = (".toy",)\ndef render(thing, style):\n    return "a toy\\n"\n', encoding="utf-8"
+        '"""A toy."""\nSUFFIXES = (".toy",)\ndef pieces(thing, style):\n    yield "a toy\\n"\n', encoding="utf-8"
     )
     monkeypatch.setattr(render, "__path__", [*render.__path__, str(tmp_path)])
     render.names.cache_clear()

@@ -1,7 +1,6 @@
 """Workflow commands: one line each, escaped as the runner unescapes them."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -12,11 +11,10 @@ from smcli.render import text
 COMMAND = re.compile(r"::(error|warning|notice) title=([^:,\r\n]*)::([^\r\n]*)")
 
 
-def with_finding(message, name="name", rows=1):
+def with_finding(plant, message, name="name", rows=1):
     report = smcli.compare([[1, 2]] * rows)
     finding = Finding("SM401", name, Severity.WARNING, "softmax", "naive", (0,), 1, None, message, "remedy")
-    blocks = (replace(b, findings={r: [finding] for r in range(len(b.places))}) for b in report.blocks)
-    return replace(report, blocks=tuple(blocks))
+    return plant(report, [finding], range(rows))
 
 
 def unescape(text):
@@ -24,8 +22,8 @@ def unescape(text):
 
 
 @pytest.mark.parametrize("message", ["100%", "a\nb\r\nc", "%0A stays", "a:b,c::d", "::set-output name=x::y"])
-def test_messages_come_back(message):
-    line, summary = text(with_finding(message, name="odd: name, 5%"), "github").splitlines()
+def test_messages_come_back(plant, message):
+    line, summary = text(with_finding(plant, message, name="odd: name, 5%"), "github").splitlines()
     kind, title, data = COMMAND.fullmatch(line).groups()
     assert kind == "warning" and unescape(title) == "SM401 odd: name, 5%"
     assert unescape(data) == f"naive: softmax: {message} — remedy"
@@ -38,8 +36,8 @@ def test_severities():
     assert {line.split(" ")[0] for line in lines[:-1]} >= {"::error", "::notice"}
 
 
-def test_a_batch_has_one_annotation_a_code():
-    first, _ = text(with_finding("m", rows=30), "github").splitlines()
+def test_a_batch_has_one_annotation_a_code(plant):
+    first, _ = text(with_finding(plant, "m", rows=30), "github").splitlines()
     assert "rows 0, 1, 2, 3, 4, 5, 6, 7 and 22 more; here row 0: " in first
 
 

@@ -119,12 +119,12 @@ def test_every_verdict_is_told_without_colour():
         assert f"{mark} {verdict}</b>" in page_  # in the legend
 
 
-def test_text_stays_text():
+def test_text_stays_text(plant):
     bad = "</p><script>alert(1)</script>&amp; \x07"
     finding = Finding("SM401", bad, Severity.WARNING, "softmax", bad, (0,), 1, None, bad, bad)
     report = smcli.compare([1, 2], quantities="softmax")
     report = with_method(report, method=bad)
-    page_ = render(replace(report, blocks=(replace(report.blocks[0], findings={0: [finding]}),)))
+    page_ = render(plant(report, [finding]))
     checked = Checker(page_)
     assert "script" not in {tag for tag, _ in checked.tags} and "\x07" not in page_
     assert "".join(checked.text).count(bad.replace("\x07", "\\x07")) >= 4

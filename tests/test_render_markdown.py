@@ -50,10 +50,10 @@ def test_nobody_is_called_and_no_issue_is_linked():
     assert "@" not in markdown.escape("@someone") and "#1" not in markdown.escape("see #12")
 
 
-def test_findings_are_a_list():
+def test_findings_are_a_list(plant):
     finding = Finding("SM401", "inaccurate", Severity.WARNING, "softmax", "a:b_", (0,), 1, None, "x < y", "do *this*")
     report = smcli.compare([1, 2])
-    shown_ = render(replace(report, blocks=(replace(report.blocks[0], findings={0: [finding]}),)))
+    shown_ = render(plant(report, [finding]))
     assert "- **warning SM401 inaccurate** (a:b\\_: softmax) — x \\< y — do \\*this\\*" in shown_
 
 
@@ -98,11 +98,12 @@ def test_a_page_comes_back():
 
 
 def test_a_missing_library_is_named():
+    from smcli.errors import UnavailableError
     from smcli.judge.block import Judged
 
     report = smcli.compare([1, 2], methods="shifted", quantities="softmax")
     (block,) = report.blocks
     (q,) = block.results
-    away = replace(q, methods=(*q.methods, Judged.missing("torch", "torch is not installed")))
+    away = replace(q, methods=(*q.methods, Judged.missing("torch", UnavailableError("torch is not installed"))))
     shown_ = render(replace(report, blocks=(replace(block, results=(away,)),)))
     assert "**torch**: torch is not installed" in shown_

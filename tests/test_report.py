@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import smcli
 from smcli.cli.app import run
-from smcli.render import Style, table
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 METHOD = {"method", "available", "values", "ulp", "rel", "verdicts", "worst", "bound_ulp"}
@@ -69,25 +66,6 @@ def test_values_round_trip(logits):
     report = smcli.compare(logits, quantities="softmax", methods="shifted")
     (m,) = report.rows[0].results[0].methods
     assert document(report)["rows"][0]["results"][0]["methods"][0]["values"] == m.values.tolist()
-
-
-@settings(max_examples=25)
-@given(st.lists(st.floats(-50, 50), min_size=1, max_size=4), st.integers(1, 60), st.integers(40, 200))
-def test_no_number_is_cut_at_any_width(logits, digits, width):
-    report = smcli.compare(logits, digits=digits)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((width, 24)))
-        patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-        text = table.render(report, Style(color=False))
-    plain = text
-    for ansi in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m", "\x1b[1;4m", "\x1b[4m"):
-        plain = plain.replace(ansi, "")
-    assert "…" not in plain
-    for q in report.rows[0].results:
-        for exact in q.exact(range(q.size)):
-            assert exact in plain or len(exact) + 4 > width
-    longest = max(len(e) for q in report.rows[0].results for e in q.exact(range(q.size)))
-    assert max(map(len, plain.split("\n"))) <= max(width, longest + 4)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ class Pages:
         """The pages as parts."""
         parts = _list(self.rules) if self.listed else (part for r in self.rules for part in _page(r))
         hint = Paragraph.of("one page: smcli explain CODE", "dim") if self.listed else None
-        return Document("smcli explain", "", parts, hint, prose=not self.listed)
+        source = "" if self.listed else "\n".join(f"# {_title(r)}\n\n{fill(r.page)}\n" for r in self.rules)
+        return Document("smcli explain", "", parts, hint, prose=not self.listed, source=source)
 
 
 def fill(text: str) -> str:
@@ -136,8 +137,12 @@ def _table(text: str) -> Table:
     )
 
 
+def _title(r: Rule) -> str:
+    return f"{r.code} {r.name} ({r.severity})"
+
+
 def _page(r: Rule) -> Iterator[Part]:
-    yield Heading(f"{r.code} {r.name} ({r.severity})", 1)
+    yield Heading(_title(r), 1)
     yield from blocks(fill(r.page))
 
 

@@ -135,7 +135,7 @@ class Values:
 
     Attributes:
         title: what is shown, in full; the head of the truth's column has its short name.
-        layouts: the widest first.
+        layouts: the widest first; of several the second is the one that leaves nothing out and adds nothing.
         note: what is not shown, or nothing.
     """
 
@@ -196,6 +196,7 @@ class Document:
         closing: what was found and what to do next, in a line.
         verdicts: the answer, once more for those who see the end of a long text.
         prose: it is to be read like a page, in lines of no more than a page's width.
+        source: the whole in Markdown, where it was written so.
     """
 
     title: str
@@ -204,3 +205,4 @@ class Document:
     closing: Paragraph | None = None
     verdicts: Verdicts | None = None
     prose: bool = False
+    source: str = ""

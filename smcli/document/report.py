@@ -109,8 +109,15 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if batch or not any(figures.per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(figures.of_rows, report))
     yield from findings(report, style)
-    if left_out:
-        yield Paragraph.of(left_out, "dim")
+    yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
+
+
+def _told(report: Report) -> Iterator[str]:
+    """What is to be known of how values came about, and the versions of libraries."""
+    ran = [m for b in report.blocks for q in b.results for m in q.methods]
+    yield from dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes)
+    versions = dict.fromkeys(f"{m.method} {m.version}" for m in ran if m.version)
+    yield f"libraries: {', '.join(versions)}" if versions else ""
 
 
 def _shown(report: Report, style: Style, found: Sequence[CodeCount]) -> tuple[Sequence[RowReport], str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BAD = (Verdict.LOST, Verdict.INACCURATE, Verdict.UNDEFINED)
 HEAD = "head"
+LOGIT = 4  # digits of a logit that recall it
 
 
 def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
@@ -139,6 +140,7 @@ def values(report: Report, row: RowReport, q: QuantityResult, style: Style) -> V
         Table("", *_with_bars(report, q, indices, wide, style), (digits[0], digits[0])),
         Table("", *wide, digits),
         Table("", named, wide[1], digits),
+        Table("", *_without(named, wide[1], "logit"), digits),
         Table("", *_long(report, row, q, indices, exact, style), digits),
     ]
     said = "; --all shows every one"
@@ -174,12 +176,18 @@ def _wide(
     for k, i in enumerate(indices):
         least = telling(q, i)
         cells = [Cell(place(q, i), "dim", right=True)] if index else []
-        cells += [Cell(logits[k], right=True, least=LEAST)] if any(logits) else []
+        cells += [Cell(logits[k], right=True, least=LOGIT)] if any(logits) else []
         cells.append(Cell(exact[k], "exact", least=least))
         for m in q.methods:
             cells += _judged(report, q, m, i, least, style)
         rows.append(tuple(cells))
     return tuple(head), tuple(rows)
+
+
+def _without(head: tuple[Cell, ...], rows: tuple[tuple[Cell, ...], ...], name: str) -> Grid:
+    """A table without one of its columns, if it has it."""
+    kept = [k for k, cell in enumerate(head) if cell.text != name]
+    return tuple(head[k] for k in kept), tuple(tuple(cells[k] for k in kept) for cells in rows)
 
 
 def _errors(style: Style) -> list[Cell]:
@@ -250,7 +258,7 @@ def _long(
         least = telling(q, i)
         lines = [[Cell("exact"), Cell(exact[k], "exact", least=least), Cell(""), *blanks]]
         if index and (of := logit(q, row, i)):
-            lines.insert(0, [Cell("logit"), Cell(of, least=LEAST), Cell(""), *blanks])
+            lines.insert(0, [Cell("logit"), Cell(of, least=LOGIT), Cell(""), *blanks])
         lines += [[Cell(m.method), *_judged(report, q, m, i, least, style)] for m in q.methods]
         for n, line in enumerate(lines):
             lead = [Cell(place(q, i) if n == 0 else "", "dim", right=True)] if index else []

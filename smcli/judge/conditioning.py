@@ -49,6 +49,7 @@ def probability_condition(problem: Problem) -> FloatArray:
     rest = p.copy()
     rest[rows, top] = 0.0
     others = (rest * size).sum(axis=1)
-    own: FloatArray = (1 - p) * size + (others + p[rows, top] * size[rows, top])[:, None] - p * size
-    own[rows, top] = rest.sum(axis=1) * size[rows, top] + others
+    with np.errstate(over="ignore"):  # a logit near the largest number has an infinite condition number
+        own: FloatArray = (1 - p) * size + (others + p[rows, top] * size[rows, top])[:, None] - p * size
+        own[rows, top] = rest.sum(axis=1) * size[rows, top] + others
     return own

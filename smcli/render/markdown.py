@@ -25,6 +25,9 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
     from smcli.version import __version__
 
     doc = document.of(thing, style)
+    if doc.source:
+        yield doc.source
+        return
     first = True
     for lines in map(list, blocks(doc.parts)):
         for line in lines:

@@ -23,6 +23,11 @@ PIECE = 1 << 14  # values whose lines are made at once
 
 def pieces(thing: Any, _style: Style) -> Iterator[str]:
     """Columns row, quantity, i, logit, exact, and for each method its value, ulp, rel and verdict."""
+    if not isinstance(thing, Report | Comparison) and document.of(thing, Style()).prose:
+        from smcli.render import table as page
+
+        yield from page.pieces(thing, Style(to_file=True))  # a page has no lines of cells
+        return
     for lines in table(thing):
         yield "".join("\t".join(cells) + "\n" for cells in lines)
 

@@ -36,7 +36,8 @@ INK = (
 )
 THEME = TerminalTheme((13, 17, 23), (230, 237, 243), list(INK))
 PICTURE = (  # Rich's own, without its font from the web; width, height, x and y are Rich's names
-    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{unique_id}-t">'
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    ' role="img" aria-labelledby="{unique_id}-t">'
     '<title id="{unique_id}-t">TITLE</title>\n<style>\n'
     ".{unique_id}-matrix {{ font: {char_height}px/{line_height}px " + FONTS + "; }}\n"
     ".{unique_id}-title {{ font: 17px system-ui, sans-serif; }}\n{styles}\n</style>\n"

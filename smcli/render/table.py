@@ -105,7 +105,7 @@ class Page:
             yield from self.verdicts(part)
         elif isinstance(part, Values):
             table = part.in_full(self.room) if self.width == WIDEST else part.fitted(self.room)
-            yield self.drawn(table) if table is not None else self.listed(part.layouts[-2])
+            yield self.drawn(table) if table is not None else self.listed(part.layouts[1])
             self.cut |= table is not None and table.cut
             yield from [Text(part.note, "dim")] if part.note else []
         elif isinstance(part, Table):
@@ -196,7 +196,7 @@ class Page:
                 else:
                     label = f"{name.text}: " if k and name.text and not name.near else ""
                     line = ("\n" if out else "") + self._wrapped(label + cell.text, 2 if k else 0)
-                out.append(line, STYLES.get(cell.kind, ""))
+                out.append(line, STYLES.get(cell.kind, "") if k else "bold")
                 used = len(line.rsplit("\n", 1)[-1]) + (used if name.near else 0)
         return out
 

@@ -1,0 +1,28 @@
+"""What several test files need."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smcli.model import Found
+
+
+@pytest.fixture
+def plant():
+    """A function that gives a report with the given findings, in the rows of its first block that are named."""
+
+    def planted(report, found, rows=(0,)):
+        first, *others = report.blocks
+        count = len(rows)
+        made = tuple(
+            Found(
+                code=f.code, name=f.name, severity=f.severity, quantity=f.quantity, method=f.method, rows=np.array(rows),
+                count=np.full(count, f.count), starts=np.arange(count + 1) * len(f.at), places=np.array(f.at * count, int),
+                message=f.message, facts={}, remedy=f.remedy, step=f.step or "",
+            )
+            for f in found
+        )  # fmt: skip
+        return replace(report, blocks=(replace(first, findings=made), *others))
+
+    return planted
