@@ -10,7 +10,7 @@ from smcli.problem.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.model import RawRow, Settings, Truth
+    from smcli.model import Batch, RawRow, Settings, Truth
     from smcli.report.report import Comparison, Report
 
 
@@ -111,7 +111,7 @@ def truth(array: object, quantity: str = "softmax", *, dtype: str = "float64", *
     return of(array, quantity, dtype=dtype, **options)
 
 
-def _rows(value: object) -> list[RawRow]:
+def _rows(value: object) -> Batch:
     from smcli.read import from_object
 
     return from_object(value)
