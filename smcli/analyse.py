@@ -24,11 +24,12 @@ from smcli.report.report import Comparison, Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import Found, Problem, RawRow
+    from smcli.batch import Batch, Written
+    from smcli.model import Found, Problem
     from smcli.problem.specs import Settings
 
 
-def analyse(rows: Sequence[RawRow], settings: Settings) -> Report | Comparison:
+def analyse(rows: Batch, settings: Settings) -> Report | Comparison:
     """Run every method asked for on every row, beside the truth.
 
     Raises:
@@ -52,15 +53,13 @@ def _some_method_ran(reports: Sequence[Report]) -> None:
         raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed", judged[0].detail)
 
 
-def _in_format(
-    rows: Sequence[RawRow], settings: Settings, fmt: formats.Format, given: list[Reference] | None
-) -> Report:
+def _in_format(rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None) -> Report:
     """The report in one format; `given` keeps the truths of the logits as they were given, for all formats."""
     blocks, references = [], []
     for k, (problem, raw) in enumerate(problems(rows, settings, fmt)):
         reference = Reference(problem)
         if given is not None and k == len(given):
-            given.append(Reference(replace(problem, dtype="float64", logits=np.stack([r.values for r in raw]))))
+            given.append(Reference(replace(problem, dtype="float64", logits=raw.values)))
         blocks.append(judge(problem, raw, reference, settings, fmt, given[k] if given is not None else None))
         if settings.loss.reduction != "none":
             references.append(reference)
@@ -70,7 +69,7 @@ def _in_format(
 
 def judge(
     problem: Problem,
-    raw: Sequence[RawRow],
+    raw: Written,
     reference: Reference,
     settings: Settings,
     fmt: formats.Format,

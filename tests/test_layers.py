@@ -24,6 +24,7 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"problem"},
     {"quantities"},
     {"numbers"},
+    {"batch"},
     {"model", "registry"},
     {"errors", "version"},
 ]

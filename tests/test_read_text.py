@@ -60,7 +60,8 @@ ONE_ROW = [
 
 SEVERAL_ROWS = {
     "1 2\n3 4": [[1, 2], [3, 4]],
-    "1 2,\n\n3\n": [[1, 2], [3]],
+    "1 2\n\n3\n": [[1, 2], [3]],
+    "1, 2,\n\n3,\n": [[1, 2], [3]],
     "[1. 2.\n 3. 4.]": [[1, 2, 3, 4]],
     "[[1. 2.]\n [3. 4.]]": [[1, 2], [3, 4]],
     "[[1, 2], [3]]": [[1, 2], [3]],
@@ -68,7 +69,9 @@ SEVERAL_ROWS = {
     "[1, 2]\n[3, 4],\n": [[1, 2], [3, 4]],
     "[(1, 2), (3, 4)]": [[1, 2], [3, 4]],
     "array([[1., 2.],\n       [3., 4.]], dtype=float32)": [[1, 2], [3, 4]],
-    "(tensor([1., 2.]), tensor([3.]))": [[1, 2], [3]],
+    "[tensor([1., 2.]), tensor([3.])]": [[1, 2], [3]],
+    "[[1,2] [3,4]]": [[1, 2], [3, 4]],
+    "[1, 2], [3, 4]": [[1, 2], [3, 4]],
     "array([1.])\narray([2., 3.])": [[1], [2, 3]],
     "tensor([[1., 2.],\n        [3., 4.]], device='cuda:0', grad_fn=<MulBackward0>)": [[1, 2], [3, 4]],
 }
@@ -79,9 +82,9 @@ BAD = {
     "1\n2\nabc\n": "logit 2 of row 0: 'abc' is not a number, x.txt:3:1",
     "1 2\r\n3 abc": "logit 1 of row 1: 'abc' is not a number, x.txt:2:3",
     "[[1, 2],\n [abc, 4]]": "logit 0 of row 1: 'abc' is not a number, x.txt:2:3",
-    "[1,2] abc": "logit 0 of row 1: 'abc' is not a number, x.txt:1:7",
-    "[red]x[/red]": "logit 0 of row 0: '[red]x[/red]' is not a number, x.txt:1:2",
-    "1 [red]x[/red]": "'[red]x[/red]' stands beside numbers, x.txt:1:3",
+    "[1,2]\n3 4x": "'3 4x' stands beside brackets, x.txt:2:1",
+    "[red]x[/red]": "logit 0 of row 0: '[red]x[/red]' is not a number, x.txt:1:1",
+    "1 [red]x[/red]": "logit 1 of row 0: '[red]x[/red]' is not a number, x.txt:1:3",
     "1_000": "'1_000' is not a number",
     "١": "'١' is not a number",
     "0x": "'0x' is not a number",
@@ -89,9 +92,10 @@ BAD = {
     "1e": "'1e' is not a number",
     "1+2j": "'1+2j' is not a number",
     "True": "'True' is not a number",
-    "nan(1)": "'nan(1)' stands beside numbers, x.txt:1:4",
+    "nan(1)": "logit 0 of row 0: 'nan(1)' is not a number, x.txt:1:1",
     "--": "'--' is not a number",
-    "1\x1b[31m": r"'1\x1b[31m' is not a number",
+    "1\x1b[31m": r"'[' of '1\x1b[31m' is never closed, x.txt:1:3",
+    "1\x1b": r"'1\x1b' is not a number",
     "\u202e1": r"'\u202e1' is not a number",
     "1\0": r"'1\x00' is not a number",
     "1 2 ... 3": "data is missing, the text says '...'",
@@ -103,25 +107,34 @@ BAD = {
     "1 2\n;3": "an element is empty, x.txt:2:1",
     "[,1]": "an element is empty, x.txt:1:2",
     "[[1],,[2]]": "an element is empty, x.txt:1:6",
-    "[1, [2]]": "'[2]]' stands beside numbers",
-    "1 [2]": "'[2]' stands beside numbers",
+    "[1, [2]]": "'1' stands beside brackets, x.txt:1:2",
+    "1 [2]": "'1' stands beside brackets, x.txt:1:1",
     "[1] 2": "'2' stands beside brackets",
     "[[1] 2]": "'2' stands beside brackets",
     "[1": "'[' is never closed, x.txt:1:1",
-    "array([1]": "'(' is never closed, x.txt:1:6",
-    "tensor([1], dtype=x": "'(' is never closed",
-    "1]": "']' closes nothing, x.txt:1:2",
-    "[1)": "')' closes nothing, x.txt:1:3",
+    "array([1]": "'(' of 'array([1]' is never closed, x.txt:1:6",
+    "tensor([1], dtype=x": "'(' of 'tensor([1],' is never closed",
+    "1]": "']' of '1]' closes nothing, x.txt:1:2",
+    "[1)": "')' of '[1)' closes nothing, x.txt:1:3",
     "[]": "no logits in the brackets, x.txt:1:1",
     "[[1], []]": "no logits in the brackets, x.txt:1:7",
     "array([], dtype=float64)": "no logits in the brackets",
     "": "no logits in x.txt",
     " \n ": "no logits in x.txt",
-    "sum([1, 2])": "'sum([1' is not a number",
-    "-array([1])": "'-array([1])' is not a number",
-    "array([1, 2])*2": "logit 0 of row 1: '2])*2' is not a number",
-    "[float64(1.0)+2]": "logit 1 of row 0: '[float64(1.0)+2]' is not a number",
-    "tensor(indices=tensor([[0]]), values=tensor([1.]))": "is not a number",
+    "sum([1, 2])": "'sum([1, 2])' is not a list of numbers, x.txt:1:1",
+    "-array([1])": "'-' stands beside brackets, x.txt:1:1",
+    "array([1, 2])*2": "'array([1, 2])*2' would have to be computed, x.txt:1:1",
+    "[1, 2]*0.5": "'*0.5' stands beside brackets, x.txt:1:7",
+    "[1, 2][0]": "'[' stands directly behind a bracket, x.txt:1:7",
+    "[1, 2].T": "'.T' stands beside brackets, x.txt:1:7",
+    "[float64(1.0)+2]": "'float64(1.0)+2' would have to be computed, x.txt:1:2",
+    "tensor(indices=tensor([[0]]), values=tensor([1.]))": "shows no numbers",
+    "np.zeros(3)": "'np.zeros(3)' is not a number",
+    "tensor([1., 2.]).exp()": "'.exp()' stands behind the numbers",
+    "np.array([1, 2], (2, 1))": "'(2, 1)' stands beside the numbers of np.array",
+    "[[1, 2], [[3]]]": "2 arrays: the second is neither rows of logits nor one target for each row, x.txt:1:10",
+    "[[[1, 2], [[3]]]]": "lists of different depth stand side by side",
+    "[0]*999999999": "so many numbers are not made of a few",
     "[" * 100: "brackets are nested deeper than 64, x.txt:1:65",
 }
 
@@ -150,20 +163,37 @@ def test_bad_text_names_token_and_place(text, message):
         "0x1.8p3": 12,
         "-0X.8": -0.5,
         "0x1e5": 485,
-        "0x1p9999999999": math.inf,
-        "-0x1p1024": -math.inf,
-        "0x1p-9999999999": 0,
         "inf": math.inf,
         "-Infinity": -math.inf,
         "NaN": math.nan,
         "-nan": math.nan,
+        "-0.000": -0.0,
+        "0.1": 0.1,
+        "123456789012345": 123456789012345,
+    }.items(),
+)
+def test_a_token_that_a_float64_holds_is_not_kept(token, value):
+    (row,) = read.from_text(token, "x")
+    np.testing.assert_array_equal(row.values, [value])
+    assert row.tokens is None and np.signbit(row.values[0]) == token.startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("token", "value"),
+    {
+        "0x1p9999999999": math.inf,
+        "-0x1p1024": -math.inf,
+        "0x1p-9999999999": 0,
         "1e999999999": math.inf,
         "-1e-999999999": -0.0,
         "1e" + "9" * 10_000: math.inf,
         "1" * 10_000: math.inf,
+        "1.00000000000000000001": 1,
+        "9007199254740993": 2.0**53,
+        "1.000000059604644775390625000000000001": 1 + 2.0**-24,
     }.items(),
 )
-def test_token_is_kept(token, value):
+def test_a_token_that_says_more_is_kept(token, value):
     (row,) = read.from_text(token, "x")
     np.testing.assert_array_equal(row.values, [value])
     assert row.tokens == (token,) and np.signbit(row.values[0]) == token.startswith("-")
@@ -181,7 +211,7 @@ def test_unicode_minus_gets_its_own_hint():
 @pytest.mark.parametrize(
     ("arguments", "want"),
     [
-        (["1", "2,3"], [[1, 2, 3]]),
+        (["1,", "2,", "3"], [[1, 2, 3]]),
         (["[1,", "2]"], [[1, 2]]),
         (["[1,", "2]", "[3]"], [[1, 2], [3]]),
         (["1 2\n3 4"], [[1, 2], [3, 4]]),
@@ -195,7 +225,8 @@ def test_arguments(arguments, want):
     ("arguments", "message"),
     [
         (["1", "abc"], "logit 1 of row 0: 'abc' is not a number, argument 2"),
-        (["1", "2,abc", "3"], "logit 2 of row 0: 'abc' is not a number, argument 2"),
+        (["1,", "2,", "abc,", "3"], "logit 2 of row 0: 'abc' is not a number, argument 3"),
+        (["1", "2,3"], "commas and spaces separate the numbers of '1 2,3', argument 1"),
         (["1", "", "2"], "argument 2 is empty"),
         (["1,", ",2"], "an element is empty, argument 2"),
         (["[1", "2"], "'[' is never closed, argument 1"),
@@ -256,7 +287,7 @@ def rows_or_message(reader, text):
         found = reader(text)
     except SmcliError as error:
         return error.message
-    return "" if found and all(row.values.size == len(row.tokens) > 0 for row in found) else "\0"
+    return "" if found and all(row.values.size == len(row.tokens or row.values) > 0 for row in found) else "\0"
 
 
 @given(st.one_of(NEARLY, st.text()))

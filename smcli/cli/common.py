@@ -10,7 +10,7 @@ from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
 from smcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from smcli.model import RawRow
+    from smcli.batch import Batch
     from smcli.report.report import Comparison, Report
     from smcli.request import Request
 
@@ -19,7 +19,7 @@ class Compute(Output, LossOptions, Numbers, Input):
     """The options of a command that computes."""
 
 
-def read_rows(options: Input) -> tuple[list[RawRow], tuple[int, ...] | None]:
+def read_rows(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
     """The logits, from wherever the user gave them, and the numbers of the rows if only some were chosen.
 
     Raises:
@@ -43,10 +43,10 @@ def read_rows(options: Input) -> tuple[list[RawRow], tuple[int, ...] | None]:
     if options.rows is None:
         return rows, None
     numbers = chosen_rows(len(rows), options.rows)
-    return [rows[n] for n in numbers], numbers
+    return rows.select(numbers), numbers
 
 
-def from_words(words: list[str]) -> list[RawRow]:
+def from_words(words: list[str]) -> Batch:
     """The logits among the arguments; where one of them is a file instead, the error says how to read it."""
     import os
 

@@ -18,9 +18,10 @@ from smcli.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from smcli.batch import Written
     from smcli.judge.measure import Errors, Limit
     from smcli.methods import Run
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem, RawRow, Truth, Verdict
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth, Verdict
     from smcli.numbers.arithmetic import Step
     from smcli.problem.specs import Numerics
     from smcli.quantities import Quantity
@@ -35,7 +36,7 @@ class RowEvidence:
     Attributes:
         problem: the block.
         format: its number format.
-        raw: the rows as they were read.
+        raw: the logits as they were written.
         change: float64 [R, C], what rounding them to the format changed; inf where they no longer are finite numbers.
         asked: what is computed of them.
     """
@@ -43,12 +44,12 @@ class RowEvidence:
     about: ClassVar[About] = "row"
     problem: Problem
     format: formats.Format
-    raw: Sequence[RawRow]
+    raw: Written
     change: FloatArray
     asked: tuple[Quantity, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem, raw: Sequence[RawRow], asked: Sequence[str] = ()) -> RowEvidence:
+    def of(cls, problem: Problem, raw: Written, asked: Sequence[str] = ()) -> RowEvidence:
         """Compare the logits of a block with what was written."""
         return cls(
             problem=problem,
@@ -71,7 +72,8 @@ class RowEvidence:
     @cached_property
     def written(self) -> FloatArray:
         """The logits [R, C] as they were written, to the nearest float64."""
-        return np.stack([r.values for r in self.raw])
+        values: FloatArray = self.raw.values
+        return values
 
     @property
     def x(self) -> FloatArray:
@@ -271,24 +273,24 @@ def _fields(evidence: RowEvidence) -> dict[str, Any]:
     return {f.name: getattr(evidence, f.name) for f in fields(evidence)}
 
 
-def _change(problem: Problem, raw: Sequence[RawRow]) -> FloatArray:
+def _change(problem: Problem, raw: Written) -> FloatArray:
     """What rounding the logits to the format changed; inf where a finite number, or an infinity, was lost."""
-    written = np.stack([r.values for r in raw])
-    logits = problem.logits
+    written, logits = raw.values, problem.logits
     with np.errstate(all="ignore"):
-        change = np.where(np.isfinite(written), logits - written, 0.0)
-        lost = np.isnan(logits) & np.isinf(written)  # a format without infinity
-        change[~np.isfinite(logits) & np.isfinite(written) | lost] = np.inf
-    for r, row in enumerate(raw):
-        if row.tokens is None:
-            continue
-        beyond = ~np.isfinite(row.values) | (np.abs(row.values) >= 2.0**43)  # half a spacing there is above 0.0004
+        change: FloatArray = logits - written
+        odd = ~np.isfinite(change)
+        if odd.any():
+            lost = np.isnan(logits) & np.isinf(written)  # a format without infinity
+            change[~np.isfinite(written)] = 0.0
+            change[~np.isfinite(logits) & np.isfinite(written) | lost] = np.inf
+    for r, tokens in raw.some():
+        beyond = ~np.isfinite(written[r]) | (np.abs(written[r]) >= 2.0**43)  # half a spacing there is above 0.0004
         for i in np.flatnonzero(beyond).tolist():
-            if not np.isfinite(row.values[i]):
-                if "n" not in row.tokens[i].lower():  # 1e400 is finite, inf and nan are not
+            if not np.isfinite(written[r, i]):
+                if "n" not in tokens[i].lower():  # 1e400 is finite, inf and nan are not
                     change[r, i] = np.inf
             elif np.isfinite(logits[r, i]):
-                change[r, i] = -formats.written_error(row.tokens[i], float(logits[r, i]))
+                change[r, i] = -formats.written_error(tokens[i], float(logits[r, i]))
     return change
 
 

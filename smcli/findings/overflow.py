@@ -283,9 +283,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
         elif step.op in {"exp", "exp2", "sum"}:  # findings of their own
             lost = lost & ~ev.in_row(over)
             continue
-        elif step.op == "log":  # a pole is no overflow
-            continue
-        elif ev.quantity.is_derivative and not forward:  # the way back is SM501's
+        elif step.op == "log" or (ev.quantity.is_derivative and not forward):  # a pole is no overflow
             continue
         elif step.op == "div":
             over &= step.inputs[1] != 0

@@ -112,7 +112,8 @@ def _figures(ev: RowEvidence, rows: BoolArray, at: IntArray) -> tuple[Choice, di
     same = before == after
     index = np.where(same, 0, 1)
     told = {
-        r: _exact_figures(ev.raw[r].tokens, int(at[r]), float(after[r])) for r in np.flatnonzero(rows & same).tolist()
+        r: _exact_figures(ev.raw.tokens_of(r), int(at[r]), float(after[r]))
+        for r in np.flatnonzero(rows & same).tolist()
     }
     told = {r: text for r, text in told.items() if text}
     if told:
@@ -224,7 +225,7 @@ def _written(ev: RowEvidence, lost: BoolArray) -> tuple[Choice, BoolArray, dict[
     index = np.where(infinite, np.where(value > 0, 1, 2), 0)
     tokens = {}
     for r in np.flatnonzero(infinite).tolist():
-        given = ev.raw[r].tokens
+        given = ev.raw.tokens_of(r)
         if given is not None and "n" not in given[at[r]].lower():  # 1e400 is a number
             tokens[r] = given[at[r]].strip() if len(given[at[r]]) <= MOST_DIGITS else "a number beyond float64"
     facts: dict[str, Any] = {"value": value}

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 
 HINT = "numbers are separated by spaces or commas, and written like 1.5, -2e3, 0x1.8p3, inf or nan"
 
+COMMA_HINT = "a comma separates numbers: write 1,5 with a decimal point (1.5) and 1,000 without a comma (1000)"
+
+_MISSING = {"null", "none", "na", "n/a", "nil", "<na>"}
+_COMMA = re.compile(r"[+-]?[0-9]++(?:,[0-9]++)+(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?")
 _HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++(?:\.[0-9a-fA-F]*+)?|\.[0-9a-fA-F]++)(?:[pP][+-]?[0-9]++)?")
 _START = re.compile(r"[+-]?(?:[0-9.]|(?:inf(?:inity)?|nan)(?![^\s,;\])]))", re.IGNORECASE | re.ASCII)
+_PADDED = {"0", "+", "-"}
 _LISTED = 20  # names that a message lists
 _SHOWN = 40  # characters of a token that a message shows
 
@@ -68,6 +73,14 @@ def parse_all(tokens: Sequence[str]) -> list[float]:
     return values
 
 
+def has_group(token: str) -> bool:
+    """Whether it is an integer with zeros before it, as only a group of thousands is written: 000."""
+    if token[:1] not in _PADDED:
+        return False
+    digits = token.lstrip("+-")
+    return digits[:1] == "0" and len(digits) > 1 and digits.isdigit()
+
+
 def looks_like_number(word: str) -> bool:
     """Whether a word of the command line begins a number, so that "-1,2" and "-inf" are not taken for options."""
     return _START.match(word) is not None
@@ -99,6 +112,10 @@ def not_a_number(token: str) -> tuple[str, str]:
         return "data is missing, the text says '...'", (
             "print all of it: np.set_printoptions(threshold=sys.maxsize) or torch.set_printoptions(profile='full')"
         )
+    if token.lower() in _MISSING:
+        return f"data is missing, the text says {show(token)}", "write the number, or nan where there is none"
+    if _COMMA.fullmatch(token):
+        return f"{show(token)} is not a number", COMMA_HINT
     if token.startswith("−"):
         return f"{show(token)} is not a number", "it begins with the sign U+2212; write the minus as '-'"
     return f"{show(token)} is not a number", HINT

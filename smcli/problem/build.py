@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.batch import Written
 from smcli.errors import InputError, OptionError
 from smcli.model import Loss, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from smcli.batch import Batch
     from smcli.model import BoolArray, FloatArray, IntArray, RawRow
     from smcli.numbers import formats
     from smcli.problem.specs import Settings
@@ -22,46 +24,41 @@ BLOCK = 1 << 16  # logits that are worked on at once: the steps of a method on t
 HELD = "choose a value that the number format holds"
 
 
-def problems(
-    rows: Sequence[RawRow], settings: Settings, fmt: formats.Format
-) -> Iterator[tuple[Problem, Sequence[RawRow]]]:
-    """The rows as problems in one format, block by block, with the raw rows of each block.
+def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[tuple[Problem, Written]]:
+    """The rows as problems in one format, block by block, with what was written of each block.
 
     Raises:
         InputError: targets, labels, weights or a cotangent do not fit the rows.
     """
-    whole = _Whole(settings, fmt, len(rows))
-    scale = whole.scale(rows)
-    for at in _blocks(rows):
-        block = [rows[i] for i in at.tolist()]
-        logits = np.stack([fmt.round_written(r.values, r.tokens) for r in block])
-        yield (
-            Problem(
-                dtype=fmt.name,
-                logits=logits,
-                loss=whole.loss(at, logits.shape[1]),
-                temperature=_one(settings.numerics.temperature, fmt, 1.0, "temperature", zero=True),
-                softcap=_one(settings.numerics.softcap, fmt, 0.0, "softcap") or None,
-                ignored=whole.ignored(at),
-                scale=scale,
-                cotangent=_vector(settings.loss.cotangent, fmt, logits.shape[1], "cotangent"),
-                rows=at,
-            ),
-            block,
-        )
+    whole = _Whole(settings, fmt, len(batch))
+    scale = whole.scale(batch)
+    for block in batch.blocks:
+        step = max(1, BLOCK // block.classes)
+        for start in range(0, len(block), step):
+            written = Written(*block.take(start, start + step))
+            at = np.asarray(block.rows[start : start + step], dtype=np.int64)
+            yield (
+                Problem(
+                    dtype=fmt.name,
+                    logits=_rounded(written, fmt),
+                    loss=whole.loss(at, block.classes),
+                    temperature=_one(settings.numerics.temperature, fmt, 1.0, "temperature", zero=True),
+                    softcap=_one(settings.numerics.softcap, fmt, 0.0, "softcap") or None,
+                    ignored=whole.ignored(at),
+                    scale=scale,
+                    cotangent=_vector(settings.loss.cotangent, fmt, block.classes, "cotangent"),
+                    rows=at,
+                ),
+                written,
+            )
 
 
-def _blocks(rows: Sequence[RawRow]) -> Iterator[IntArray]:
-    """The places of rows of one length, block by block; rows of different lengths may alternate."""
-    waiting: dict[int, list[int]] = {}
-    for i, row in enumerate(rows):
-        size = row.values.size
-        some = waiting.setdefault(size, [])
-        some.append(i)
-        if len(some) * size >= BLOCK:
-            yield np.array(waiting.pop(size))
-    for some in waiting.values():
-        yield np.array(some)
+def _rounded(written: Written, fmt: formats.Format) -> FloatArray:
+    """The logits in the format: each number rounded once, straight from what was written."""
+    logits = fmt.round(written.values)
+    for r, tokens in written.some():
+        logits[r] = fmt.round_written(written.values[r], tokens)
+    return logits
 
 
 def _one(raw: RawRow | None, fmt: formats.Format, default: float, option: str, *, zero: bool = False) -> float:
@@ -152,15 +149,15 @@ class _Whole:
         left_out: BoolArray = self._targets[at] == index
         return left_out
 
-    def scale(self, rows: Sequence[RawRow]) -> Fraction:
+    def scale(self, batch: Batch) -> Fraction:
         """What a reduction multiplies each row's loss by: 1, or 1 over the weight of the rows that count."""
         spec = self._settings.loss
         if spec.reduction != "mean":
             return Fraction(1)
         if spec.kind == "bce":
-            total = Fraction(sum(r.values.size for r in rows))
+            total = Fraction(sum(len(b) * b.classes for b in batch.blocks))
         elif self._targets is None:
-            total = Fraction(len(rows))
+            total = Fraction(len(batch))
         else:
             counted = self._targets if spec.ignore_index is None else self._targets[self._targets != spec.ignore_index]
             if spec.weights is None:

@@ -1,13 +1,14 @@
 """Words and files become rows of numbers; no number format is chosen here.
 
 Each module without an underscore reads one kind of input: its name is the kind, SUFFIXES are the endings of its files,
-MAGIC (where it has one) the bytes they begin with, KEYED that it takes --key, and `rows(source)` reads them. One that
-stores an array also has `array(source)`. To add a kind is to add a module.
+MAGIC (where it has one) the bytes they begin with, KEYED that it takes --key, `read(source)` gives all of it as a Batch,
+and `stream(source)` (where it has one) its blocks in bounded memory. To add a kind is to add a module.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,17 @@ from smcli.numbers.words import HINT, looks_like_number, not_a_number, parse, sh
 from smcli.numbers.written import compare_exact, exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
 
+    from smcli.batch import Batch
     from smcli.model import RawRow
     from smcli.read._source import Source
+    from smcli.read._stream import Stream
 
 __all__ = [
-    "array_from_file",
     "array_of",
     "compare_exact",
     "exact",
@@ -55,7 +57,7 @@ def kinds() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def from_arguments(tokens: Sequence[str]) -> list[RawRow]:
+def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
     """The rows that the words of a command line give: one row, or several by brackets.
 
     Raises:
@@ -64,7 +66,7 @@ def from_arguments(tokens: Sequence[str]) -> list[RawRow]:
     from bisect import bisect_right
     from itertools import accumulate
 
-    from smcli.read.text import parse
+    from smcli.read._paste import parse
 
     if not any(word.strip() for word in tokens):
         raise InputError("no logits", _NO_LOGITS)
@@ -72,73 +74,75 @@ def from_arguments(tokens: Sequence[str]) -> list[RawRow]:
     if empty:
         raise InputError(f"argument {empty} is empty", "is a shell variable unset?")
     starts = list(accumulate((len(word) + 1 for word in tokens), initial=0))
-    return parse(" ".join(tokens), lambda _, at: f"argument {min(bisect_right(starts, at), len(tokens))}")
+    parsed = parse(" ".join(tokens), lambda _, at: f"argument {min(bisect_right(starts, at), len(tokens))}")
+    return _filled(parsed.batch("the arguments", axis), "the arguments")
 
 
-def from_text(text: str, where: str) -> list[RawRow]:
+def from_text(text: str, where: str, *, axis: int | None = None) -> Batch:
     """The rows of a text; `where` is what messages call it.
 
     Raises:
-        InputError: something in it is not a number, or there is none.
+        InputError: something in it is not a number, leaves a doubt, or there is none.
     """
     from functools import partial
 
-    from smcli.read.text import line_and_column, parse
+    from smcli.read._paste import parse
+    from smcli.read.text import line_and_column
 
-    rows = parse(text, partial(line_and_column, where))
-    if not rows:
-        raise InputError(f"no logits in {where}", _NO_LOGITS)
-    return rows
+    return _filled(parse(text, partial(line_and_column, where)).batch(where, axis), where)
 
 
-def from_file(path: str, kind: str | None = None, key: str | None = None) -> list[RawRow]:
-    """All rows of a file; see `stream`. A text without brackets and with one number a line is one row."""
-    return list(_rows(path, kind, key, by_line=False))
-
-
-def from_stdin(kind: str | None = None, key: str | None = None) -> list[RawRow]:
-    """All rows of standard input."""
-    return from_file("-", kind, key)
-
-
-def stream(path: str, kind: str | None = None, key: str | None = None) -> Iterator[RawRow]:
-    """The rows of a file one by one, in bounded memory where the kind allows it. A line of text is a row, always.
+def from_file(
+    path: str, kind: str | None = None, key: str | None = None, *,
+    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
+) -> Batch:  # fmt: skip
+    """All rows of a file. A text without brackets and with one number a line is one row.
 
     Args:
         path: a file or a pipe; "-" is standard input.
         kind: one of `kinds()`; by default told from the ending, else from the first bytes, else text.
         key: which array of the file.
+        axis: of arrays and nested lists, the axis of the classes; by default the last.
+        columns: of a table with a header, the names of the columns of the logits.
+        target_column: the name of the column of the target.
 
     Raises:
-        InputError: it cannot be read, or something in it is not a number, or there is none.
-        UsageError: there is no such kind, or it has no keys.
+        InputError: it cannot be read, something in it is not a number, or there is none.
+        UsageError: there is no such kind, or it has no keys or no columns.
     """
-    return _rows(path, kind, key, by_line=True)
+    return _read(path, kind, key, axis=axis, columns=_names(columns), target_column=target_column)
 
 
-def array_from_file(path: str, kind: str | None = None, key: str | None = None) -> NDArray[Any] | None:
-    """The array of a file as it is stored, mapped where possible; None of text, CSV and JSON, and of a pipe.
+def from_stdin(
+    kind: str | None = None, key: str | None = None, *,
+    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
+) -> Batch:  # fmt: skip
+    """All rows of standard input."""
+    return from_file("-", kind, key, axis=axis, columns=columns, target_column=target_column)
 
-    Any shape that is not empty, any dtype that `from_file` takes. For the dtype of a file, and for fast scans.
+
+def stream(
+    path: str, kind: str | None = None, key: str | None = None, *,
+    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
+) -> Stream:  # fmt: skip
+    """The rows of a file block by block, in bounded memory where the kind allows it. A line of text is a row, always.
+
+    Arguments and errors are those of `from_file`; the first block is read at once.
     """
-    from smcli.read._source import opened
+    from smcli.read._stream import Stream
 
-    if not os.path.isfile(path):
-        return None  # a pipe can be read only once
-    with opened(path, key) as source:
-        read = getattr(_reader(source, path, kind), "array", None)
-        return read(source) if read else None
+    return Stream(path, _reader, kind, key, axis=axis, columns=_names(columns), target_column=target_column)
 
 
-def from_object(obj: object) -> list[RawRow]:
+def from_object(obj: object, *, axis: int | None = None) -> Batch:
     """The rows of a list, of nested lists (ragged ones too), of an array or a tensor; the last axis is the classes.
 
     Raises:
         InputError: something in it is not a number, or there is none.
     """
-    from smcli.read._objects import rows
+    from smcli.read._objects import read
 
-    return list(rows(obj))
+    return read(obj, axis)
 
 
 def array_of(obj: object) -> NDArray[Any] | None:
@@ -147,7 +151,8 @@ def array_of(obj: object) -> NDArray[Any] | None:
     Raises:
         InputError: it holds no real numbers, or none at all, or some are masked.
     """
-    from smcli.read._objects import as_array, check, is_array
+    from smcli.read._arrays import check
+    from smcli.read._objects import as_array, is_array
 
     if not is_array(obj):
         return None
@@ -184,7 +189,7 @@ def numbers(text: str, what: str) -> RawRow:
     return rows[0]
 
 
-def numbers_or_file(text: str, what: str) -> list[RawRow]:
+def numbers_or_file(text: str, what: str) -> Batch:
     """The numbers of the option `what`, or the rows of the file that it names.
 
     Raises:
@@ -194,7 +199,7 @@ def numbers_or_file(text: str, what: str) -> list[RawRow]:
         return _option(text, what)
     except InputError as error:
         if os.path.exists(text):
-            return from_file(text)
+            return _read(text, None, None, plain=True)
         error.hint += "; there is no file of this name either"
         raise
 
@@ -216,32 +221,46 @@ def integers(rows: Sequence[RawRow], what: str) -> list[int]:
     """
     found: list[int] = []
     for row in rows:
-        tokens = row.tokens or tuple(map(repr, row.values.tolist()))
-        for token, value in zip(tokens, row.values.tolist(), strict=True):
-            if not (abs(value) < _EXACT_INTEGERS and value.is_integer() and compare_exact(token, value) == 0):
-                raise InputError(f"{what}: {show(token)} is not an integer", "classes are counted from 0")
-            found.append(int(value))
+        values = row.values.tolist()
+        if row.tokens is not None or not all(abs(v) < _EXACT_INTEGERS and v.is_integer() for v in values):
+            tokens = row.tokens or tuple(map(repr, values))
+            wrong = next((t for t, v in zip(tokens, values, strict=True) if not _is_index(t, v)), None)
+            if wrong is not None:
+                raise InputError(f"{what}: {show(wrong)} is not an integer", "classes are counted from 0")
+        found += map(int, values)
     return found
 
 
-def _option(text: str, what: str) -> list[RawRow]:
-    from smcli.read.text import parse
+def _is_index(token: str, value: float) -> bool:
+    return abs(value) < _EXACT_INTEGERS and value.is_integer() and compare_exact(token, value) == 0
 
-    rows = parse(text, lambda _text, _at: what, what)
-    if not rows:
+
+def _option(text: str, what: str) -> Batch:
+    from smcli.read._paste import parse
+
+    parsed = parse(text, lambda _text, _at: what, subject=what)
+    if not len(parsed.gather):
         raise InputError(f"{what}: no numbers", HINT)
-    return rows
+    return parsed.batch(what)
 
 
-def _rows(path: str, kind: str | None, key: str | None, *, by_line: bool) -> Iterator[RawRow]:
+def _names(columns: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if columns is None else tuple(columns)
+
+
+def _filled(batch: Batch, where: str) -> Batch:
+    if not batch.blocks or not len(batch):
+        raise InputError(f"no logits in {where}", _NO_LOGITS)
+    return batch
+
+
+def _read(path: str, kind: str | None, key: str | None, **choices: Any) -> Batch:
     from smcli.read._source import opened
 
-    with opened(path, key, by_line=by_line) as source:
-        row = None
-        for row in _reader(source, path, kind).rows(source):
-            yield row
-        if row is None:
-            raise InputError(f"no logits in {source.name}", _NO_LOGITS)
+    with opened(path, key, **choices) as source:
+        module = _reader(source, path, kind)
+        batch: Batch = module.read(source)
+        return _filled(batch, source.name)
 
 
 def _reader(source: Source, path: str, kind: str | None) -> ModuleType:
@@ -254,9 +273,19 @@ def _reader(source: Source, path: str, kind: str | None) -> ModuleType:
     module = (
         (modules[kind] if kind else None)
         or next((m for m in modules.values() if suffix in m.SUFFIXES), None)
-        or next((m for m in modules.values() if source.head().lstrip().startswith(getattr(m, "MAGIC", ()))), None)
+        or next((m for m in modules.values() if _begins(source, m)), None)
         or modules["text"]
     )
     if source.key is not None and not getattr(module, "KEYED", False):
         raise UsageError(f"{source.name} has no keys, it holds one array", "leave out --key")
+    if (source.columns or source.target_column) and not getattr(module, "NAMED", False):
+        raise UsageError(
+            f"{source.name} has no columns with names, it is no table", "a CSV file with a header has some"
+        )
     return module
+
+
+def _begins(source: Source, module: ModuleType) -> bool:
+    """Whether an input begins as those of that kind do."""
+    magic = getattr(module, "MAGIC", None)
+    return magic is not None and re.match(magic, source.head()) is not None

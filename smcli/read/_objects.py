@@ -5,98 +5,133 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.model import RawRow
 from smcli.numbers.words import parse, show
+from smcli.read._arrays import FORMATS, HINT, block, check, is_exact, ratio, refusal
+from smcli.read._gather import Gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
 _MAX_DEPTH = 64  # as many axes as a NumPy array may have
-_EXACT_INTEGERS = 2**53  # below it every integer is a float64
-_LONG = 4096  # bits of an integer that Python writes in decimal digits without complaint
-_HINT = "logits are numbers: a list, a list of rows, or an array"
-_HINTS = {
-    "O": "a pickle is never loaded; save an array of numbers",
-    "V": "a .npy file does not name bfloat16 and float8: save the array as float32",
-}
-_REFUSED = {
-    "b": "booleans",
-    "c": "complex numbers",
-    "O": "pickled Python objects",
-    "U": "text",
-    "S": "bytes",
-    "M": "dates",
-    "m": "time spans",
-}
 
 Element = tuple[float, str | None]  # the nearest float64, and a token where that is not exact
+Shape = tuple[int, ...]  # -1 where lengths differ
 
 
-def rows(obj: object) -> Iterator[RawRow]:
+def read(obj: object, axis: int | None = None) -> Batch:
     """The rows of a number, a list, nested lists, or anything with `__array__` or DLPack.
 
     Raises:
         InputError: naming row and index of what is not a number.
     """
-    for row, items in enumerate(innermost(obj if is_list(obj) else [obj])):
-        if isinstance(items, np.ndarray):
-            yield array_row(items)
-        else:
-            yield build(items, element, row)
-
-
-def innermost(items: Any, place: str = "", path: str = "", depth: int = 1) -> Iterator[Any]:
-    """The lists of numbers in nested lists, in order; of an array within them, its rows. `place` ends a message.
-
-    Raises:
-        InputError: numbers and lists are mixed in one list, or a list is empty.
-    """
-    where = f" at {path}{place}" if path else place
-    if depth > _MAX_DEPTH:
-        raise InputError(f"lists are nested deeper than {_MAX_DEPTH}{place}", _HINT)
-    if is_array(items):
-        array = as_array(items)
+    if is_array(obj) and is_list(obj):
+        array = as_array(obj)
         if array.dtype.kind != "O":
-            check(array.dtype, array.shape, f"the array{where}")
-            yield from (array[index] for index in np.ndindex(array.shape[:-1]))
+            check(array.dtype, array.shape, "the array")
+            dtype = _format(obj, array)
+            return Batch((block(array, "the array", axis),), dtype, f"the {_word(obj)}'s dtype" if dtype else "")
+    nested = Nested(Gather("the list"), element)
+    nested.take(obj if is_list(obj) else [obj])
+    blocks = nested.gather.blocks(nested.shape(), axis)
+    dtype = next(iter(nested.formats)) if len(nested.formats) == 1 else None
+    return Batch(blocks, dtype, "the dtype of its elements" if dtype else "")
+
+
+class Nested:
+    """Gathers the rows of nested lists.
+
+    Attributes:
+        gather: the rows.
+        formats: the number formats of the arrays and NumPy scalars among them, None for other numbers.
+    """
+
+    def __init__(self, gather: Gather, element: Callable[[Any], Element], exact: Collection[type] = (float,)) -> None:
+        self.gather = gather
+        self.formats: set[str | None] = set()
+        self._element = element
+        self._exact = set(exact)  # types whose values a float64 holds
+        self._shapes: list[Shape] = []
+
+    def take(self, items: Any, place: str = "") -> None:
+        """Gather the rows of one list. `place` ends a message.
+
+        Raises:
+            InputError: numbers and lists are mixed in one list, a list is empty, or something is not a number.
+        """
+        self._shapes = [*self._shapes[:1], self._lists(items, place, "", 1)]
+
+    def shape(self) -> Shape | None:
+        """The shape of all that was taken, when it was one regular list."""
+        return self._shapes[0] if len(self._shapes) == 1 and -1 not in self._shapes[0] else None
+
+    def _lists(self, items: Any, place: str, path: str, depth: int) -> Shape:
+        where = f" at {path}{place}" if path else place
+        if depth > _MAX_DEPTH:
+            raise InputError(f"lists are nested deeper than {_MAX_DEPTH}{place}", HINT)
+        if is_array(items):
+            array = as_array(items)
+            if array.dtype.kind != "O":
+                return self._array(items, array, where)
+            items = array.tolist()
+        if not len(items):
+            raise InputError(f"no logits: an empty list{where}", HINT)
+        lists = sum(map(is_list, items))
+        if not lists:
+            self._row(items, place)
+            return (len(items),)
+        if lists < len(items):
+            raise InputError(f"numbers and lists stand side by side in one list{where}", HINT)
+        shapes = {self._lists(item, place, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)}
+        first = next(iter(shapes))
+        return (len(items), *(first if len(shapes) == 1 else (-1,)))
+
+    def _array(self, obj: Any, array: NDArray[Any], where: str) -> Shape:
+        check(array.dtype, array.shape, f"the array{where}")
+        self.formats.add(_format(obj, array))
+        values, tokens = block(array, "the array").take()
+        for row, numbers in enumerate(values):
+            some = (tokens[row] if tokens else None) or ()
+            self.gather.add_values(numbers.tolist(), dict(enumerate(some)))
+        return array.shape
+
+    def _row(self, items: Sequence[Any], place: str) -> None:
+        kinds = set(map(type, items))
+        if kinds <= self._exact:
+            self.gather.add_values(items)
+            self.formats.add(None)
             return
-        items = array.tolist()
-    lists = sum(is_list(item) for item in items)
-    if not len(items):
-        raise InputError(f"no logits: an empty list{where}", _HINT)
-    if not lists:
-        yield items
-    elif lists < len(items):
-        raise InputError(f"numbers and lists stand side by side in one list{where}", _HINT)
-    else:
-        for i, item in enumerate(items):
-            yield from innermost(item, place, f"{path}[{i}]", depth + 1)
+        values, texts = [], {}
+        for index, item in enumerate(items):
+            try:
+                value, token = self._element(item)
+            except ValueError as error:
+                problem = f"logit {index} of row {self.gather.row}: {error}{place}"
+                raise InputError(problem, HINT) from None
+            values.append(value)
+            if token is not None:
+                texts[index] = token
+        self.gather.add_values(values, texts)
+        for kind in kinds:
+            self.formats.add(_format(items[0], None) if issubclass(kind, np.generic) or is_array(items[0]) else None)
 
 
-def build(items: Sequence[Any], element: Callable[[Any], Element], row: int, place: str = "") -> RawRow:
-    """A row of elements; `place` ends a message about one that is not a number."""
-    if set(map(type, items)) == {float}:
-        return RawRow(np.array(items, dtype=np.float64))
-    values, tokens = [], []
-    for index, item in enumerate(items):
-        try:
-            value, token = element(item)
-        except ValueError as error:
-            raise InputError(f"logit {index} of row {row}: {error}{place}", _HINT) from None
-        values.append(value)
-        tokens.append(token)
-    kept = None
-    if any(token is not None for token in tokens):
-        kept = tuple(token or repr(value) for token, value in zip(tokens, values, strict=True))
-    return RawRow(np.array(values, dtype=np.float64), kept)
+def _format(obj: Any, array: NDArray[Any] | None) -> str | None:
+    """The number format of an array, a tensor or a NumPy scalar."""
+    dtype = getattr(obj, "dtype", None if array is None else array.dtype)
+    name = getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]
+    return name if name in FORMATS else None
+
+
+def _word(obj: object) -> str:
+    return "tensor" if type(obj).__name__.endswith("Tensor") else "array"
 
 
 def element(item: Any) -> Element:
@@ -119,8 +154,8 @@ def element(item: Any) -> Element:
             return element(array.item())
         if problem := refusal(array.dtype):
             raise ValueError(f"{problem} are not numbers")
-        row = array_row(array.reshape(1))
-        return float(row.values[0]), row.tokens[0] if row.tokens else None
+        values, tokens = block(array.reshape(1), "").take()
+        return float(values[0, 0]), tokens[0][0] if tokens and tokens[0] else None
     return _ratio(item)
 
 
@@ -138,51 +173,7 @@ def _ratio(item: Any) -> Element:
         value = top / bottom
     except OverflowError:
         value = math.inf if top > 0 else -math.inf
-    if math.isfinite(value) and Fraction(value) == Fraction(top, bottom):
-        return value, None
-    return value, _digits(top) if bottom == 1 else f"{_digits(top)}/{_digits(bottom)}"
-
-
-def _digits(integer: int) -> str:
-    return str(integer) if integer.bit_length() < _LONG else hex(integer)
-
-
-def array_rows(array: NDArray[Any], what: str) -> Iterator[RawRow]:
-    """The rows of an array along its last axis, one by one; a mapped file is read as they are taken.
-
-    Raises:
-        InputError: the array is empty, or does not hold real numbers.
-    """
-    check(array.dtype, array.shape, what)
-    array = np.atleast_1d(array)
-    for index in np.ndindex(array.shape[:-1]):
-        yield array_row(array[index])
-
-
-def check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
-    """Raise InputError for an array that is empty, or does not hold real numbers."""
-    if problem := refusal(dtype):
-        raise InputError(f"{what} holds {problem}, not real numbers", _HINTS.get(dtype.kind, _HINT))
-    if 0 in shape:
-        raise InputError(f"no logits in {what}: its shape is {shape}", _HINT)
-
-
-def refusal(dtype: np.dtype[Any]) -> str | None:
-    """What a dtype holds, when that is not real numbers."""
-    if dtype.names or dtype.type is np.void:
-        return f"bytes without a number format ({dtype.str})"
-    return _REFUSED.get(dtype.kind)
-
-
-def array_row(array: NDArray[Any]) -> RawRow:
-    """A row of one axis, in any real dtype: tokens only where float64 would lose something."""
-    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
-        return build(list(array), _ratio, 0)
-    with np.errstate(all="ignore"):  # a signaling nan
-        values = np.array(array, dtype=np.float64)
-    if array.dtype.kind in "iu" and not (np.abs(values) < _EXACT_INTEGERS).all():
-        return RawRow(values, tuple(map(str, array.tolist())))
-    return RawRow(values)
+    return value, None if is_exact(value, top, bottom) else ratio(top, bottom)
 
 
 def is_list(item: object) -> bool:
@@ -220,4 +211,4 @@ def as_array(obj: Any) -> NDArray[Any]:
             problem = problem or str(error)
         else:
             return array
-    raise InputError(f"the {type(obj).__name__} cannot be taken as an array: {show(problem, 200)}", _HINT)
+    raise InputError(f"the {type(obj).__name__} cannot be taken as an array: {show(problem, 200)}", HINT)

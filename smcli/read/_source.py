@@ -8,8 +8,8 @@ import os
 import stat
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from smcli.errors import InputError
 from smcli.numbers.words import escape
@@ -17,7 +17,19 @@ from smcli.numbers.words import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PART = 1 << 20  # bytes of text that are taken at once
+_PATIENCE = 0.5  # seconds that a silent pipe is waited for before what it gave is worked on
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass
+class About:
+    """What is known of an input beside its rows: its format, how it says that, what was left out, how many rows."""
+
+    dtype: str | None = None
+    origin: str = ""
+    notes: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,13 +40,21 @@ class Source:
         name: what messages call it, safe to print.
         stream: its bytes, from the beginning; may be a pipe.
         key: which array of it is asked for, or None.
-        by_line: each line is a row, whatever it holds, and is read when it is needed.
+        axis: of arrays and nested lists, the axis of the classes, or None: the last.
+        columns: the names of the columns of a table that are logits, or None: all but the target's.
+        target_column: the name of the column of a table that is the target, or None.
+        plain: it holds the numbers of an option, not logits: nothing may be left out, no column is a target.
+        about: filled in while it is streamed, before the first block is given.
     """
 
     name: str
     stream: io.BufferedReader
     key: str | None = None
-    by_line: bool = False
+    axis: int | None = None
+    columns: tuple[str, ...] | None = None
+    target_column: str | None = None
+    plain: bool = False
+    about: About = field(default_factory=About)
 
     def head(self) -> bytes:
         """Some bytes of the beginning, which are not consumed."""
@@ -53,20 +73,42 @@ class Source:
         return self._decode(self.stream.read(), 0)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Number and text of each line that is not blank, without its end, read one by one."""
-        if self.head().startswith(_UTF16):
-            lines: Iterator[str] = iter(self.text().splitlines())
-        else:
-            lines = self._decoded_lines()
-        for number, line in enumerate(lines, 1):
-            if line and not line.isspace():
-                yield number, line
+        """Number and text of each line that is not blank, without its end, read as they are needed."""
+        for part in self.parts():
+            if part is not None:
+                for number, line in enumerate(part[1].split("\n"), part[0]):
+                    if line and not line.isspace():
+                        yield number, line.rstrip("\r")
 
-    def _decoded_lines(self) -> Iterator[str]:
-        offset = 0
-        for data in self.stream:
-            yield self._decode(data, offset).rstrip("\r\n")
-            offset += len(data)
+    def parts(self) -> Iterator[tuple[int, str] | None]:
+        """Whole lines, many at once, with the number of the first one; None where a pipe has no more for now."""
+        if self.head().startswith(_UTF16):
+            yield 1, self.text()
+            return
+        number, offset, rest = 1, 0, b""
+        while True:
+            if not self._ready():
+                yield None
+            data = self.stream.read1(_PART)
+            end = data.rfind(b"\n") + 1
+            if data and not end:
+                rest += data
+                continue
+            rest, part = data[end:], rest + data[:end]
+            if part:
+                yield number, self._decode(part, offset)
+                number, offset = number + part.count(b"\n"), offset + len(part)
+            if not data:
+                return
+
+    def _ready(self) -> bool:
+        """Whether more can be had at once; True where that cannot be told."""
+        import select
+
+        try:
+            return self.size() is not None or bool(select.select([self.stream.fileno()], [], [], _PATIENCE)[0])
+        except (OSError, ValueError):
+            return True
 
     def _decode(self, data: bytes, offset: int) -> str:
         if data.startswith(_UTF16) and not offset:
@@ -87,8 +129,8 @@ class Source:
 
 
 @contextmanager
-def opened(path: str, key: str | None = None, *, by_line: bool = False) -> Iterator[Source]:
-    """Open a file, or standard input for "-".
+def opened(path: str, key: str | None = None, **choices: Any) -> Iterator[Source]:
+    """Open a file, or standard input for "-"; `choices` are further attributes of the source.
 
     Raises:
         InputError: it cannot be opened, or reading from it fails.
@@ -96,10 +138,10 @@ def opened(path: str, key: str | None = None, *, by_line: bool = False) -> Itera
     name = "standard input" if path == "-" else escape(path)
     try:
         if path == "-":
-            yield Source(name, _standard_input(), key, by_line)
+            yield Source(name, _standard_input(), key, **choices)
         else:
             with _file(path) as stream:
-                yield Source(name, stream, key, by_line)
+                yield Source(name, stream, key, **choices)
     except OSError as error:
         problem = f"{name} cannot be read: {error.strerror or error}"
         raise InputError(problem, "give the name of a file, or - for standard input") from None

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.model import RawRow
-from smcli.numbers.words import parse, parse_all, show, show_all
-from smcli.read._objects import build, innermost
+from smcli.numbers.words import not_a_number, parse, show, show_all
+from smcli.read._carried import LOGITS, is_target, targets
+from smcli.read._gather import Gather
+from smcli.read._objects import Nested
 from smcli.read.text import line_and_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from smcli.read._objects import Element
     from smcli.read._source import Source
 
 SUFFIXES = (".json",)
-MAGIC = b"{"
+MAGIC = rb"\s*\{\s*[\"}]"  # another brace opens a Python dict, or C
 KEYED = True
 
-_KEY = "logits"
+_LARGE, _FEW = 2.0**43, 2.0**25  # as in _gather: a text tells more where a float64 is large, or has few bits
+_SHORT = 15  # digits of an integer that is a float64
 _NON_FINITE = re.compile(r"[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _HINT = 'a list of numbers, a list of rows, or an object such as {"logits": [1, 2, 3]} was expected'
@@ -37,42 +39,70 @@ class _Number(str):
     __slots__ = ()
 
 
-_DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_Number)
+def _float(text: str) -> float | _Number:
+    """A number with a point or an exponent: as it is written, where a float64 may not tell all that matters of it."""
+    value = float(text)
+    if -_LARGE < value < _LARGE and not (math.frexp(value)[0] * _FEW).is_integer():
+        return value
+    return _Number(text)
 
 
-def rows(source: Source) -> Iterator[RawRow]:
+def _integer(text: str) -> int | _Number:
+    return int(text) if len(text) <= _SHORT and text[0] != "-" else _Number(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_integer, parse_constant=_Number)
+
+
+def read(source: Source) -> Batch:
     """The rows of one JSON value, or of several that follow one another."""
-    return text_rows(source.text(), source.name, source.key, partial(line_and_column, source.name))
+    return values(source.text(), source, partial(line_and_column, source.name))
 
 
-def text_rows(
-    text: str, name: str, key: str | None, place: Callable[[str, int], str], first_row: int = 0
-) -> Iterator[RawRow]:
-    """The rows of the JSON values in a text.
+def values(text: str, source: Source, place: Callable[[str, int], str]) -> Batch:
+    """The rows of the JSON values in a text."""
+    nested = JsonRows(Gather(source.name), source.key)
+    nested.add(text, source.name, place)
+    shape = nested.shape()
+    blocks = nested.gather.blocks(shape, source.axis) if len(nested.gather) else ()
+    carried = None if nested.target is None else targets(nested.target, sum(map(len, blocks)), source.name)
+    return Batch(blocks, target=carried)
 
-    Args:
-        text: the values, with white space between them.
-        name: what messages call the text.
-        key: where an object holds its logits; "logits" if None.
-        place: tells where the character with that index stands in the text.
-        first_row: the number of the first row, for messages.
 
-    Raises:
-        InputError: it is not JSON, or something in it is not a number.
-    """
-    at = _skip(text, 0)
-    while at < len(text):
-        try:
-            value, stop = _DECODER.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            problem = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}, {place(text, error.pos)}"
-            raise InputError(problem, _HINT) from None
-        except RecursionError:
-            raise InputError(f"brackets are nested too deeply, {name}", _HINT) from None
-        for items in innermost(_logits(value, name, key), f", {name}"):
-            yield _row(items, first_row, f", {name}")
-            first_row += 1
-        at = _skip(text, stop)
+class JsonRows(Nested):
+    """Gathers the rows of JSON values, and the targets beside them."""
+
+    def __init__(self, gather: Gather, key: str | None) -> None:
+        super().__init__(gather, _element, (float, int))
+        self.key = key
+        self.target: list[int] | None = None
+
+    def add(self, text: str, name: str, place: Callable[[str, int], str]) -> None:
+        """Gather the rows of the values in a text, which have white space between them.
+
+        Args:
+            text: the values.
+            name: what messages call the text.
+            place: tells where the character with that index stands in the text.
+
+        Raises:
+            InputError: it is not JSON, or something in it is not a number.
+        """
+        at = _skip(text, 0)
+        while at < len(text):
+            try:
+                value, stop = _DECODER.raw_decode(text, at)
+            except json.JSONDecodeError as error:
+                problem = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}, {place(text, error.pos)}"
+                raise InputError(problem, _HINT) from None
+            except RecursionError:
+                raise InputError(f"brackets are nested too deeply, {name}", _HINT) from None
+            self.take(_logits(value, name, self.key), f", {name}")
+            if isinstance(value, dict) and self.key is None:
+                for other, found in value.items():
+                    if is_target(other) and found is not None:
+                        self.target = (self.target or []) + _classes(found, other, name)
+            at = _skip(text, stop)
 
 
 def _skip(text: str, at: int) -> int:
@@ -83,7 +113,7 @@ def _skip(text: str, at: int) -> int:
 def _logits(value: Any, name: str, key: str | None) -> list[Any]:
     """The list of logits that a JSON value is or holds."""
     if isinstance(value, dict):
-        wanted = _KEY if key is None else key
+        wanted = LOGITS if key is None else key
         if wanted not in value:
             problem = f"{name} has no key {show(wanted)}; its keys: {show_all(value)}"
             raise InputError(problem, "choose one with --key NAME")
@@ -95,10 +125,17 @@ def _logits(value: Any, name: str, key: str | None) -> list[Any]:
     return value
 
 
-def _row(items: list[Any], row: int, place: str) -> RawRow:
-    if all(type(item) is _Number for item in items):
-        return RawRow(np.array(parse_all(items), dtype=np.float64), tuple(map(str, items)))
-    return build(items, _element, row, place)
+def _classes(value: Any, key: str, name: str) -> list[int]:
+    """The integers under the key of the targets, a number or nested lists."""
+    if isinstance(value, list):
+        return [number for item in value for number in _classes(item, key, name)]
+    try:
+        if _is_number(value) and float(value).is_integer():
+            return [int(float(value))]
+    except (ValueError, OverflowError):
+        pass
+    problem = f"{name}: {_name(value)} under {show(key)} is not an integer"
+    raise InputError(problem, "classes are counted from 0; --key logits leaves the targets alone")
 
 
 def _element(item: Any) -> Element:
@@ -107,13 +144,27 @@ def _element(item: Any) -> Element:
     Raises:
         ValueError: it is anything else.
     """
+    if _is_plain(item):
+        return float(item), None
     if isinstance(item, str) and (type(item) is _Number or _NON_FINITE.fullmatch(item)):
         return parse(item), str(item)
+    if item is None:
+        raise ValueError(not_a_number("null")[0])
     raise ValueError(f"{_name(item)} is not a number")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, _Number) or _is_plain(value)
 
 
 def _name(value: object) -> str:
     """A JSON value in a message."""
+    if _is_plain(value):
+        return show(str(value))
     if isinstance(value, str):
         return show(value) if isinstance(value, _Number) else f"the text {show(value)}"
     return {dict: "an object", list: "a list", bool: str(value).lower()}.get(type(value), "null")

@@ -5,24 +5,51 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smcli.read.json import text_rows
+from smcli.batch import Batch
+from smcli.read._blocks import Blocks
+from smcli.read._carried import targets
+from smcli.read._gather import Gather
+from smcli.read.csv import numbered
+from smcli.read.json import JsonRows
 from smcli.read.text import column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.model import RawRow
+    from smcli.batch import RawBlock
     from smcli.read._source import Source
 
 SUFFIXES = (".jsonl", ".ndjson")
 KEYED = True
 
 
-def rows(source: Source) -> Iterator[RawRow]:
+def read(source: Source) -> Batch:
     """The rows of each line: a list of numbers, a list of rows, or an object with the logits under a key."""
-    count = 0
+    rows = JsonRows(Gather(source.name), source.key)
     for number, line in source.lines():
-        where = f"{source.name}:{number}"
-        for row in text_rows(line, where, source.key, partial(column, where), count):
-            yield row
-            count += 1
+        _line(rows, number, line, source.name)
+    blocks = rows.gather.blocks(rows.shape(), source.axis) if len(rows.gather) else ()
+    carried = None if rows.target is None else targets(rows.target, sum(map(len, blocks)), source.name)
+    return Batch(blocks, target=carried)
+
+
+def stream(source: Source) -> Iterator[RawBlock]:
+    """The rows of the lines, in blocks."""
+    blocks = Blocks(source)
+    rows = JsonRows(blocks.gather, source.key)
+    for part in source.parts():
+        if part is None:
+            yield from blocks.rest()
+            continue
+        for number, line in numbered(part[1], part[0]):
+            _line(rows, number, line, source.name)
+            if rows.target:
+                blocks.targets(rows.target)
+                rows.target = None
+        yield from blocks.full()
+    yield from blocks.rest()
+
+
+def _line(rows: JsonRows, number: int, line: str, name: str) -> None:
+    where = f"{name}:{number}"
+    rows.add(line, where, partial(column, where))

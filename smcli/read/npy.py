@@ -5,26 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 from tokenize import TokenError
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from smcli.errors import InputError
 from smcli.numbers.words import show
-from smcli.read._objects import array_rows, check
+from smcli.read._arrays import check
+from smcli.read._stored import Stored, check_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from smcli.model import RawRow
+    from smcli.batch import Batch, RawBlock
     from smcli.read._source import Source
 
 SUFFIXES = (".npy",)
 MAGIC = b"\x93NUMPY"
 
-_CHUNK = 1 << 20  # bytes that are asked for at once, as a header may promise more than there is
 _HEADERS = {
     MAGIC + b"\1\0": np.lib.format.read_array_header_1_0,
     MAGIC + b"\2\0": np.lib.format.read_array_header_2_0,
@@ -39,44 +37,35 @@ class Header(NamedTuple):
     fortran: bool
     dtype: np.dtype[Any]
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes the array has."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
-def rows(source: Source) -> Iterator[RawRow]:
+
+def read(source: Source) -> Batch:
     """The rows of the array along its last axis."""
-    return array_rows(array(source), source.name)
+    return _stored(source).batch(source)
 
 
-def array(source: Source) -> NDArray[Any]:
-    """The array as it is stored, mapped where the source is a file.
+def stream(source: Source) -> Iterator[RawBlock]:
+    """The rows of the array, in blocks."""
+    return _stored(source).blocks(source)
+
+
+def _stored(source: Source) -> Stored:
+    size = source.size()
+    head = header(source.stream, source.name, size)
+    return Stored(source.name, head.dtype, head.shape, source.stream, None if size is None else source.stream.tell(),
+                  fortran=head.fortran, last=True)  # fmt: skip
+
+
+def header(stream: IO[bytes], name: str, size: int | None) -> Header:
+    """Read and check the header, and that the data it promises is there; `size` is that of the whole, if known.
 
     Raises:
         InputError: it is not .npy, does not hold real numbers, or its header promises what is not there.
     """
-    size = source.size()
-    if size is None:
-        return read_array(source.stream, source.name)
-    header = _header(source.stream, source.name, size)
-    order: Literal["F", "C"] = "F" if header.fortran else "C"
-    return np.memmap(source.stream, header.dtype, "r", source.stream.tell(), header.shape, order)
-
-
-def read_array(stream: IO[bytes], name: str, size: int | None = None) -> NDArray[Any]:
-    """Read an array of a stream that cannot be mapped; `size` is the length of the stream where it is known.
-
-    Raises:
-        InputError: as `array`.
-    """
-    header = _header(stream, name, size)
-    wanted = math.prod(header.shape) * header.dtype.itemsize
-    data = bytearray()
-    while chunk := stream.read(min(_CHUNK, wanted + 1 - len(data))):
-        data += chunk
-    _check_length(name, wanted, len(data))
-    flat = np.frombuffer(data, header.dtype)
-    return flat.reshape(header.shape, order="F" if header.fortran else "C")
-
-
-def _header(stream: IO[bytes], name: str, size: int | None) -> Header:
-    """Read and check the header, and that the data it promises is there."""
     if not (magic := stream.read(len(MAGIC) + 2)):
         raise InputError(f"{name} is empty", _HINT)
     read = _HEADERS.get(magic)
@@ -84,19 +73,12 @@ def _header(stream: IO[bytes], name: str, size: int | None) -> Header:
         raise InputError(f"{name} is not a .npy file that smcli knows: it begins with {magic!r}", _HINT)
     try:
         with warnings.catch_warnings(action="ignore"):  # headers of Python 2
-            header = Header(*read(stream))
+            head = Header(*read(stream))
     except (ValueError, TypeError, SyntaxError, TokenError, EOFError, RecursionError, MemoryError) as error:
         raise InputError(f"{name} has a broken .npy header: {show(str(error), 100)}", _HINT) from None
-    if min(header.shape, default=0) < 0:
-        raise InputError(f"{name} has a broken .npy header: the shape is {header.shape}", _HINT)
-    check(header.dtype, header.shape, name)
+    if min(head.shape, default=0) < 0:
+        raise InputError(f"{name} has a broken .npy header: the shape is {head.shape}", _HINT)
+    check(head.dtype, head.shape, name)
     if size is not None:
-        _check_length(name, math.prod(header.shape) * header.dtype.itemsize, size - stream.tell())
-    return header
-
-
-def _check_length(name: str, wanted: int, found: int) -> None:
-    if found < wanted:
-        raise InputError(f"{name} is cut short: its header promises {wanted} bytes, {found} are there", _HINT)
-    if found > wanted:
-        raise InputError(f"{name} has more bytes than its header says", "save several arrays with np.savez")
+        check_length(name, head.bytes, size - stream.tell())
+    return head

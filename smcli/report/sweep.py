@@ -19,9 +19,9 @@ from smcli.reference import Reference
 from smcli.report.document import json_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from smcli.model import RawRow
+    from smcli.batch import Batch
     from smcli.problem.specs import Settings
 
 BAR = 24  # characters of the longest bar
@@ -97,7 +97,7 @@ def _bar(error: float, u: float) -> int:
     return round(BAR * min(1.0, math.log(max(error, u)) / math.log(u)))
 
 
-def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
+def sweep(rows: Batch, settings: Settings) -> Sweep:
     """Take finite differences with every power of 2 as the step, down to the unit roundoff, and measure each.
 
     The error of a step is the largest |difference − truth| over the classes, divided by the largest |truth|: in the
@@ -108,9 +108,9 @@ def sweep(rows: Sequence[RawRow], settings: Settings) -> Sweep:
     fd = methods.get("fd")
     curves = []
     for problem, block in problems(rows, settings, fmt):
-        places = np.arange(len(block)) if problem.rows is None else problem.rows
+        places = np.arange(len(block.values)) if problem.rows is None else problem.rows
         exact = as_float(Reference(problem).truth(quantity))
-        points: list[list[Point]] = [[] for _ in block]
+        points: list[list[Point]] = [[] for _ in block.values]
         for k in range(fmt.p + 1):
             step = math.ldexp(1.0, -k)
             o = Arithmetic(

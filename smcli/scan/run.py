@@ -18,7 +18,7 @@ from smcli.scan.work import Place, Task, of_targets, work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from smcli.model import RawBlock
+    from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
 
 PORTION = 1 << 21  # logits of one task

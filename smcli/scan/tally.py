@@ -13,8 +13,9 @@ from smcli.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from smcli.batch import RawBlock
     from smcli.judge.block import Block, Judged
-    from smcli.model import FloatArray, IntArray, RawBlock
+    from smcli.model import FloatArray, IntArray
     from smcli.numbers.formats import Format
 
 EDGES = (

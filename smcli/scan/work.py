@@ -7,15 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smcli import analyse, read
+from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.model import Batch
 from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.scan.tally import Tally, of_block, quick_look
 
 if TYPE_CHECKING:
-    from smcli.model import RawBlock
+    from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
 
 

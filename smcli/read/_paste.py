@@ -1,0 +1,345 @@
+"""A pasted text: which of its brackets are the logits, which the targets, and what is left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from smcli.batch import Batch
+from smcli.errors import InputError
+from smcli.numbers.words import show
+from smcli.read import _lines
+from smcli.read._carried import is_target, targets
+from smcli.read._dtypes import Vote, agreed, is_showing
+from smcli.read._gather import Gather
+from smcli.read._tidy import Tidy, tidy
+from smcli.read._tree import Node, pieces, tree
+from smcli.read._values import Values, has_numbers, is_integers, is_number, joins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smcli.read._values import Shape
+
+_TIMES_BEFORE, _TIMES_AFTER = re.compile(r"(?<![\w.])\d+[ \t]*\*[ \t]*$"), re.compile(r"[ \t]*\*[ \t]*\d+(?![\w.])")
+_LABEL = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]\n]*\])?\W*$")
+_OPERATOR_BEFORE, _OPERATOR_AFTER = (
+    re.compile(r"(?<!<)[-+*/%@][ \t]*$"),
+    re.compile(r"[ \t]*(?:[-+*/%@]|\.[A-Za-z_])\S*"),
+)
+_COMPUTED = "nothing is computed in the input: give the numbers that it makes"
+_WHICH = "give only the logits, or name them: logits = [...]"
+_SHOWN = 3  # pieces left out that a note shows
+
+
+@dataclass
+class Parsed:
+    """What a text gave.
+
+    Attributes:
+        gather: its rows.
+        shape: of all of it, classes last, when it was one list.
+        target: the right classes that it carries.
+        votes: the number formats that it names.
+        dropped: what was left out.
+    """
+
+    gather: Gather
+    shape: Shape | None = None
+    target: list[int] | None = None
+    votes: list[Vote] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    def batch(self, name: str, axis: int | None = None) -> Batch:
+        """The batch of it."""
+        shape = None if self.shape is None or -1 in self.shape else self.shape
+        blocks = self.gather.blocks(shape, axis)
+        dtype, origin, notes = agreed(self.votes)
+        target = None
+        if self.target is not None:
+            target = targets(self.target, sum(map(len, blocks)), name)
+        return Batch(blocks, dtype, origin, target, notes=(*left_out(name, self.dropped), *notes))
+
+
+def left_out(name: str, dropped: list[str]) -> tuple[str, ...]:
+    """The note about what was left out."""
+    said = [text for text in dropped if text]
+    if not said:
+        return ()
+    more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return (f"left out of {name}: {', '.join(map(show, said[:_SHOWN]))}{more}",)
+
+
+def parse(
+    text: str, place: Callable[[str, int], str], *, subject: str = "", into: Gather | None = None, by_line: bool = False,
+) -> Parsed:  # fmt: skip
+    """The rows of a text.
+
+    Args:
+        text: numbers, separators and brackets, and what people paste around them.
+        place: tells, for messages, where the character with that index stands in the text.
+        subject: what the numbers are, when they are not logits: "--labels".
+        into: where the rows go.
+        by_line: a line is a row, always.
+
+    Raises:
+        InputError: anything that is not a number, or leaves a doubt.
+    """
+    tidied = tidy(text)
+
+    def error(at: int, problem: str, hint: str) -> InputError:
+        return InputError(problem if at < 0 else f"{problem}, {place(tidied.text, at)}", hint)
+
+    values = Values(tidied.text, error, subject)
+    out = Parsed(Gather() if into is None else into, dropped=tidied.dropped)
+    _Paste(tidied, values, out).read(by_line=by_line)
+    if subject and any(out.dropped):
+        raise InputError(f"{subject}: {show(next(filter(None, out.dropped)))} is not a number", "give only the numbers")
+    return out
+
+
+class _Item:
+    """A list at the top of a text: the brackets that make it, and the name before it."""
+
+    def __init__(self, start: int, stop: int, kids: list[Node], *, keyed: bool = False) -> None:
+        self.start, self.stop, self.kids, self.keyed = start, stop, kids, keyed
+        self.label: str | None = None
+
+
+class _Paste:
+    def __init__(self, tidied: Tidy, values: Values, out: Parsed) -> None:
+        self._tidied, self._values, self._out = tidied, values, out
+        self._text = tidied.text
+
+    def read(self, *, by_line: bool) -> None:
+        out = self._out
+        root = tree(self._text, self._values.error)
+        items = self._items(root) if root.kids else []
+        if not items:
+            self._text, names = _lines.unnamed(self._text)
+            out.dropped += names
+            if _lines.read(self._text, self._values, out.gather, by_line=by_line):
+                out.votes.append(Vote(0, "float32", "the f behind the numbers"))
+            out.votes += self._tidied.votes
+            return
+        if len(items) == 1 and (inner := self._tuple(items[0])):
+            self._around(items)
+            self._several(inner, joined=True)
+        else:
+            self._around(items)
+            if len(items) == 1:
+                out.shape = self._take(items[0])
+            else:
+                self._choose(items)
+        spans = [(item.start, item.stop) for item in items[:1000]]
+        out.votes += [v for v in self._tidied.votes if any(a <= v.at < b for a, b in spans)] + self._values.votes
+
+    def _items(self, root: Node) -> list[_Item]:
+        """The lists at the top of the text; other brackets are words."""
+        text = self._text
+        items: list[_Item] = []
+        for kid in root.kids:
+            if kid.opener == "{" and not is_showing(kid.function):
+                kid.name, kid.begin = "", kid.at
+            keyed = self._is_keyed(kid)
+            if not keyed and self._is_word(kid):
+                continue
+            if items and not keyed and joins(text, items[-1].stop, kid.begin) and not items[-1].keyed:
+                items[-1].kids.append(kid)
+                items[-1].stop = kid.end
+            else:
+                before = _TIMES_BEFORE.search(text, items[-1].stop if items else 0, kid.begin)
+                items.append(_Item(before.start() if before else kid.begin, kid.end, [kid], keyed=keyed))
+            if times := _TIMES_AFTER.match(text, items[-1].stop):
+                items[-1].stop = times.end()
+        return items
+
+    def _is_word(self, node: Node) -> bool:
+        """Whether brackets are a part of the words around: x[0], forward(3), [INFO], (cuda)."""
+        if node.name and not is_showing(node.function):
+            return node.opener == "[" or not node.kids or not has_numbers(self._text, node.at, node.stop)
+        empty = not self._text[node.at + 1 : node.stop].strip()
+        listed = (empty and node.opener == "[") or (bool(node.name) and bool(node.kids))
+        return not listed and not has_numbers(self._text, node.at, node.stop)
+
+    def _is_keyed(self, node: Node) -> bool:
+        """Whether it is a dict or a call with keywords that has logits."""
+        plain = node.opener == "[" or (node.name and is_showing(node.function))
+        return not plain and self._text.find("logit", node.at, node.stop) >= 0 and self._key(node) is not None
+
+    def _key(self, node: Node) -> str | None:
+        """The key of the logits in a dict, or in a call with keywords."""
+        names = [name for name in self._values.entries(node) if name.lower().endswith("logits")]
+        return "logits" if "logits" in names else names[0] if len(names) == 1 else None
+
+    def _tuple(self, item: _Item) -> list[_Item] | None:
+        """The arrays of (tensor(...), tensor(...)), which are not rows of one array."""
+        (node, *others) = item.kids
+        if others or item.keyed or node.opener == "{" or node.name or node.calls or not 2 <= len(node.kids) <= 9:
+            return None
+        arrays = node.opener == "(" and any(kid.name for kid in node.kids)
+        if not arrays and len({_depth(kid) for kid in node.kids}) == 1:
+            return None
+        parts = pieces(self._text, node)
+        if any(len(kids) != 1 for _, _, kids in parts):
+            return None
+        return [_Item(kids[0].begin, kids[0].end, kids) for _, _, kids in parts]
+
+    def _around(self, items: list[_Item]) -> None:
+        """What stands around the lists: their names, words that are left out, and what is refused."""
+        text, at = self._text, 0
+        line: list[tuple[int, str]] = []
+        for i in range(len(items) + 1):
+            stop = items[i].start if i < len(items) else len(text)
+            gap = text[at:stop]
+            if gap.strip(" \t\n,;"):
+                self._beside(at, stop, first=i == 0, last=i == len(items))
+                for k, part in enumerate(gap.split("\n")):
+                    if k:
+                        self._leave(line)
+                        line = []
+                    if part.strip(" \t,;"):
+                        line.append((at, part))
+                    at += len(part) + 1
+                if i < len(items):
+                    items[i].label = self._label(gap)
+            elif i and i < len(items) and not gap:
+                problem = f"{show(text[stop])} stands directly behind a bracket"
+                raise self._values.error(stop, problem, "separate rows by a comma or a new line")
+            elif gap.count(",") > 1:
+                raise self._values.error(
+                    at + gap.rindex(","), "an element is empty", "write a number before each separator"
+                )
+            if i < len(items):
+                at = items[i].stop
+        self._leave(line)
+
+    def _beside(self, start: int, stop: int, *, first: bool, last: bool) -> None:
+        text = self._text
+        before = None if last else _OPERATOR_BEFORE.search(text, start, stop)
+        after = None if first else _OPERATOR_AFTER.match(text, start, stop)
+        if found := before or after:
+            shown = text[found.start() : stop].strip() if before else found[0].strip()
+            raise self._values.error(found.start(), f"{show(shown)} stands beside brackets", _COMPUTED)
+
+    def _leave(self, line: list[tuple[int, str]]) -> None:
+        """Leave out what stands around lists on a line, when it has a word; a number alone may be a logit."""
+        if not line:
+            return
+        words = [w for _, part in line for w in re.findall(r"[^\s,;=:]+", part)]
+        if not any(re.search(r"[^\W\d]", w) and not is_number(w) and not w[0].isdigit() for w in words):
+            at, part = line[0]
+            skipped = len(part) - len(part.lstrip(" \t,;"))
+            shown = show(part.strip(" \t,;"))
+            raise self._values.error(at + skipped, f"{shown} stands beside brackets", "give each row its own brackets")
+        self._out.dropped += [part.strip(" \t,;") for _, part in line]
+
+    def _label(self, gap: str) -> str | None:
+        before, _, line = gap.rpartition("\n")
+        if not line.strip() and before.rstrip()[-1:] in {":", "="}:
+            line = before.rstrip().rpartition("\n")[2]
+        found = _LABEL.search(line.rstrip())
+        return found[1].lower() if found else None
+
+    def _choose(self, items: list[_Item]) -> None:
+        """Read the logits among the lists, and their targets."""
+        labels = {item.label for item in items}
+        logits = [i for i in items if i.keyed or (i.label or "").endswith(("logits", "logit"))]
+        others = [i for i in items if not is_target(i.label)]
+        if not logits and len(others) == 1:
+            logits = others
+        if logits:
+            self._sort_out(items, logits)
+        elif len(labels) > 1 or self._tidied.prompts:
+            names = ", ".join(sorted({show(label) if label else "one without a name" for label in labels}))
+            raise self._values.error(items[1].start, f"{len(items)} lists ({names}), which are the logits?", _WHICH)
+        elif labels == {None}:
+            self._several(items, joined=False)
+        else:
+            for item in items:
+                self._take(item)
+
+    def _sort_out(self, items: list[_Item], logits: list[_Item]) -> None:
+        """Read the lists that are logits, and the targets among the others."""
+        chosen = set(map(id, logits))
+        for item in items:
+            if id(item) in chosen:
+                self._take(item)
+            elif is_target(item.label):
+                self._target(item)
+            else:
+                self._out.dropped.append(self._text[item.start : item.stop])
+
+    def _several(self, items: list[_Item], *, joined: bool) -> None:
+        """Lists without names: logits and a target, or rows, or no one can tell."""
+        first, second = items[0], items[1]
+        nodes = [item.kids[0] for item in items]
+        integers = [self._integers(node) if node.name or i < 2 else False for i, node in enumerate(nodes)]
+        depths = list(map(_depth, nodes))
+        if len(items) == 2 and integers[1] and depths[1] <= 1 and (not integers[0] or depths[0] > 1):
+            self._take(first)
+            found = self._numbers(second)
+            rows = len(self._out.gather)
+            if found is not None and len(found) == rows and (joined or second.kids[0].name or depths[0] > 1):
+                self._out.target = found
+                return
+            if not joined and not second.kids[0].name and depths[0] == 1:
+                self._take(second)
+                return
+            raise self._doubt(items)
+        named = {whole for whole, node in zip(integers, nodes, strict=True) if node.name}
+        if joined or len(set(depths)) > 1 or len(named) > 1:
+            raise self._doubt(items)
+        for item in items:
+            self._take(item)
+
+    def _doubt(self, items: list[_Item]) -> InputError:
+        problem = f"{len(items)} arrays: the second is neither rows of logits nor one target for each row"
+        if len(items) > 2:
+            problem = f"{len(items)} arrays of several kinds: which are the logits?"
+        return self._values.error(items[1].start, problem, "give only the logits, and the targets with --target")
+
+    def _take(self, item: _Item) -> Shape:
+        values, out = self._values, self._out
+        if not item.keyed:
+            return values.piece(item.start, item.stop, item.kids, out.gather)
+        (node,) = item.kids
+        entries = values.entries(node)
+        key = self._key(node) or ""
+        shape = values.piece(*entries.pop(key), out.gather)
+        for name, span in entries.items():
+            if is_target(name.lower()):
+                self._target(_Item(*span))
+            else:
+                out.dropped.append(name)
+        return shape
+
+    def _target(self, item: _Item) -> None:
+        found = self._numbers(item)
+        if found is None:
+            raise self._values.error(item.start, "the targets are not integers", "classes are counted from 0")
+        self._out.target = (self._out.target or []) + found
+
+    def _numbers(self, item: _Item) -> list[int] | None:
+        """The integers of a list or of a single number; None where they are none."""
+        values, part = self._values, Gather()
+        before = len(values.votes)
+        if item.kids:
+            values.piece(item.start, item.stop, item.kids, part)
+        else:
+            part.add(values.words(item.start, item.stop, part))
+        del values.votes[before:]
+        found = [v for numbers, texts in part.rows() for v in numbers if not texts]
+        return [int(v) for v in found] if len(found) == part.size and all(v.is_integer() for v in found) else None
+
+    def _integers(self, node: Node) -> bool:
+        while node.name and node.kids:
+            node = node.kids[0]
+        return is_integers(self._text, node.at, node.stop)
+
+
+def _depth(node: Node) -> int:
+    """How deep lists are nested in a pair of brackets; a constructor adds nothing."""
+    inner = _depth(node.kids[0]) if node.kids else 0
+    return inner if node.name and node.kids else inner + 1
