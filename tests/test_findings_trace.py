@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from smcli import findings, methods
+from smcli.batch import Written
 from smcli.findings import RowEvidence
 from smcli.findings.remedies import rows_of
 from smcli.judge import limits
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth
-from smcli.model import Loss, Numerics, Problem, RawRow, Tolerance, Truth, Verdict
+from smcli.model import Loss, Numerics, Problem, Tolerance, Truth, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
 from smcli.reference import Reference
@@ -141,7 +142,7 @@ def case(dtype, quantity, seed):
     accumulate = str(rng.choice(["", "float32"])) if f.p < 24 else ""
     order = str(rng.choice(["pairwise", "sequential", "compensated"]))
     numerics = Numerics(order=order, accumulate=accumulate or None)
-    return judged(problem, [RawRow(r) for r in x], quantity, numerics, formulas(quantity))
+    return judged(problem, Written(x), quantity, numerics, formulas(quantity))
 
 
 def said(ev, found):
@@ -321,7 +322,7 @@ def check_SM503(ev, f, r):  # noqa: N802
 
 
 def check_SM901(ev, f, r):  # noqa: N802
-    written, x = ev.raw[r].values, ev.x[r]
+    written, x = ev.raw.values[r], ev.x[r]
     changed = np.flatnonzero((written != x) & np.isfinite(x) & np.isfinite(written))
     assert f.at == tuple(changed[:100].tolist()) and f.count == changed.size
     change = np.abs(x[changed] - written[changed])
@@ -332,7 +333,7 @@ def check_SM901(ev, f, r):  # noqa: N802
 
 
 def check_SM902(ev, f, r):  # noqa: N802
-    written, x = ev.raw[r].values, ev.x[r]
+    written, x = ev.raw.values[r], ev.x[r]
     assert not np.isfinite(x[list(f.at)]).any()
     first = figure(f.message, r"\((\S+?)( first)?\)")
     assert close(first, written[f.at[0]])
@@ -444,7 +445,7 @@ def test_formulas_of_remedies_mend(dtype):
     told = set()
     margin = f.p * np.log(2)
     x = f.round(np.array([[0.7 * margin, 0, -1], [1.2 * margin, 1, -2], [margin + 1, 0, 0]]))
-    raw = [RawRow(r) for r in x]
+    raw = Written(x)
     e = f.round(np.exp(f.round(x - x.max(axis=1, keepdims=True))))
     p = f.round(e / o.sum(o.given(e, "e")).values)
     rest = f.round(p[:, 1] + p[:, 2])
@@ -512,7 +513,7 @@ def test_codes_fire_where_they_are_due_and_nowhere_else(dtype, quantity, seed):
 @pytest.mark.parametrize(("dtype", "quantity", "seed"), CASES[::2])
 def test_codes_about_rows(dtype, quantity, seed):
     c = case(dtype, quantity, seed)
-    x, written = c.problem.logits, np.stack([r.values for r in c.rows.raw])
+    x, written = c.problem.logits, c.rows.raw.values
     fired = {}
     for found in findings.examine(c.rows):
         fired.setdefault(found.code, np.zeros(len(x), dtype=bool))[found.rows] = True
@@ -541,10 +542,10 @@ def test_what_was_found_pickles_and_says_the_same():
 def firing(rows):
     """Evidence of a run in which every row has findings."""
     x = np.random.default_rng(0).normal(0, 1, (rows, 10))
-    raw = [RawRow(r) for r in x - 740]
+    raw = Written(x - 740)
     c = judged(Problem("float64", x - 740), raw, "softmax", Numerics(), ["naive"])
     small = Problem("float32", formats.get("float32").round(x))
-    return c.runs["naive"], RowEvidence.of(small, [RawRow(r) for r in x], ())
+    return c.runs["naive"], RowEvidence.of(small, Written(x), ())
 
 
 def test_rows_cost_what_their_numbers_cost():

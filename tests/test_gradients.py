@@ -13,10 +13,9 @@ from flint import arb
 
 import smcli
 from smcli import read
-from smcli.analyse import problems
 from smcli.api.objects import Objects
-from smcli.model import RawRow
 from smcli.numbers import formats
+from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.request import Request
 
@@ -161,7 +160,7 @@ def test_pairs_of_the_truth_are_within_their_bound(kind, dtype):
         x, options = draw(kind, rng, 12)
         name = "bce" if kind == "bce" else "cross-entropy"
         found = settings(dtype=dtype, quantities=name, **options)
-        for problem, _ in problems([RawRow(row) for row in x], found, fmt):
+        for problem, _ in problems(read.from_object(x), found, fmt):
             for quantity in (name, "gradient"):
                 truth = Reference(problem).truth(quantity)
                 for r, row in enumerate(problem.logits.tolist()):
@@ -319,7 +318,7 @@ def test_a_composed_backward_pass_is_nan_where_p_is_0():
 def test_the_sweep_is_u_shaped():
     from smcli.report.sweep import sweep
 
-    (curve,) = sweep([RawRow(np.array([1.0, 2, 3]))], settings(dtype="float64", target=[0])).curves
+    (curve,) = sweep(read.from_object([1.0, 2, 3]), settings(dtype="float64", target=[0])).curves
     errors = [p.error for p in curve.points]
     best = errors.index(curve.best.error)
     assert 10 < best < 25 and errors[0] > 1e3 * errors[best] and errors[45] > 1e3 * errors[best]
