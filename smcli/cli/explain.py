@@ -20,14 +20,20 @@ class Options(Rendering):
 
     codes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CODE]...", help="Codes or names of findings, such as SM201 or exp-overflow. Without any: the list.",
-                       show_default=False),
-    ] = None  # fmt: skip
+        typer.Argument(
+            metavar="[CODE]...",
+            help="Codes or names, such as SM201 or exp-overflow, or words to search for. Without any: the list.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @takes(Options)
 def main(options: Options) -> int:
-    """Explain a finding: what it means, why it happens, how to fix it, and a command that shows it."""
+    """Explain a finding: what it means, why it happens, how to fix it.
+
+    Words that are no code are searched for in all pages.
+    """
     from smcli import findings
     from smcli.document.pages import Pages
 
