@@ -81,7 +81,11 @@ def _bad(scores: Sequence[Score], label: str, found: dict[str, CodeCount]) -> st
     worst = max(s.worst_ulp for s in there)
     if label == "inaccurate" and math.isfinite(worst):
         why.insert(0, f"worst {error(worst)} ulp")
-    named = f" ({', '.join(c.code for c in causes[:2])}{f' +{len(causes) - 2}' if len(causes) > 2 else ''})" if causes else ""
+    named = (
+        f" ({', '.join(c.code for c in causes[:2])}{f' +{len(causes) - 2}' if len(causes) > 2 else ''})"
+        if causes
+        else ""
+    )
     return f"{label} {of}{': ' if why else ''}{', '.join(why)}{named}"
 
 
