@@ -11,8 +11,8 @@ _smcli_takes() {
     eval)
       options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --fail-on --max-ulp --max-rel -v --verbose
-        --plot -m --method -q --quantity -h --help'
+        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
+        --verbose --plot -m --method -q --quantity -h --help'
       valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
         --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity'
@@ -20,8 +20,8 @@ _smcli_takes() {
     compare)
       options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --fail-on --max-ulp --max-rel -v --verbose
-        --plot -m --method -q --quantity -h --help'
+        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
+        --verbose --plot -m --method -q --quantity -h --help'
       valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
         --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity'
@@ -29,8 +29,8 @@ _smcli_takes() {
     grad)
       options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --fail-on --max-ulp --max-rel -v --verbose
-        --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
+        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
+        --verbose --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
       valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
         --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
         --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity --step
@@ -81,8 +81,7 @@ _smcli_fits() {
     *:--reduction)
       values='none mean sum'
       ;;
-    eval:-f | eval:--format | compare:-f | compare:--format | grad:-f | grad:--format | limits:-f | \
-      limits:--format | methods:-f | methods:--format)
+    *:-f | *:--format)
       values='table csv github html json markdown plain svg'
       ;;
     *:--fail-on)
@@ -114,9 +113,6 @@ _smcli_fits() {
     grad:-q | grad:--quantity)
       separated=1
       values='cross-entropy bce'
-      ;;
-    explain:-f | explain:--format)
-      values='table json markdown'
       ;;
     explain:)
       separated=1

@@ -25,13 +25,13 @@ end
 
 function __smcli_command
     __smcli_words \
-        eval\t'Give the values of one method, by default the truth to as many digits as asked' \
-        compare\t'Run several methods beside the truth: values, errors, and what went wrong' \
-        grad\t'Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax' \
-        limits\t'What each number format can take: safe logits, row lengths, thresholds, mask fills' \
-        explain\t'Explain a finding: what it means, why it happens, how to fix it, and a command that shows it' \
-        methods\t'List every method: what it computes, how it goes backward, who does it so' \
-        completions\t'Print a script that completes commands, options and their values; it starts no program when Tab is pressed'
+        eval\t'Print the values of one method' \
+        compare\t'Show methods beside the truth: values, errors, what went wrong' \
+        grad\t'Show derivatives beside the truth: a gradient or a Jacobian' \
+        limits\t'Show where each number format overflows, underflows and stalls' \
+        explain\t'Explain a finding: what it means, why it happens, how to fix it' \
+        methods\t'List the methods: what each computes and where it comes from' \
+        completions\t'Print the script that completes the command line in a shell'
 end
 
 function __smcli_input_format
@@ -84,9 +84,9 @@ function __smcli_format
         table\t'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.' \
         csv\t'Comma-separated values (RFC 4180) for spreadsheets and data frames: a header, then a class a line, always whole.' \
         github\t'Workflow commands of GitHub Actions: a finding becomes an annotation of the run.' \
-        html\t'A page that says it all: findings first, then tables and figures. One file, no script, no link to anywhere.' \
-        json\t'The JSON document that scripts rely on.' \
-        markdown\t'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.' \
+        html\t'A page that says it all: the answer and the findings first, then tables and figures. One file, no script, no link.' \
+        json\t'The JSON document that scripts rely on, written as it goes: a row, and of a long row a piece, at a time.' \
+        markdown\t'Markdown as GitHub reads it, for pasting into an issue: the answer, pipe tables, then the findings.' \
         plain\t'Tab-separated lines for awk, sort and cut: a header, then a class a line; findings on stderr.' \
         svg\t'The table as a picture for a README: one self-contained SVG, as wide as what it shows.'
 end
@@ -226,13 +226,6 @@ function __smcli_quantity_of_grad
         bce
 end
 
-function __smcli_format_of_explain
-    __smcli_words \
-        table\t'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.' \
-        json\t'The JSON document that scripts rely on.' \
-        markdown\t'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
-end
-
 function __smcli_explain
     __smcli_list \
         SM101\t'nan-logit (error)' \
@@ -276,43 +269,42 @@ complete -c smcli -n __smcli_is -s h -l help -d 'Show this message and exit.'
 complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_dtype)'
 complete -c smcli -n '__smcli_is explain' -f -a '(__smcli_explain)'
 complete -c smcli -n '__smcli_is completions' -f -a '(__smcli_completions)'
-complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file, \'-\' for standard input.'
+complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file; \'-\' is standard input.'
 complete -c smcli -n '__smcli_is eval compare grad' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: csv, json, jsonl, npy, npz, text.'
-complete -c smcli -n '__smcli_is eval compare grad' -l key -x -d 'Which array of a file that has several.'
-complete -c smcli -n '__smcli_is eval compare grad' -l rows -x -d 'Which rows of a batch, as a Python slice.'
+complete -c smcli -n '__smcli_is eval compare grad' -l key -x -d 'Which array to read from a file that holds several.'
+complete -c smcli -n '__smcli_is eval compare grad' -l rows -x -d 'Which rows of a batch to take, as a Python slice.'
 complete -c smcli -n '__smcli_is eval compare grad' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'
-complete -c smcli -n '__smcli_is eval compare grad' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of the running sum.'
+complete -c smcli -n '__smcli_is eval compare grad' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of running sums.'
 complete -c smcli -n '__smcli_is eval compare grad' -l sum -r -f -a '(__smcli_sum)' -d 'How sums are added up: pairwise, sequential or compensated.'
 complete -c smcli -n '__smcli_is eval compare grad' -s T -l temperature -x -d 'Divide the logits by T.'
 complete -c smcli -n '__smcli_is eval compare grad' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
 complete -c smcli -n '__smcli_is eval compare grad' -l digits -x -d 'Significant digits of the truth, 1 to 10000.'
-complete -c smcli -n '__smcli_is eval compare grad' -l trace -d 'Show every step of every method: its range and where it first went wrong.'
+complete -c smcli -n '__smcli_is eval compare grad' -l trace -d 'Show the steps of every method: the range of each, and where it first went wrong.'
 complete -c smcli -n '__smcli_is eval compare grad' -s t -l target -r -F -d 'The right class, counted from 0; for a batch a list (0,2,1) or a file.'
 complete -c smcli -n '__smcli_is eval compare grad' -l labels -r -F -d 'Soft labels, one for each class, or a file of them.'
-complete -c smcli -n '__smcli_is eval compare grad' -l label-smoothing -x -d 'Labels become y(1 - E) + E/K.'
-complete -c smcli -n '__smcli_is eval compare grad' -l class-weights -r -F -d 'A factor for each class.'
+complete -c smcli -n '__smcli_is eval compare grad' -l label-smoothing -x -d 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.'
+complete -c smcli -n '__smcli_is eval compare grad' -l class-weights -r -F -d 'Weights of the classes in the loss.'
 complete -c smcli -n '__smcli_is eval compare grad' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
-complete -c smcli -n '__smcli_is eval compare grad' -l ignore-index -x -d 'Rows with this target contribute nothing.'
-complete -c smcli -n '__smcli_is eval compare grad' -l reduction -r -f -a '(__smcli_reduction)' -d 'Reduce the loss over the rows: none, mean or sum.'
-complete -c smcli -n '__smcli_is eval compare grad limits methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
-complete -c smcli -n '__smcli_is eval compare grad limits methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
+complete -c smcli -n '__smcli_is eval compare grad' -l ignore-index -x -d 'Leave out rows with this target.'
+complete -c smcli -n '__smcli_is eval compare grad' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean or sum.'
+complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
+complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
 complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -l no-color -d 'No colours, whatever the terminal.'
-complete -c smcli -n '__smcli_is eval compare grad' -l all -d 'Show every class of a long row.'
-complete -c smcli -n '__smcli_is eval compare grad' -l top -x -d 'Show the N classes that matter most of a long row.'
-complete -c smcli -n '__smcli_is eval compare grad' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit 1 on findings: never, note, warning, error, or codes.'
-complete -c smcli -n '__smcli_is eval compare grad' -l max-ulp -x -d 'Exit 1 where a value is further than X ulp from the truth.'
-complete -c smcli -n '__smcli_is eval compare grad' -l max-rel -x -d 'Exit 1 where a relative error is above X.'
+complete -c smcli -n '__smcli_is eval compare grad' -l all -d 'Show every class of long rows, and every row of a batch.'
+complete -c smcli -n '__smcli_is eval compare grad' -l top -x -d 'Show the N classes of a long row that matter most.'
+complete -c smcli -n '__smcli_is eval compare grad' -l summary -d 'Show only the summary of a batch.'
+complete -c smcli -n '__smcli_is eval compare grad' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
+complete -c smcli -n '__smcli_is eval compare grad' -l max-ulp -x -d 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.'
+complete -c smcli -n '__smcli_is eval compare grad' -l max-rel -x -d 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.'
 complete -c smcli -n '__smcli_is eval compare grad' -s v -l verbose -d 'Also show errors in ulp, verdicts, bounds and condition numbers.'
-complete -c smcli -n '__smcli_is eval compare grad' -l plot -r -F -d 'Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib).'
-complete -c smcli -n '__smcli_is eval' -s m -l method -r -f -a '(__smcli_method)' -d 'The method whose values to give; exact is the truth.'
+complete -c smcli -n '__smcli_is eval compare grad' -l plot -r -F -d 'Also draw values and errors to an .svg file.'
+complete -c smcli -n '__smcli_is eval' -s m -l method -r -f -a '(__smcli_method)' -d 'The method whose values to print; exact is the certified truth.'
 complete -c smcli -n '__smcli_is eval' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
 complete -c smcli -n '__smcli_is eval compare grad limits explain methods completions' -s h -l help -d 'Show this message and exit.'
-complete -c smcli -n '__smcli_is compare' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run, or all; `smcli methods` lists them.'
+complete -c smcli -n '__smcli_is compare' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.'
 complete -c smcli -n '__smcli_is compare' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
-complete -c smcli -n '__smcli_is grad' -s m -l method -r -f -a '(__smcli_method_of_grad)' -d 'Methods to run, or all; fd is finite differences.'
+complete -c smcli -n '__smcli_is grad' -s m -l method -r -f -a '(__smcli_method_of_grad)' -d 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.'
 complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quantity_of_grad)' -d 'The loss to differentiate: cross-entropy or bce.'
-complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of the finite differences.'
-complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Give the vector-Jacobian product with this vector.'
-complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences over the step, and the best step.'
-complete -c smcli -n '__smcli_is explain' -s f -l format -r -f -a '(__smcli_format_of_explain)' -d 'Output format: table, json or markdown.'
-complete -c smcli -n '__smcli_is explain' -s o -l output -r -F -d 'Write to a file, in the format of its suffix (.txt, .json, .md) unless -f names one.'
+complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of finite differences, the method fd.'
+complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Compute the product of this vector and the Jacobian of softmax.'
+complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences for many steps, and the best step.'

@@ -5,13 +5,13 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
 
     $values = @{
         'command' = [ordered]@{
-            'eval' = 'Give the values of one method, by default the truth to as many digits as asked'
-            'compare' = 'Run several methods beside the truth: values, errors, and what went wrong'
-            'grad' = 'Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax'
-            'limits' = 'What each number format can take: safe logits, row lengths, thresholds, mask fills'
-            'explain' = 'Explain a finding: what it means, why it happens, how to fix it, and a command that shows it'
-            'methods' = 'List every method: what it computes, how it goes backward, who does it so'
-            'completions' = 'Print a script that completes commands, options and their values; it starts no program when Tab is pressed'
+            'eval' = 'Print the values of one method'
+            'compare' = 'Show methods beside the truth: values, errors, what went wrong'
+            'grad' = 'Show derivatives beside the truth: a gradient or a Jacobian'
+            'limits' = 'Show where each number format overflows, underflows and stalls'
+            'explain' = 'Explain a finding: what it means, why it happens, how to fix it'
+            'methods' = 'List the methods: what each computes and where it comes from'
+            'completions' = 'Print the script that completes the command line in a shell'
         }
         'input_format' = [ordered]@{
             'csv' = 'CSV: a line is a row, a header is skipped; cells stand between commas, semicolons or tabs.'
@@ -52,9 +52,9 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
             'csv' = 'Comma-separated values (RFC 4180) for spreadsheets and data frames: a header, then a class a line, always whole.'
             'github' = 'Workflow commands of GitHub Actions: a finding becomes an annotation of the run.'
-            'html' = 'A page that says it all: findings first, then tables and figures. One file, no script, no link to anywhere.'
-            'json' = 'The JSON document that scripts rely on.'
-            'markdown' = 'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
+            'html' = 'A page that says it all: the answer and the findings first, then tables and figures. One file, no script, no link.'
+            'json' = 'The JSON document that scripts rely on, written as it goes: a row, and of a long row a piece, at a time.'
+            'markdown' = 'Markdown as GitHub reads it, for pasting into an issue: the answer, pipe tables, then the findings.'
             'plain' = 'Tab-separated lines for awk, sort and cut: a header, then a class a line; findings on stderr.'
             'svg' = 'The table as a picture for a README: one self-contained SVG, as wide as what it shows.'
         }
@@ -181,11 +181,6 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
         }
-        'format_of_explain' = [ordered]@{
-            'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
-            'json' = 'The JSON document that scripts rely on.'
-            'markdown' = 'Markdown as GitHub reads it, for pasting into an issue: pipe tables, then the findings.'
-        }
         'explain' = [ordered]@{
             'SM101' = 'nan-logit (error)'
             'SM102' = 'infinite-logit (error)'
@@ -223,45 +218,44 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
     $options = @(
         @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
         @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file, ''-'' for standard input.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, text.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array of a file that has several.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch, as a Python slice.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array to read from a file that holds several.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of the running sum.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--digits'; Takes = 'text'; Help = 'Significant digits of the truth, 1 to 10000.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--trace'; Takes = ''; Help = 'Show every step of every method: its range and where it first went wrong.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--trace'; Takes = ''; Help = 'Show the steps of every method: the range of each, and where it first went wrong.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-t', '--target'; Takes = 'files'; Help = 'The right class, counted from 0; for a batch a list (0,2,1) or a file.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--labels'; Takes = 'files'; Help = 'Soft labels, one for each class, or a file of them.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--label-smoothing'; Takes = 'text'; Help = 'Labels become y(1 - E) + E/K.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--class-weights'; Takes = 'files'; Help = 'A factor for each class.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--label-smoothing'; Takes = 'text'; Help = 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--ignore-index'; Takes = 'text'; Help = 'Rows with this target contribute nothing.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--reduction'; Takes = 'reduction'; Help = 'Reduce the loss over the rows: none, mean or sum.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean or sum.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
+        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
         @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--all'; Takes = ''; Help = 'Show every class of a long row.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--top'; Takes = 'text'; Help = 'Show the N classes that matter most of a long row.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit 1 on findings: never, note, warning, error, or codes.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--max-ulp'; Takes = 'text'; Help = 'Exit 1 where a value is further than X ulp from the truth.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--max-rel'; Takes = 'text'; Help = 'Exit 1 where a relative error is above X.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--all'; Takes = ''; Help = 'Show every class of long rows, and every row of a batch.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--top'; Takes = 'text'; Help = 'Show the N classes of a long row that matter most.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--summary'; Takes = ''; Help = 'Show only the summary of a batch.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--max-ulp'; Takes = 'text'; Help = 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--max-rel'; Takes = 'text'; Help = 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to a .png, .svg or .pdf file (needs matplotlib).' }
-        @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to give; exact is the truth.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to an .svg file.' }
+        @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to print; exact is the certified truth.' }
         @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
-        @{ In = 'compare'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run, or all; `smcli methods` lists them.' }
+        @{ In = 'compare'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.' }
         @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
-        @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run, or all; fd is finite differences.' }
+        @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.' }
         @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce.' }
-        @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of the finite differences.' }
-        @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Give the vector-Jacobian product with this vector.' }
-        @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences over the step, and the best step.' }
-        @{ In = 'explain'; Names = '-f', '--format'; Takes = 'format_of_explain'; Help = 'Output format: table, json or markdown.' }
-        @{ In = 'explain'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix (.txt, .json, .md) unless -f names one.' }
+        @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
+        @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
+        @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
     )
     $arguments = @{
         '' = 'command'

@@ -254,6 +254,21 @@ def test_errors(words, message, hint, capsys):
     assert message in err.splitlines()[0] and hint in err.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        (["nan"], {"SM101", "SM501"}),
+        (["vanished"], {"SM502"}),
+        (["log", "inf"], {"SM303"}),
+        (["nan,gradient"], {"SM501"}),
+    ],
+)
+def test_words_are_searched_for(capsys, words, codes):
+    code, out, err = explain(capsys, *words)
+    assert code == 0 and err == "" and codes <= set(re.findall(r"SM\d+", out))
+    assert ("one page: smcli explain CODE" in out) == (len(findings.search(" ".join(words).replace(",", " "))) > 1)
+
+
 def test_json_of_a_page_and_of_the_list(capsys):
     code, out, _ = explain(capsys, "SM201", "-f", "json")
     document = json.loads(out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from smcli.cli.help import Program
 from smcli.cli.messages import asked_for_more, command_line_message, report, report_error
 from smcli.cli.parse import LogitsCommand
 from smcli.errors import ClosedPipeError, SmcliError
@@ -26,6 +27,7 @@ def build(only: str | None = None) -> typer.Typer:
     """The Typer application; with `only`, just that command, which starts faster."""
     app = typer.Typer(
         name="smcli",
+        cls=Program,
         add_completion=False,
         rich_markup_mode=None,  # Rich help costs 90 ms a start
         pretty_exceptions_enable=False,

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smcli.cli.options import Input, LossOptions, Numbers, Output, Rendering
+from smcli.cli.options import Input, LossOptions, Numbers, OptionSet, Output, Rendering
 from smcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Compute(Output, LossOptions, Numbers, Input):
-    """The options of a command that computes."""
+    """The options of a command that computes; what it adds to them says what is computed."""
+
+    heading = OptionSet.heading
 
 
 def read_rows(options: Input) -> tuple[Batch, tuple[int, ...] | None]:

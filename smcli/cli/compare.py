@@ -6,6 +6,7 @@ import typer
 
 from smcli.cli.common import Compute, finish, read_rows, request_of
 from smcli.cli.options import takes
+from smcli.quantities import values
 
 EXAMPLES = """\b
 Examples:
@@ -19,19 +20,19 @@ class Options(Compute):
 
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", metavar="NAME", help="Methods to run, or all; `smcli methods` lists them.",
-                     show_default="naive,shifted,fused"),
+        typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
+                     help="Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them."),
     ] = None  # fmt: skip
     quantity: Annotated[
         list[str] | None,
         typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax,cross-entropy",
-                     help="What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce."),
+                     help=f"What to compute: {', '.join(values())}."),
     ] = None  # fmt: skip
 
 
 @takes(Options)
 def main(options: Options) -> int:
-    """Run several methods beside the truth: values, errors, and what went wrong."""
+    """Show methods beside the truth: values, errors, what went wrong."""
     from smcli.analyse import analyse
 
     request = request_of("compare", options)

@@ -29,7 +29,7 @@ class Options(OptionSet):
 
 @takes(Options)
 def main(options: Options) -> int:
-    """Print a script that completes commands, options and their values; it starts no program when Tab is pressed."""
+    """Print the script that completes the command line in a shell."""
     from smcli.cli.tree import tree
     from smcli.render import emit
     from smcli.shells import scripts

@@ -6,6 +6,7 @@ import typer
 
 from smcli.cli.common import Compute, finish, read_rows, request_of
 from smcli.cli.options import takes
+from smcli.quantities import values
 
 EXAMPLES = """\b
 Examples:
@@ -18,18 +19,21 @@ class Options(Compute):
     """The options of eval."""
 
     method: Annotated[
-        str, typer.Option("--method", "-m", metavar="NAME", help="The method whose values to give; exact is the truth.")
+        str,
+        typer.Option(
+            "--method", "-m", metavar="NAME", help="The method whose values to print; exact is the certified truth."
+        ),
     ] = "exact"
     quantity: Annotated[
         list[str] | None,
         typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax,log-softmax,logsumexp,cross-entropy",
-                     help="What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce."),
+                     help=f"What to compute: {', '.join(values())}."),
     ] = None  # fmt: skip
 
 
 @takes(Options)
 def main(options: Options) -> int:
-    """Give the values of one method, by default the truth to as many digits as asked."""
+    """Print the values of one method. By default that is the truth, to as many digits as asked."""
     from smcli.analyse import analyse
 
     request = request_of("eval", options)

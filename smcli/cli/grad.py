@@ -7,6 +7,7 @@ import typer
 from smcli.cli.common import Compute, finish, read_rows, request_of, write
 from smcli.cli.options import takes
 from smcli.errors import UsageError
+from smcli.quantities import losses
 
 EXAMPLES = """\b
 Examples:
@@ -21,34 +22,36 @@ class Options(Compute):
 
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", metavar="NAME", help="Methods to run, or all; fd is finite differences.",
-                     show_default="naive,shifted,fused"),
+        typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
+                     help="Methods to run: names, all, libraries, or module:function of your own; fd is finite differences."),
     ] = None  # fmt: skip
     quantity: Annotated[
         list[str] | None,
         typer.Option("--quantity", "-q", metavar="NAME", show_default="cross-entropy",
-                     help="The loss to differentiate: cross-entropy or bce."),
+                     help=f"The loss to differentiate: {' or '.join(losses())}."),
     ] = None  # fmt: skip
     step: Annotated[
         str | None,
-        typer.Option("--step", metavar="H", help="Step of the finite differences.", show_default="by format and logit"),
+        typer.Option(
+            "--step", metavar="H", help="Step of finite differences, the method fd.", show_default="by format and logit"
+        ),
     ] = None
     cotangent: Annotated[
         str | None,
-        typer.Option("--cotangent", metavar="V,V,...", help="Give the vector-Jacobian product with this vector.",
-                     show_default="none"),
+        typer.Option("--cotangent", metavar="V,V,...", help="Compute the product of this vector and the Jacobian of softmax."),
     ] = None  # fmt: skip
     sweep: Annotated[
         bool,
-        typer.Option(
-            "--sweep", help="Show the error of finite differences over the step, and the best step.", show_default="off"
-        ),
+        typer.Option("--sweep", help="Show the error of finite differences for many steps, and the best step."),
     ] = False
 
 
 @takes(Options)
 def main(options: Options) -> int:
-    """Derivatives: the gradient of the loss where there is a target, else the Jacobian of softmax."""
+    """Show derivatives beside the truth: a gradient or a Jacobian.
+
+    With a target or labels that is the gradient of the loss, else the Jacobian of softmax.
+    """
     from smcli.analyse import analyse
 
     request = request_of("grad", options)

@@ -1,4 +1,4 @@
-"""smcli limits: what each number format can take."""
+"""smcli limits: from where on a number format overflows, underflows, or stops counting."""
 
 from typing import Annotated
 
@@ -25,7 +25,10 @@ class Options(Rendering):
 
 @takes(Options)
 def main(options: Options) -> int:
-    """What each number format can take: safe logits, row lengths, thresholds, mask fills."""
+    """Show where each number format overflows, underflows and stalls.
+
+    That gives safe logits, row lengths and fill values of masks.
+    """
     from smcli.cli.texts import split
     from smcli.numbers import formats
     from smcli.problem.specs import formats_of

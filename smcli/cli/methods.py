@@ -1,4 +1,4 @@
-"""smcli methods: every method, what it computes, who does it so."""
+"""smcli methods: every method, what it computes, where it comes from."""
 
 from smcli.cli.common import write
 from smcli.cli.options import Rendering, takes
@@ -15,7 +15,7 @@ class Options(Rendering):
 
 @takes(Options)
 def main(options: Options) -> int:
-    """List every method: what it computes, how it goes backward, who does it so."""
+    """List the methods: what each computes and where it comes from."""
     from smcli.report.catalogue import Catalogue
 
     write(Catalogue(), options)

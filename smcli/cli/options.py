@@ -16,7 +16,12 @@ from smcli.render import names
 
 
 class OptionSet:
-    """Options as attributes: the annotation of each says how it is spelled, the class attribute its default."""
+    """Options as attributes: the annotation of each says how it is spelled, the class attribute its default.
+
+    `heading` is what the options of a set stand under in a command's help.
+    """
+
+    heading = "Methods and quantities"
 
     def __init__(self, **given: Any) -> None:
         vars(self).update(given)
@@ -28,17 +33,18 @@ T = TypeVar("T", bound=OptionSet)
 class Input(OptionSet):
     """Where the logits come from."""
 
+    heading = "Input"
     logits: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[LOGITS]...",
-            help="Numbers separated by spaces or commas; -1, -inf and -2.5e3 need no '--'. Without any: standard input.",
+            help="Numbers separated by spaces or commas; -1 and -inf need no '--'. Without any: standard input.",
             show_default=False,
         ),
     ] = None
     input: Annotated[
         str | None,
-        typer.Option("--input", "-i", metavar="FILE", help="Read the logits from a file, '-' for standard input.",
+        typer.Option("--input", "-i", metavar="FILE", help="Read the logits from a file; '-' is standard input.",
                      show_default="the arguments"),
     ] = None  # fmt: skip
     input_format: Annotated[
@@ -49,18 +55,24 @@ class Input(OptionSet):
     key: Annotated[
         str | None,
         typer.Option(
-            "--key", metavar="NAME", help="Which array of a file that has several.", show_default="the only one"
+            "--key",
+            metavar="NAME",
+            help="Which array to read from a file that holds several.",
+            show_default="the only one",
         ),
     ] = None
     rows: Annotated[
         str | None,
-        typer.Option("--rows", metavar="A:B", help="Which rows of a batch, as a Python slice.", show_default="all"),
+        typer.Option(
+            "--rows", metavar="A:B", help="Which rows of a batch to take, as a Python slice.", show_default="all"
+        ),
     ] = None
 
 
 class Numbers(OptionSet):
     """In which arithmetic, and how exactly."""
 
+    heading = "Numbers"
     dtype: Annotated[
         list[str] | None,
         typer.Option("--dtype", "-d", metavar="NAME", show_default="float64",
@@ -68,9 +80,7 @@ class Numbers(OptionSet):
     ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
-        typer.Option(
-            "--accumulate", metavar="NAME", help="Number format of the running sum.", show_default="as --dtype"
-        ),
+        typer.Option("--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --dtype"),
     ] = None
     sum: Annotated[
         str,
@@ -82,7 +92,7 @@ class Numbers(OptionSet):
     ] = None
     softcap: Annotated[
         str | None,
-        typer.Option("--softcap", metavar="CAP", help="Apply CAP·tanh(x/CAP) to the logits.", show_default="off"),
+        typer.Option("--softcap", metavar="CAP", help="Apply CAP·tanh(x/CAP) to the logits."),
     ] = None
     digits: Annotated[
         int | None,
@@ -93,8 +103,7 @@ class Numbers(OptionSet):
         bool,
         typer.Option(
             "--trace",
-            help="Show every step of every method: its range and where it first went wrong.",
-            show_default="off",
+            help="Show the steps of every method: the range of each, and where it first went wrong.",
         ),
     ] = False
 
@@ -102,6 +111,7 @@ class Numbers(OptionSet):
 class LossOptions(OptionSet):
     """What cross-entropy and gradients are taken of."""
 
+    heading = "Loss"
     target: Annotated[
         str | None,
         typer.Option("--target", "-t", metavar="K", show_default="every class",
@@ -109,15 +119,19 @@ class LossOptions(OptionSet):
     ] = None  # fmt: skip
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="P,P,...", help="Soft labels, one for each class, or a file of them.",
-                     show_default="none"),
+        typer.Option("--labels", metavar="P,P,...", help="Soft labels, one for each class, or a file of them."),
     ] = None  # fmt: skip
     label_smoothing: Annotated[
-        str, typer.Option("--label-smoothing", metavar="E", help="Labels become y(1 − E) + E/K.")
+        str,
+        typer.Option(
+            "--label-smoothing",
+            metavar="E",
+            help="Turn the labels y into y(1 − E) + E/K, K being the number of classes.",
+        ),
     ] = "0"
     class_weights: Annotated[
         str | None,
-        typer.Option("--class-weights", metavar="W,W,...", help="A factor for each class.", show_default="none"),
+        typer.Option("--class-weights", metavar="W,W,...", help="Weights of the classes in the loss."),
     ] = None
     z_loss: Annotated[
         str | None,
@@ -125,18 +139,17 @@ class LossOptions(OptionSet):
     ] = None
     ignore_index: Annotated[
         int | None,
-        typer.Option(
-            "--ignore-index", metavar="K", help="Rows with this target contribute nothing.", show_default="none"
-        ),
+        typer.Option("--ignore-index", metavar="K", help="Leave out rows with this target."),
     ] = None
     reduction: Annotated[
-        str, typer.Option("--reduction", metavar="HOW", help="Reduce the loss over the rows: none, mean or sum.")
+        str, typer.Option("--reduction", metavar="HOW", help="Combine the losses of the rows: none, mean or sum.")
     ] = "none"
 
 
 class Rendering(OptionSet):
     """In which form the result is given, and where."""
 
+    heading = "Output"
     format: Annotated[
         str | None,
         typer.Option("--format", "-f", metavar="NAME", show_default="table",
@@ -147,33 +160,34 @@ class Rendering(OptionSet):
         typer.Option("--output", "-o", metavar="FILE", show_default="standard output",
                      help="Write to a file, in the format of its suffix unless -f names one."),
     ] = None  # fmt: skip
-    no_color: Annotated[
-        bool, typer.Option("--no-color", help="No colours, whatever the terminal.", show_default="off")
-    ] = False
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
 class Output(Rendering):
     """What is shown, where, and when the exit code is 1."""
 
-    all: Annotated[bool, typer.Option("--all", help="Show every class of a long row.", show_default="off")] = False
+    all: Annotated[bool, typer.Option("--all", help="Show every class of long rows, and every row of a batch.")] = False
     top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes that matter most of a long row.")
+        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes of a long row that matter most.")
     ] = 20
-    summary: Annotated[
-        bool, typer.Option("--summary", help="Of a batch show the summary alone.", show_default="off")
-    ] = False
+    summary: Annotated[bool, typer.Option("--summary", help="Show only the summary of a batch.")] = False
     fail_on: Annotated[
         str,
-        typer.Option("--fail-on", metavar="WHAT", help="Exit 1 on findings: never, note, warning, error, or codes."),
+        typer.Option(
+            "--fail-on", metavar="WHAT", help="Exit with 1 on findings: never, note, warning, error, or codes."
+        ),
     ] = "never"
     max_ulp: Annotated[
         str | None,
-        typer.Option("--max-ulp", metavar="X", help="Exit 1 where a value is further than X ulp from the truth.",
-                     show_default="off"),
+        typer.Option("--max-ulp", metavar="X", help="Call a value accurate up to X ulp from the truth, and exit with 1 beyond that."),
     ] = None  # fmt: skip
     max_rel: Annotated[
         str | None,
-        typer.Option("--max-rel", metavar="X", help="Exit 1 where a relative error is above X.", show_default="off"),
+        typer.Option(
+            "--max-rel",
+            metavar="X",
+            help="Call a value accurate up to a relative error of X, and exit with 1 beyond that.",
+        ),
     ] = None
     verbose: Annotated[
         bool,
@@ -181,13 +195,12 @@ class Output(Rendering):
             "--verbose",
             "-v",
             help="Also show errors in ulp, verdicts, bounds and condition numbers.",
-            show_default="off",
         ),
     ] = False
     plot: Annotated[
         str | None,
-        typer.Option("--plot", metavar="FILE", show_default="none",
-                     help="Also draw values and errors, to an .svg file."),
+        typer.Option("--plot", metavar="FILE",
+                     help="Also draw values and errors to an .svg file."),
     ] = None  # fmt: skip
 
 
@@ -198,15 +211,20 @@ def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]
         def run(**given: Any) -> int:
             return body(options(**given))
 
-        parameters = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=getattr(options, name, inspect.Parameter.empty),
-                annotation=annotation,
+        headings = {
+            name: s.heading
+            for s in reversed(options.__mro__)
+            if issubclass(s, OptionSet)
+            for name in vars(s).get("__annotations__", {})
+        }
+        parameters = []
+        for name, annotation in get_type_hints(options, include_extras=True).items():
+            for spelled in getattr(annotation, "__metadata__", ()):
+                spelled.rich_help_panel = headings[name]  # Typer's word for it; the help here has no panels
+            default = getattr(options, name, inspect.Parameter.empty)
+            parameters.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             )
-            for name, annotation in get_type_hints(options, include_extras=True).items()
-        ]
         run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         run.__doc__, run.__name__ = body.__doc__, body.__name__

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand
-
+from smcli.cli.help import HelpfulCommand
 from smcli.numbers.words import looks_like_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class LogitsCommand(TyperCommand):
+class LogitsCommand(HelpfulCommand):
     """A command whose arguments are numbers: `-1`, `-.5e3`, `-inf,2` are arguments, not options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

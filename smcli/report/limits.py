@@ -1,4 +1,4 @@
-"""What each number format can take: thresholds of exp, lengths of sums, fill values of masks."""
+"""The limits of each number format: thresholds of exp, lengths of sums, fill values of masks."""
 
 from __future__ import annotations
 

@@ -1,0 +1,49 @@
+"""What --help prints: options under headings, and the commands with their whole summaries."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+HEADINGS = ("Methods and quantities", "Input", "Numbers", "Loss", "Output")  # in this order
+
+
+class HelpfulCommand(TyperCommand):
+    """A command whose help groups its options by the set that they stand in."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options, group by group."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], **{heading: [] for heading in HEADINGS}}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                argument = parameter.param_type_name == "argument"
+                heading = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or HEADINGS[-1]
+                groups[heading].append((record[0], without_brackets(record[1])))
+        for heading, records in groups.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+class Program(TyperGroup):
+    """The program, whose help gives the whole summary of each command."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, and the commands with the first sentence of what they say of themselves."""
+        with formatter.section("Options"):
+            formatter.write_dl([r for p in self.get_params(ctx) if (r := p.get_help_record(ctx)) is not None])
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary(c.help or "")) for name, c in self.commands.items() if not c.hidden])
+
+
+def summary(text: str) -> str:
+    """The first sentence of a help text, without its stop."""
+    return " ".join(text.split()).partition(". ")[0].rstrip(".")
+
+
+def without_brackets(text: str) -> str:
+    """A help text whose default, where that is in words, stands as it is: Typer puts it in brackets of its own."""
+    return re.sub(r"\[default: \((.*)\)([;\]])", r"[default: \1\2", text)
