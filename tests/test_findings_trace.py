@@ -406,6 +406,18 @@ def follow(c, ev, f, rows):
     return measure(y, truth, ev.rounded[rows], ev.format, limit, np.zeros((1, 1), dtype=bool)).verdicts
 
 
+def by_formula(c, remedy, r):
+    """The values that a formula in the remedy speaks of, which `test_formulas_of_remedies_mend` follows."""
+    loss, where = c.problem.loss, np.zeros(c.truth.hi.shape[1], dtype=bool)
+    if "−1/(1 + exp(x))" in remedy:
+        where |= loss.labels[r] == 1
+    elif "minus the sum of the other" in remedy:
+        where[loss.target[r]] = True
+    elif "take 1 − p_i" in remedy:
+        where[:: c.problem.logits.shape[1] + 1] = True
+    return where
+
+
 BAD = (Verdict.LOST, Verdict.INACCURATE)
 
 
@@ -430,7 +442,7 @@ def test_remedies_mend_when_followed(dtype, quantity, seed):
                 if verdicts is None:
                     continue
                 for k, (f, r) in enumerate(some):
-                    bad = np.isin(verdicts[k], BAD)
+                    bad = np.isin(verdicts[k], BAD) & ~by_formula(c, remedy, r)
                     if f.code in BY_VALUE and bad.size > 1:
                         assert not bad[list(f.at)].any(), (dtype, name, ev.x[r].tolist(), f)
                     else:

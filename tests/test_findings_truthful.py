@@ -247,3 +247,165 @@ def test_severities_and_kinds_of_evidence():
     for f in smcli.compare([[INF, 1, 2], [-0.775, -0.6175, -9]], quantities=VALUES).findings:
         about = rules[f.code].about
         assert (f.method is None) == (about != "run") and (f.quantity is None) == (about == "row")
+
+
+def told(report, code):
+    return [f for f in report.findings if f.code == code]
+
+
+def test_causes_come_before_consequences():
+    """A logit that rounding made infinite is told as that, not as one that was masked or infinite when it arrived."""
+    for logits, words in (
+        ([70000, 1], "became inf: frameworks return nan for the whole row"),
+        ([0, -70000], "became −inf: its class is masked now, and the loss is +inf because the target is there"),
+        (
+            [-70000, -80000],
+            "(-70000 first) are beyond float16's largest number 65504 and became −inf: no class is left",
+        ),
+        ([70000, -80000], "became ±inf"),
+    ):
+        report = smcli.compare(logits, dtype="float16", target=1)
+        assert {f.code for f in report.findings if f.code.startswith("SM1")} == set()
+        (f,) = told(report, "SM902")
+        assert words in f.message
+    (f,) = told(smcli.compare([70000, INF], dtype="float16"), "SM102")  # the one that arrived as such
+    assert f.at == (1,)
+
+
+def test_what_was_typed_stands_in_the_message(capsys):
+    from smcli.cli.app import run
+
+    for words, text in (
+        (["1e400", "0"], "(1e400) is beyond float64's largest number"),
+        (["1e308", "0"], "(1e+308 became 1.00000000000000001e+308)"),
+        (["12345678901234567", "0"], "(12345678901234567 became 12345678901234568)"),
+        (["0.1", "0", "-d", "float32"], "1 of 2 logits is no number of float32; the largest change is 1.49012e-09, at index 0 (0.1 "),
+    ):  # fmt: skip
+        assert run(["compare", *words, "-q", "softmax", "-f", "json"]) == 0
+        assert text in capsys.readouterr().out
+
+
+def test_the_effect_of_rounding_knows_the_temperature():
+    (f,) = told(smcli.compare([0.7, 0], dtype="float32", temperature=0.01), "SM901")
+    assert "changes p by up to about 1.19209e-06 relative" in f.message
+    (f,) = told(smcli.compare([1000.3, 0], dtype="bfloat16"), "SM901")
+    assert "by a factor of up to about e^±0.3" in f.message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "loss", "words"),
+    [("float64", 16.11809565, "−log 1e-07 (Keras)"), ("float32", 15.942385, "what is left of 1 − p clipped at 1 − 1e-7"),
+     ("float64", 36.04365338911715, "−log 2.22045e-16 (the machine epsilon of float64)"), ("float32", 100.0, "PyTorch's BCELoss"),
+     ("float32", 15.33324, "Keras adds ε once more"), ("float64", 15.424948, "Keras adds ε once more"),
+     ("float64", 27.6310211, "hand-written"), ("float64", 34.53877639, "scikit-learn"), ("float64", 13.8155105, "−log 1e-06"),
+     ("float64", 18.42068074, "−log 1e-08"), ("float64", 23.02585093, "−log 1e-10"),
+     ("float32", 87.33654, "smallest normal number of float32"),
+     ("float32", 103.27893, "smallest number of float32"), ("float64", 708.39641853, "smallest normal number of float64")],
+)  # fmt: skip
+def test_the_constants_of_clips_are_known(dtype, loss, words):
+    """A value alone, without a trace, as an output file or a library gives it."""
+    assert words in constants_told(dtype, loss, 900.0)
+    assert constants_told(dtype, loss + 0.01, 900.0) == "" and constants_told(dtype, loss, loss) == ""
+
+
+def constants_told(dtype, loss, true):
+    from smcli.judge.measure import Limit, measure
+    from smcli.methods import Run
+    from smcli.model import Loss, Numerics, Problem, RawRow, Truth
+
+    f = formats.get(dtype)
+    x = np.array([[0.0, true]])
+    target = Loss(target=np.array([0]))
+    rows = findings.RowEvidence.of(Problem(dtype, f.round(x), target), [RawRow(x[0])], ("cross-entropy",))
+    truth = Truth(f.round(np.array([[true]])), np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64), 2.0**-50)
+    y, limit = f.round(np.array([[loss]])), Limit(np.array(8.0))
+    about = rows.with_truth("cross-entropy", truth, truth.hi, limit)
+    errors = measure(y, truth, truth.hi, f, limit, np.zeros((1, 1), dtype=bool))
+    ev = about.with_run(Run("output", y), errors, Numerics())
+    return " ".join(findings.say(f, 0, truth=truth).message for f in findings.examine(ev) if f.code == "SM904")
+
+
+def test_a_clip_is_only_told_where_one_was_seen():
+    """naive has no clip: whatever its wrong losses are near to."""
+    x = np.linspace(-37, -13, 400)[:, None] * [[0.0, 1.0]]
+    for method in ("naive", "shifted"):
+        assert not told(smcli.compare(x, dtype="bfloat16", methods=method, target=[1] * 400), "SM904")
+    assert told(smcli.compare(x, dtype="float32", methods="clipped", target=[1] * 400), "SM904")
+
+
+def test_one_hot_rows_are_asked_about_when_there_is_a_target():
+    (f,) = told(smcli.compare([0, 1, 0], target=1), "SM903")
+    assert "looks like a label or a prediction" in f.message and "becomes 0.576117" in f.message
+    assert not told(smcli.compare([0, 1, 0]), "SM903")
+    (f,) = told(smcli.compare([0.2, 0.5, 0.3]), "SM903")
+    assert "the largest, 0.5, becomes 0.390694" in f.message and "softmax" in f.remedy
+
+
+def test_binary_losses_are_spoken_of_as_such():
+    logits, labels = [INF, np.nan, -INF, 0.2, 100, -100, -30, 30], [0.9, 1, 1, 0, 1, 1, 1, 0]
+    for report in (
+        smcli.compare(logits, quantities="bce", labels=labels, methods="all", dtype="float32"),
+        smcli.gradient(logits, quantities="bce", labels=labels, methods="all", dtype="float32"),
+        smcli.compare([0.2, 0.8], quantities="bce", labels=[0, 1]),
+        smcli.compare([-INF, -INF], quantities="bce", labels=[0, 1]),
+    ):
+        for f in report.findings:
+            words = f.message + f.remedy
+            assert (
+                not any(w in words for w in ("one-hot", "softmax", "the maximum", "other probabilities", "max(x, 0) "))
+                or "BCE" in words
+            ), f
+    assert not told(smcli.compare([-INF, -INF], quantities="bce", labels=[0, 0]), "SM103")
+
+
+def test_ill_conditioned_only_beside_an_error_that_it_explains():
+    good = smcli.compare([1e9, 1e9 + 1], quantities="softmax,log-softmax", methods="shifted,log1p,fused")
+    assert not told(good, "SM406")
+    # fused is beyond its limit, log1p accurate: the problem is no excuse
+    report = smcli.compare([-12.3392, 0], dtype="float32", quantities="logsumexp", methods="fused,log1p")
+    assert not told(report, "SM406") and [f.method for f in told(report, "SM401")] == ["fused"]
+    (f,) = told(smcli.compare([-0.775, -0.6175], quantities="logsumexp", methods="naive,shifted"), "SM406")
+    assert f.method is None and "62271.4 ulp of shifted" in f.message
+
+
+def test_nan_where_the_true_loss_is_infinite_is_explained():
+    report = smcli.compare(
+        [-INF, -INF, 1], labels=[0.5, 0, 0.5], quantities="cross-entropy", methods="naive,shifted,fused"
+    )
+    found = told(report, "SM303")
+    assert {f.method for f in found} == {"naive", "shifted", "fused"}
+    assert all("at the masked class 1" in f.message and f.message.endswith("the truth is inf") for f in found)
+
+
+def test_numbers_agree_with_their_nouns():
+    (one,) = told(smcli.compare([np.nan, 1]), "SM101")
+    (two,) = told(smcli.compare([np.nan, 1, np.nan]), "SM101")
+    assert one.message.startswith("the logit at index 0 is nan")
+    assert two.message.startswith("the logits at indices 0, 2 are nan")
+    (many,) = told(smcli.compare([np.nan] * 7), "SM101")
+    assert "indices 0, 1, 2, 3 and 3 more are nan" in many.message and many.count == 7
+
+
+def test_search_finds_pages_by_their_words():
+    assert findings.search("nan")[0].code in {"SM101", "SM501"} and {"SM101", "SM501"} <= {
+        r.code for r in findings.search("nan")[:3]
+    }
+    assert findings.search("underflow")[0].code in {"SM301", "SM302"}
+    assert findings.search("label smoothing")[0].code == "SM104"
+    assert findings.search("SM404")[0].code == "SM404"
+    assert findings.search("zzz") == findings.search(" ") == []
+    pages = {r.code: r.page.lower() for r in findings.search("overflow exp")}
+    assert "SM201" in pages and all("overflow" in p and "exp" in p for p in pages.values())
+
+
+def test_a_snippet_that_recurs_stands_once():
+    """In the docstrings as they are written, before the snippets are put in."""
+    import inspect
+    from collections import Counter
+
+    written = [inspect.cleandoc(r.find.__doc__) for r in findings.everything().values()]
+    blocks = Counter(block for page in written for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert [b for b, n in blocks.items() if n > 2] == []
+    assert sum("{fix:" in page for page in written) >= 5 and not any(
+        "{fix:" in r.page for r in findings.everything().values()
+    )

@@ -6,19 +6,15 @@ A rule is one function in a module beside this one; its docstring is the page of
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from smcli.errors import UsageError, nearest
 from smcli.findings.evidence import Evidence, RowEvidence, RunEvidence, TruthEvidence
 from smcli.findings.rules import RULES, Hit, Rule, choice, everything, examine, rule
 from smcli.findings.wording import say
 
-if TYPE_CHECKING:
-    from smcli.model import Finding
-
 __all__ = (
     "RULES", "Evidence", "Hit", "RowEvidence", "Rule", "RunEvidence", "TruthEvidence", "choice", "everything", "examine",
-    "find", "get", "rule", "say", "search",
+    "get", "rule", "say", "search",
 )  # fmt: skip
 
 
@@ -65,13 +61,3 @@ def search(words: str) -> list[Rule]:
 
     ranked = sorted(((rank(r), r) for r in everything().values()), key=lambda one: -one[0])
     return [r for score, r in ranked if score]
-
-
-def find(evidence: Evidence) -> dict[int, list[Finding]]:
-    """All findings about a block, with their messages, by row of the block."""
-    out: dict[int, list[Finding]] = {}
-    truth = evidence.truth if isinstance(evidence, TruthEvidence) else None
-    for found in examine(evidence):
-        for k, row in enumerate(found.rows.tolist()):
-            out.setdefault(row, []).append(say(found, k, truth=truth))
-    return out

@@ -196,7 +196,9 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
             "its own size or more, which explains the {ulp} ulp of {method}",
             index=change > 0.5,
         ),
-        "the digits are not in the logits: carry them in a wider format, or do not rely on these digits of the result",
+        "take a common offset out of the logits before they are rounded"
+        + (", or carry them in a wider format" if ev.format.p < 53 else "")
+        + "; else do not rely on these digits",
         facts={"kappa": kappa, "most": most, "u": ev.format.unit_roundoff, "change": change, "ulp": by.max(axis=0),
                "method": choice(*ev.judged, index=worst)},
     )  # fmt: skip

@@ -202,39 +202,10 @@ def vanished_gradient(ev: RunEvidence) -> Iterator[Hit]:
     yield Hit(
         gone,
         "0 is returned at {at} where the true derivative is {true}, which {format} holds",
-        _mend_vanished(ev, gone),
+        mend(ev, gone),
         first_of(steps, len(gone)),
         {"format": ev.format.name},
     )
-
-
-def _mend_vanished(ev: RunEvidence, gone: BoolArray) -> Choice | str:
-    """A formula without p − 1 where that is what vanished; else whatever helps."""
-    text, cancels = _without_cancellation(ev)
-    tried = mend(ev, gone)
-    if not text or isinstance(tried, str):
-        return tried
-    only = ~(gone & ~cancels).any(axis=1)
-    named = np.array(["(method" in option for option in tried.options])[tried.index]
-    return Choice((*tried.options, text), np.where(only & ~named, len(tried.options), tried.index).astype(np.uint8))
-
-
-def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:
-    """How to compute those values [R, N] in which p − 1 cancels, and which they are."""
-    loss, shape = ev.problem.loss, ev.y.shape
-    cancels = np.zeros(shape, dtype=bool)
-    if ev.quantity.name == "gradient" and loss is not None and ev.elementwise and loss.labels is not None:
-        return (
-            "where the label is 1 take −1/(1 + exp(x)), which is sigmoid(x) − 1 without cancellation",
-            np.asarray((loss.labels == 1) & (ev.x > 0)),
-        )
-    if ev.quantity.name == "gradient" and loss is not None and loss.target is not None and not loss.smoothing:
-        cancels[np.arange(len(cancels)), np.maximum(loss.target, 0)] = True
-        return "take the target's entry as minus the sum of the other probabilities, never as p − 1", cancels
-    if ev.side:
-        cancels[:, :: ev.side + 1] = True
-        return "take 1 − p_i as the sum of the other probabilities", cancels
-    return "", cancels
 
 
 @rule("SM503", "gradient-sum", Severity.WARNING)
@@ -321,13 +292,7 @@ def gradient_sum(ev: RunEvidence) -> Iterator[Hit]:
 def _mend_sum(ev: RunEvidence, where: BoolArray) -> str | Choice:
     loss = ev.problem.loss
     if ev.run.steps or loss is None or loss.labels is None:
-        vanished = (ev.y == 0) & ev.verdict(Verdict.LOST)
-        tried = mend(ev, where, sums_first=True, whole_rows=True)
-        if isinstance(tried, str):
-            return tried
-        text = "mend the vanished derivative first (SM502): it is what the sum lacks"
-        only = vanished.any(axis=1) & (tried.index >= len(tried.options) - 1)
-        return Choice((*tried.options, text), np.where(only, len(tried.options), tried.index).astype(np.uint8))
+        return mend(ev, where, whole_rows=True, sums_first=True)
     whole = loss.labels.sum(axis=1) == 1
     other = "check the sum in the denominator, the masks and the reduction"
     return choice("labels that do not sum to 1 need p·Σy − y, not p − y", other, index=whole)

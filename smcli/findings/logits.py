@@ -78,7 +78,7 @@ def nan_logit(ev: RowEvidence) -> Iterator[Hit]:
         "the {logit|logits} at {at} {is|are} nan: {what}, whatever computes it",
         "look upstream: the nan was there before {first} (a 0/0, inf − inf or log of a negative number)",
         facts={
-            "what": "its own value is nan" if ev.elementwise else "every result of the row is nan",
+            "what": "what is made of it is nan too" if ev.elementwise else "every result of the row is nan",
             "first": "the loss" if ev.elementwise else "softmax",
         },
     )
@@ -317,10 +317,11 @@ def masked_target(ev: RowEvidence) -> Iterator[Hit]:
     masked = (x == -np.inf) & ev.labelled & ~ev.overflowed
     if not ev.elementwise:
         masked &= ~((x == -np.inf).all(axis=1) | np.isnan(x).any(axis=1) | (x == np.inf).any(axis=1))[:, None]
+    soft = ev.problem.loss is not None and ev.problem.loss.labels is not None
     smoothed = ev.problem.loss is not None and ev.problem.loss.smoothing > 0
     yield Hit(
         masked,
-        "the {what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is +inf, and that is right",
+        "{what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is +inf, and that is right",
         "smooth over the open classes only" if smoothed else "check that targets never fall on masked classes",
-        facts={"what": "label smoothing puts" if smoothed else "target has"},
+        facts={"what": "label smoothing puts" if smoothed else "the labels put" if soft else "the target has"},
     )

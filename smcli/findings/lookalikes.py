@@ -141,18 +141,17 @@ CLIPS = (  # ε, who has it
     (2.0**-126, "the smallest normal number of float32"),
     (2.0**-149, "the smallest number of float32"),
     (2.0**-1022, "the smallest normal number of float64"),
-    (math.exp(-100), "PyTorch's BCELoss, which bounds log p at −100"),
 )
 
 
 def constants(f: Format) -> list[tuple[float, str]]:
     """The losses at which clips stick in a format, each with its text, "−log 1e-07 (Keras)"."""
-    out: dict[float, str] = {}
+    out = {100.0: "that of PyTorch's BCELoss, which bounds log p at −100"}
     for epsilon, whose in CLIPS:
         clip = float(f.round(np.array([epsilon]))[0])
         if clip > 0:
             loss = float(f.round(np.array([-math.log(clip)]))[0])
-            what = "100" if epsilon == math.exp(-100) else f"−log {epsilon:.6g}"
+            what = f"−log {epsilon:.6g}"
             out.setdefault(loss, f"{what} ({whose})" if whose else what)
     return list(out.items())
 

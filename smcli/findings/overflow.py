@@ -261,13 +261,13 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
         over = (step.overflowed | step.invalid) & ev.clean
         yield Hit(
             over,
-            "x/T is {quotient} at {at}: T is 0 in {format}" if zero.any()
+            "x/T is not finite at {at}: T is 0 in {format}" if zero.any()
             else "x/T overflows {format} at {at}: {x}/{temperature} is beyond {max}",
-            f"choose a T that {f.name} holds, or take the argmax" if zero.any()
-            else "subtract the maximum before dividing by T, or divide in a wider format",
+            "choose a larger T, or take the argmax" if zero.any()
+            else "subtract the maximum before dividing by T" + (", or divide in a wider format" if f.p < 53 else ""),
             step.expr,
             {"format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
-             "max": f.max, "quotient": pick(step.output, first(over))},
+             "max": f.max},
         )  # fmt: skip
     lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
@@ -295,7 +295,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
                 index=np.full(len(lost), is_running(step)),
             ),
-            "use a wider format, or logits that lie closer together",
+            "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
             step.expr,
             {"step": step.expr, "becomes": pick(step.output, first(where)), "format": f.name, "max": f.max},
         )

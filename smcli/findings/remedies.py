@@ -48,13 +48,17 @@ BY_PROBABILITY = {  # derivatives that are made of p alone
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Something to do otherwise: another method, accumulator, order of the sum or format; the same where None."""
+    """Something to do otherwise: another method, accumulator, order of the sum or format; the same where None.
+
+    With `formula`, the values in which p − 1 cancels are computed without.
+    """
 
     text: str
     method: str | None = None
     accumulate: str | None = None
     order: str | None = None
     compute: str | None = None
+    formula: bool = False
 
 
 def mend(
@@ -75,7 +79,12 @@ def mend(
     both = [replace(m, text=f"{m.text}, and {s.text}", accumulate=s.accumulate, order=s.order)
             for m in others[:1] for s in sums[:1]]  # fmt: skip
     wide = [replace(m, text=f"{m.text}, in {w.compute}", compute=w.compute) for m in others[:1] for w in wider]
-    trials = [*(sums if sums_first else others), *(others if sums_first else sums), *both, *wider, *wide]
+    trials = [*(sums if sums_first else others), *(others if sums_first else sums), *both]
+    formula, cancels = _without_cancellation(ev)
+    if formula:
+        trials += [Trial(formula, formula=True)]
+        trials += [Trial(f"{m.text}, and {formula}", m.method, formula=True) for m in others[:1]]
+    trials += [*wider, *wide]
     by_value = where.shape == ev.y.shape and not whole_rows
     hits = where if by_value else ev.verdict(Verdict.LOST, Verdict.INACCURATE)
     left = np.flatnonzero(where.any(axis=1))
@@ -83,7 +92,7 @@ def mend(
     for k, trial in enumerate(trials):
         if not left.size:
             break
-        right = _right(ev, left, trial)
+        right = _right(ev, left, trial, cancels)
         mended = (right & hits[left]).sum(axis=1) / np.maximum(hits[left].sum(axis=1), 1)
         if by_value:
             mended = np.floor(mended)  # some of them are not enough
@@ -94,6 +103,24 @@ def mend(
         left = left[~whole]
     last = otherwise or "no method here is accurate in this format: take the certified value (smcli eval)"
     return choice(*(t.text for t in trials), last, index=index)
+
+
+def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:
+    """How to compute those values [R, N] in which p − 1 cancels, and which they are."""
+    loss = ev.problem.loss
+    cancels = np.zeros(ev.y.shape, dtype=bool)
+    if ev.quantity.name == "gradient" and loss is not None and ev.elementwise and loss.labels is not None:
+        return (
+            "where the label is 1 take −1/(1 + exp(x)), which is sigmoid(x) − 1 without cancellation",
+            np.asarray((loss.labels == 1) & (ev.x > 0)),
+        )
+    if ev.quantity.name == "gradient" and loss is not None and loss.target is not None and not loss.smoothing:
+        cancels[np.arange(len(cancels)), np.maximum(loss.target, 0)] = not loss.z_loss
+        return "take the target's entry as minus the sum of the other probabilities, never as p − 1", cancels
+    if ev.side:
+        cancels[:, :: ev.side + 1] = True
+        return "take 1 − p_i as the sum of the other probabilities", cancels
+    return "", cancels
 
 
 def _wider(ev: RunEvidence) -> list[Trial]:
@@ -136,8 +163,8 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
     return out
 
 
-def _right(ev: RunEvidence, rows: IntArray, trial: Trial) -> BoolArray:
-    """Which values of these rows are accurate when computed so."""
+def _right(ev: RunEvidence, rows: IntArray, trial: Trial, cancels: BoolArray) -> BoolArray:
+    """Which values of these rows are accurate when computed so; with a formula, also those that cancelled."""
     f = formats.get(trial.compute) if trial.compute else ev.format
     sum_format = formats.get(trial.accumulate or ev.numerics.accumulate or f.name)
     o = Arithmetic(f, sum_format if sum_format.p > f.p or not trial.compute else f, trial.order or ev.numerics.order)
@@ -147,7 +174,8 @@ def _right(ev: RunEvidence, rows: IntArray, trial: Trial) -> BoolArray:
     infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
     limit = _limit_of(ev.limit, rows)
     verdicts = measure(ev.format.round(values), truth, ev.rounded[rows], ev.format, limit, infinite).verdicts
-    return np.asarray(np.isin(verdicts, RIGHT))
+    right = np.isin(verdicts, RIGHT)
+    return np.asarray(right | (cancels[rows] & np.isfinite(values)) if trial.formula else right)
 
 
 def _limit_of(limit: Limit, rows: IntArray) -> Limit:

@@ -99,7 +99,8 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
             moved + ": it alone changes p by a factor of up to about e^±{effect}",
             index=effect > 0.1,
         ),
-        "keep logits in a wider format until softmax or the loss is done, or round them before you compare",
+        ("keep logits in a wider format" if ev.format.p < 53 else "take a common offset out of the logits before they are rounded")
+        + ", or round them before you compare",
         facts={"all": ev.x.shape[1], "format": ev.format.name, "by": by, "most": most, "effect": effect,
                "figures": figures, **facts},
     )  # fmt: skip
@@ -212,7 +213,8 @@ def logit_overflow(ev: RowEvidence) -> Iterator[Hit]:
     yield Hit(
         lost,
         choice(beyond, no_infinity, index=lacking),
-        f"scale or clamp the logits, mask with {fill} that {f.name} holds, or use a wider format",
+        f"scale or clamp the logits, or mask with {fill} that {f.name} holds"
+        + ("; or use a wider format" if f.p < 53 else ""),
         facts={"written": written, "format": f.name, "max": f.max, "became": became, "after": after, **facts},
     )
 
