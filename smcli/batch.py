@@ -27,10 +27,12 @@ class Written:
     Attributes:
         values: float64 [R, C], for each number the nearest float64.
         tokens: for each row what was written, where that says more than a float64 holds; None where all is exact.
+        dtype: the number format that they are numbers of, where that is known.
     """
 
     values: FloatArray
     tokens: Sequence[tuple[str, ...] | None] | None = None
+    dtype: str = ""
 
     @classmethod
     def of(cls, rows: Sequence[RawRow]) -> Written:

@@ -208,7 +208,7 @@ def vanished_gradient(ev: RunEvidence) -> Iterator[Hit]:
     )
 
 
-@rule("SM503", "gradient-sum", Severity.WARNING)
+@rule("SM503", "gradient-sum", Severity.WARNING, always=True)
 def gradient_sum(ev: RunEvidence) -> Iterator[Hit]:
     """The gradient of a softmax loss sums to 0; this one does not, beyond what rounding explains.
 

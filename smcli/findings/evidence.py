@@ -11,6 +11,7 @@ import numpy as np
 from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import as_float
+from smcli.model import Verdict
 from smcli.numbers import formats
 from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from smcli.batch import Written
     from smcli.judge.measure import Errors, Limit
     from smcli.methods import Run
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth, Verdict
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth
     from smcli.numbers.arithmetic import Step
     from smcli.problem.specs import Numerics
     from smcli.quantities import Quantity
@@ -94,6 +95,16 @@ class RowEvidence:
     def side(self) -> int:
         """The side of the matrix that the quantity is, or 0."""
         return 0
+
+    @cached_property
+    def all_finite(self) -> bool:
+        """Whether every logit is a number."""
+        return bool(np.isfinite(self.x).all())
+
+    @cached_property
+    def unchanged(self) -> bool:
+        """Whether rounding to the format changed nothing."""
+        return not any(self.change.strides) or not self.change.any()
 
     @cached_property
     def overflowed(self) -> BoolArray:
@@ -243,8 +254,15 @@ class RunEvidence(TruthEvidence):
 
     def verdict(self, *words: Verdict) -> BoolArray:
         """Where the verdict is one of those words."""
-        same: BoolArray = np.isin(self.errors.verdicts, words)
+        table = np.zeros(len(Verdict), dtype=bool)
+        table[list(words)] = True
+        same: BoolArray = np.take(table, self.errors.verdicts)
         return same
+
+    @cached_property
+    def all_fine(self) -> bool:
+        """Whether every value is correct or accurate."""
+        return bool(self.verdict(Verdict.CORRECT, Verdict.OK).all())
 
     def steps(self, *ops: str) -> list[Step]:
         """The steps of the run that are one of these operations."""
@@ -276,6 +294,8 @@ def _fields(evidence: RowEvidence) -> dict[str, Any]:
 def _change(problem: Problem, raw: Written) -> FloatArray:
     """What rounding the logits to the format changed; inf where a finite number, or an infinity, was lost."""
     written, logits = raw.values, problem.logits
+    if logits is written and raw.tokens is None:  # numbers of the format already
+        return np.broadcast_to(np.float64(0), logits.shape)
     with np.errstate(all="ignore"):
         change: FloatArray = logits - written
         odd = ~np.isfinite(change)

@@ -73,6 +73,8 @@ def nan_logit(ev: RowEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 6.2 (nan goes through operations) and 7.2 (invalid operation). PyTorch documentation, torch.autograd,
     anomaly detection. JAX documentation, debugging flags. TensorFlow API, tf.debugging.enable_check_numerics.
     """
+    if ev.all_finite:
+        return
     yield Hit(
         np.isnan(ev.x) & ~ev.overflowed,
         "the {logit|logits} at {at} {is|are} nan: {what}, whatever computes it",
@@ -147,6 +149,8 @@ def infinite_logit(ev: RowEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.2 (inf − inf and inf/inf are invalid). Gemma Team 2024, Gemma 2 (soft-capping of logits). JAX API,
     jax.numpy.matmul.
     """
+    if ev.all_finite:
+        return
     infinite = ev.x == np.inf
     where = infinite & ~ev.overflowed & ~np.isnan(ev.x).any(axis=1, keepdims=True)
     several = infinite.sum(axis=1) > 1
@@ -233,6 +237,8 @@ def all_masked(ev: RowEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.2. PyTorch pull requests 131060 and 133882 (fully masked rows in attention). JAX documentation, FAQ,
     "Gradients contain NaN where using where".
     """
+    if ev.all_finite:
+        return
     if ev.elementwise:  # the limit of each value is a number or a right infinity
         return
     masked = ev.x == -np.inf
@@ -311,6 +317,8 @@ def masked_target(ev: RowEvidence) -> Iterator[Hit]:
     PyTorch documentation, torch.nn.CrossEntropyLoss (label_smoothing). Szegedy et al. 2016, Rethinking the Inception
     Architecture, section 7. IEEE 754-2019, 7.2 (0·inf is invalid).
     """
+    if ev.all_finite:
+        return
     if ev.labelled is None:
         return
     x = ev.x

@@ -82,6 +82,8 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 4.3.1 (round to nearest, ties to even). Higham 2002, Accuracy and Stability of Numerical Algorithms,
     section 2.1. TensorFlow guide, Mixed precision. PyTorch documentation, torch.amp.
     """
+    if ev.unchanged:
+        return
     least = 1e-3 if ev.format.p == 53 else 0.0
     where = (np.abs(ev.change) > least) & np.isfinite(ev.x) & np.isfinite(ev.change)
     if not where.any():
@@ -201,6 +203,8 @@ def logit_overflow(ev: RowEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.4 (overflow). Micikevicius et al. 2022, FP8 Formats for Deep Learning (E4M3 has no infinity). NumPy,
     PyTorch and JAX documentation, finfo.
     """
+    if ev.unchanged:
+        return
     lost = ev.overflowed
     if not lost.any():
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli import registry
+from smcli.findings.evidence import RunEvidence
 from smcli.model import Choice, Found, Severity
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Rule:
     """A code, its name and severity, the question it puts to the evidence, and its page.
 
     With `once`, only the first of several hits in a row tells: the step that went wrong first, whatever the other rows
-    of the block are.
+    of the block are. A rule about a run looks only at blocks with a value that is neither correct nor accurate, unless
+    it is `always` to be asked.
     """
 
     code: str
@@ -60,6 +62,7 @@ class Rule:
     about: About
     find: Find
     once: bool = False
+    always: bool = False
 
     @property
     def page(self) -> str:
@@ -80,12 +83,12 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    code: str, name: str, severity: Severity, about: About = "run", *, once: bool = False
+    code: str, name: str, severity: Severity, about: About = "run", *, once: bool = False, always: bool = False
 ) -> Callable[[Find], Find]:
     """Register the decorated function as the rule of that code."""
 
     def register(find: Find) -> Find:
-        RULES[code] = Rule(code, name, severity, about, find, once)
+        RULES[code] = Rule(code, name, severity, about, find, once, always)
         return find
 
     return register
@@ -105,9 +108,10 @@ def everything() -> dict[str, Rule]:
 def examine(evidence: Evidence) -> tuple[Found, ...]:
     """Put all rules about one kind of evidence to it, in the order of codes."""
     found = []
+    fine = isinstance(evidence, RunEvidence) and evidence.all_fine
     with np.errstate(all="ignore"):
         for r in everything().values():
-            if r.about != evidence.about:
+            if r.about != evidence.about or (fine and not r.always):
                 continue
             open_rows = np.ones((len(evidence.x), 1), dtype=bool)
             for hit in r.find(evidence):

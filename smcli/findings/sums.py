@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
 
 
-@rule("SM403", "not-normalised", Severity.WARNING)
+@rule("SM403", "not-normalised", Severity.WARNING, always=True)
 def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     """The probabilities do not sum to 1 within what their rounding explains.
 
@@ -78,7 +78,7 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     )
 
 
-@rule("SM404", "stalled-sum", Severity.WARNING, once=True)
+@rule("SM404", "stalled-sum", Severity.WARNING, once=True, always=True)
 def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
     """The running sum grew so large that further terms no longer changed it.
 

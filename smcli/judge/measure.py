@@ -227,8 +227,7 @@ def total_error(values: FloatArray, truth: Truth) -> FloatArray:
 
 def spacing(t: FloatArray, fmt: Format) -> FloatArray:
     """The spacing of the format's numbers at these float64 numbers."""
-    exponent = fmt.ulp_exponent(np.frexp(t)[1].astype(np.int64) - 1)
-    return np.ldexp(1.0, exponent.astype(np.int32))
+    return _steps(np.abs(np.ascontiguousarray(t, dtype=np.float64)), fmt)
 
 
 def worst(errors: FloatArray) -> int:

@@ -35,7 +35,7 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
     for block in batch.blocks:
         step = max(1, BLOCK // block.classes)
         for start in range(0, len(block), step):
-            written = Written(*block.take(start, start + step))
+            written = Written(*block.take(start, start + step), block.array.dtype.name if block.widen is None else "")
             at = np.asarray(block.rows[start : start + step], dtype=np.int64)
             yield (
                 Problem(
@@ -55,7 +55,7 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
 
 def _rounded(written: Written, fmt: formats.Format) -> FloatArray:
     """The logits in the format: each number rounded once, straight from what was written."""
-    logits = fmt.round(written.values)
+    logits = written.values if written.dtype == fmt.name else fmt.round(written.values)
     for r, tokens in written.some():
         logits[r] = fmt.round_written(written.values[r], tokens)
     return logits
