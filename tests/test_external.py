@@ -116,10 +116,15 @@ def same(a: np.ndarray, name: str, problem: Problem, quantity: str) -> None:
 
 def test_it_is_called_with_the_block_in_the_format() -> None:
     p = block("float32")
-    assert np.array_equal(compute("mine:batched", p).values, FORMATS["float32"].round(compute("mine:batched", p).values))
+    assert np.array_equal(
+        compute("mine:batched", p).values, FORMATS["float32"].round(compute("mine:batched", p).values)
+    )
     assert sys.modules["mine"].seen[0] == ((3, 3), "float32")
     same(compute("mine:batched", block()).values, "shifted", block(), "softmax")
-    assert methods.get("mine:softmax").summary == "My softmax." and methods.get("mine:wide").summary == "A function of yours."
+    assert (
+        methods.get("mine:softmax").summary == "My softmax."
+        and methods.get("mine:wide").summary == "A function of yours."
+    )
     assert compute("mine:Namespace.softmax", block()).values.shape == (3, 3)
 
 
@@ -180,7 +185,9 @@ def test_it_may_write_into_what_it_is_given() -> None:
 
 
 def test_a_wrong_shape_says_both() -> None:
-    with pytest.raises(UnavailableError, match=r"the shape \(2,\) for a row of 3 logits, where softmax has the shape \(3,\)"):
+    with pytest.raises(
+        UnavailableError, match=r"the shape \(2,\) for a row of 3 logits, where softmax has the shape \(3,\)"
+    ):
         compute("mine:short", block())
 
 
@@ -197,7 +204,9 @@ def test_a_wrong_shape_says_both() -> None:
         ("wrong:f", 2, ["importing wrong raised SyntaxError"]),
     ],
 )
-def test_failures_are_reported_as_its_own(name: str, code: int, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_are_reported_as_its_own(
+    name: str, code: int, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command(["compare", "1", "2", "-m", name, "-q", "softmax"]) == code
     said = capsys.readouterr().err
     assert all(w in said for w in words) and "Traceback" not in said

@@ -27,7 +27,9 @@ from smcli.quantities import QUANTITIES
 from smcli.reference import Reference
 
 NAMES = list(methods.adapters())
-EXTRAS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+EXTRAS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"][
+    "optional-dependencies"
+]
 
 
 @pytest.fixture(params=NAMES)
@@ -174,7 +176,9 @@ def test_an_absent_library_says_how_to_install_it(capsys: pytest.CaptureFixture[
 
 def test_groups() -> None:
     everyone = methods.expand(["all"], ["softmax"])
-    assert set(everyone) == {n for n, m in methods.formulas().items() if m.defines("softmax")} and "numpy" not in everyone
+    assert (
+        set(everyone) == {n for n, m in methods.formulas().items() if m.defines("softmax")} and "numpy" not in everyone
+    )
     here = methods.expand(["libraries"], ["softmax"])
     assert set(here) == {n for n, m in methods.adapters().items() if not m.reason}
     assert methods.expand(["numpy", "libraries", "fused"], ["softmax"]) == (*here, "fused")
@@ -183,10 +187,15 @@ def test_groups() -> None:
 
 def test_a_format_that_a_library_lacks(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("scipy")
-    assert command(["compare", "1", "2", "-m", "shifted,scipy", "-d", "bfloat16,float32", "-q", "softmax", "-f", "json"]) == 0
+    assert (
+        command(["compare", "1", "2", "-m", "shifted,scipy", "-d", "bfloat16,float32", "-q", "softmax", "-f", "json"])
+        == 0
+    )
     half, single = json.loads(capsys.readouterr().out)["formats"]
     (_, got), (_, other) = (d["rows"][0]["results"][0]["methods"] for d in (half, single))
-    assert not got["available"] and got["reason"] == "it does not compute in bfloat16, only in float64, float32, float16"
+    assert (
+        not got["available"] and got["reason"] == "it does not compute in bfloat16, only in float64, float32, float16"
+    )
     assert other["available"]
 
 
