@@ -73,10 +73,10 @@ class TensorFlow(Library):
     def jacobian(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
             p = self.softmax(x, task)
-        return tape.batch_jacobian(p, x, experimental_use_pfor=False)
+        return tape.batch_jacobian(p, x, experimental_use_pfor=False)  # pfor would compile a graph for each shape
 
     def vjp(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
