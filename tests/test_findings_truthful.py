@@ -107,7 +107,7 @@ def agrees(said, exact):
     return float(f"{mantissa}e{shift}") == pytest.approx(float(digits), rel=2e-5)
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_row_is_judged_the_same_alone_and_in_a_batch(seed):
     rng = np.random.default_rng(1000 + seed)
     size = int(rng.choice([1, 2, 3, 5]))
