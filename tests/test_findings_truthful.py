@@ -311,7 +311,8 @@ def test_the_constants_of_clips_are_known(dtype, loss, words):
 def constants_told(dtype, loss, true):
     from smcli.judge.measure import Limit, measure
     from smcli.methods import Run
-    from smcli.model import Loss, Numerics, Problem, RawRow, Truth
+    from smcli.model import Loss, Problem, RawRow, Truth
+    from smcli.problem.specs import Numerics
 
     f = formats.get(dtype)
     x = np.array([[0.0, true]])
