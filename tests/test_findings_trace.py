@@ -19,9 +19,10 @@ from smcli.findings.remedies import rows_of
 from smcli.judge import limits
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth
-from smcli.model import Loss, Numerics, Problem, Tolerance, Truth, Verdict
+from smcli.model import Loss, Problem, Truth, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
+from smcli.problem.specs import Numerics, Tolerance
 from smcli.reference import Reference
 
 INF = float("inf")

@@ -41,8 +41,8 @@ def search(words: str) -> list[Rule]:
     A word also matches the beginning of a longer one; case does not matter.
     """
     wanted = [w for w in re.split(r"[\s,]+", words.lower()) if w]
-    if not wanted:
-        return []
+    if not wanted or any(re.fullmatch(r"sm\d+", w) and w.upper() not in everything() for w in wanted):
+        return []  # what looks like a code is no word of a page
 
     def rank(r: Rule) -> int:
         score = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from smcli.model import Choice, Finding, Truth
 
 if TYPE_CHECKING:
-    from smcli.model import Found, IntArray
+    from smcli.model import Found
 
 NAME = re.compile(r"\{([^{}]+)\}")
 SHOWN = 4  # indices named in a sentence
@@ -33,42 +35,68 @@ def say(found: Found, k: int, *, truth: Truth | None = None, row: int | None = N
         truth: the truth of the block, where a message tells it.
         row: the row of that truth; found.rows[k] if not given.
     """
-    at = found.places[found.starts[k] : found.starts[k + 1]]
-    count = int(found.count[k])
-    flat = at * (found.side + 1) if found.of_logits else at
-    where = int(found.rows[k]) if row is None else row
-
-    def put(name: re.Match[str]) -> str:
-        word, _, more = name[1].partition(":")
-        if "|" in word:
-            return word.split("|")[count > 1]
-        if more == "place":
-            return places(found.facts[word][k : k + 1], 1, "index", found.side)
-        if more == "repr":
-            return repr(found.facts[word][k].item())
-        if word == "at":
-            return places(at, count, more or "index", 0 if found.of_logits else found.side)
-        if word == "n":
-            return str(count)
-        if word == "true":
-            assert truth is not None  # noqa: S101 - only rules about a truth ask for it
-            return true_text(truth, where, int(found.facts[more][k]) if more else int(flat[0]))
-        fact = found.facts[word]
-        text = _text(fact, k)
-        return NAME.sub(put, text) if isinstance(fact, str | Choice) else text
-
+    at = found.places[found.starts[k] : found.starts[k + 1]].tolist()
+    flat = [i * (found.side + 1) for i in at] if found.of_logits else at
+    told = _Told(found, k, at, flat, truth, int(found.rows[k]) if row is None else row)
     return Finding(
         code=found.code,
         name=found.name,
         severity=found.severity,
         quantity=found.quantity,
         method=found.method,
-        at=tuple(flat.tolist()),
-        count=count,
+        at=tuple(flat),
+        count=int(found.count[k]),
         step=_text(found.step, k) or None,
-        message=NAME.sub(put, _text(found.message, k)),
-        remedy=NAME.sub(put, _text(found.remedy, k)),
+        message=told.fill(_text(found.message, k)),
+        remedy=told.fill(_text(found.remedy, k)),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Told:
+    """One row of what was found, as the templates see it."""
+
+    found: Found
+    k: int
+    at: list[int]
+    flat: list[int]
+    truth: Truth | None
+    row: int
+
+    def fill(self, template: str) -> str:
+        """The template with its names replaced."""
+        return "".join([self._put(*part) if named else part[0] for named, part in _parts(template)])
+
+    def _put(self, word: str, more: str) -> str:
+        found, k = self.found, self.k
+        count = int(found.count[k])
+        if "|" in word:
+            return word.split("|")[count > 1]
+        if word == "at":
+            return places(self.at, count, more or "index", 0 if found.of_logits else found.side)
+        if word == "n":
+            return str(count)
+        if word == "true":
+            assert self.truth is not None  # noqa: S101 - only rules about a truth ask for it
+            return true_text(self.truth, self.row, int(found.facts[more][k]) if more else self.flat[0])
+        fact = found.facts[word]
+        if more == "place":
+            return places([int(fact[k])], 1, "index", found.side)
+        if more == "repr":
+            return repr(fact[k].item())
+        text = _text(fact, k)
+        return self.fill(text) if isinstance(fact, str | Choice) else text
+
+
+@lru_cache(maxsize=512)
+def _parts(template: str) -> tuple[tuple[bool, tuple[str, str]], ...]:
+    """A template as its texts and names in turn: (whether it is a name, (text or name, what follows its colon))."""
+    out = []
+    for i, piece in enumerate(NAME.split(template)):
+        name, _, more = piece.partition(":") if i % 2 else (piece, "", "")
+        if piece:
+            out.append((i % 2 == 1, (name, more)))
+    return tuple(out)
 
 
 def _text(fact: Any, k: int) -> str:
@@ -79,10 +107,10 @@ def _text(fact: Any, k: int) -> str:
     return number(fact) if isinstance(fact, float) else str(fact)
 
 
-def places(at: IntArray, count: int, what: str = "index", side: int = 0) -> str:
+def places(at: list[int], count: int, what: str = "index", side: int = 0) -> str:
     """Indices in words: "index 3", "indices 0, 1, 2", "indices 0, 1, 2, 3 and 97 more"; pairs in a matrix of that side."""
     plural = {"index": "indices", "class": "classes"}.get(what, what + "s")
-    shown = [f"({i // side}, {i % side})" if side else str(i) for i in at[:SHOWN].tolist()]
+    shown = [f"({i // side}, {i % side})" if side else str(i) for i in at[:SHOWN]]
     if count == 1:
         return f"{what} {shown[0]}"
     return f"{plural} {', '.join(shown)}" + (f" and {count - SHOWN} more" if count > SHOWN else "")
