@@ -210,9 +210,9 @@ def test_no_precision_beyond_the_proof():
 
 def test_python_integers_and_gmpy2_give_the_same(monkeypatch):
     pytest.importorskip("gmpy2")
-    fast = elementary.Exponential(2048)
+    fast = elementary.Exponential(elementary.WIDE)
     monkeypatch.setattr(elementary, "WIDE", 1 << 40)
-    plain = elementary.Exponential(2048)
+    plain = elementary.Exponential(fast.bits)
     assert type(fast._one) is not type(plain._one) is int
     for num, frac in ARGUMENTS:
         assert fast.of(num, frac) == plain.of(num, frac)
