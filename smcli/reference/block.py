@@ -201,8 +201,9 @@ class Reference:
         size = truth.hi.shape[1]
         if self.problem.temperature == 0 or digits > MOST_DIGITS:
             return [self.strings(quantity, row, range(size), digits) for row in range(start, stop)]
-        hi, lo, exp2 = (a[start:stop].ravel() for a in (truth.hi, truth.lo, truth.exp2))
-        found = texts(Truth(hi, lo, exp2, truth.bound), digits)
+        some = slice(start, stop)
+        flat = Truth(truth.hi[some].ravel(), truth.lo[some].ravel(), truth.exp2[some].ravel(), truth.bound)
+        found = texts(flat, digits)
         return [
             ["0"] * size
             if self.is_ignored(quantity, row)
