@@ -66,7 +66,7 @@ _smcli_fits() {
       files=1
       ;;
     *:--input-format)
-      values='csv json jsonl npy npz text'
+      values='csv json jsonl npy npz safetensors text'
       ;;
     *:-d | *:--dtype | limits:)
       separated=1

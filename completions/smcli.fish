@@ -36,12 +36,13 @@ end
 
 function __smcli_input_format
     __smcli_words \
-        csv\t'CSV: a line is a row, a header is skipped; cells stand between commas, semicolons or tabs.' \
+        csv\t'CSV: a line is a row, a header names the columns; cells stand between commas, semicolons or tabs.' \
         json\t'JSON: a list of numbers, a list of rows, or an object with the logits under a key.' \
         jsonl\t'JSON lines: one JSON value a line, read line by line.' \
         npy\t'NumPy\'s .npy: one array, mapped and not read where it is a file; a pickle is never loaded.' \
-        npz\t'NumPy\'s .npz: a zip archive of arrays.' \
-        text\t'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX and TensorFlow print.'
+        npz\t'NumPy\'s .npz: a zip archive of arrays; one that is not compressed is mapped.' \
+        safetensors\t'safetensors: a JSON header and the bytes of the tensors behind it, mapped; nothing else is needed to read it.' \
+        text\t'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX, TensorFlow, R, Julia, MATLAB and C write.'
 end
 
 function __smcli_dtype
@@ -270,7 +271,7 @@ complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_dtype)'
 complete -c smcli -n '__smcli_is explain' -f -a '(__smcli_explain)'
 complete -c smcli -n '__smcli_is completions' -f -a '(__smcli_completions)'
 complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file; \'-\' is standard input.'
-complete -c smcli -n '__smcli_is eval compare grad' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: csv, json, jsonl, npy, npz, text.'
+complete -c smcli -n '__smcli_is eval compare grad' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.'
 complete -c smcli -n '__smcli_is eval compare grad' -l key -x -d 'Which array to read from a file that holds several.'
 complete -c smcli -n '__smcli_is eval compare grad' -l rows -x -d 'Which rows of a batch to take, as a Python slice.'
 complete -c smcli -n '__smcli_is eval compare grad' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'

@@ -14,12 +14,13 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'completions' = 'Print the script that completes the command line in a shell'
         }
         'input_format' = [ordered]@{
-            'csv' = 'CSV: a line is a row, a header is skipped; cells stand between commas, semicolons or tabs.'
+            'csv' = 'CSV: a line is a row, a header names the columns; cells stand between commas, semicolons or tabs.'
             'json' = 'JSON: a list of numbers, a list of rows, or an object with the logits under a key.'
             'jsonl' = 'JSON lines: one JSON value a line, read line by line.'
             'npy' = 'NumPy''s .npy: one array, mapped and not read where it is a file; a pickle is never loaded.'
-            'npz' = 'NumPy''s .npz: a zip archive of arrays.'
-            'text' = 'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX and TensorFlow print.'
+            'npz' = 'NumPy''s .npz: a zip archive of arrays; one that is not compressed is mapped.'
+            'safetensors' = 'safetensors: a JSON header and the bytes of the tensors behind it, mapped; nothing else is needed to read it.'
+            'text' = 'Text: numbers in lines, or in the brackets that Python, NumPy, torch, JAX, TensorFlow, R, Julia, MATLAB and C write.'
         }
         'dtype' = [ordered]@{
             'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
@@ -219,7 +220,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
         @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, text.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array to read from a file that holds several.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }

@@ -105,6 +105,8 @@ def get(name: str) -> Quantity:
         UsageError: there is none; the hint names the nearest.
     """
     key = name.strip().lower()
+    if key in QUANTITIES:
+        return QUANTITIES[key]
     known = {alias: q for q in QUANTITIES.values() for alias in (q.name, *q.aliases)}
     if key in known:
         return known[key]

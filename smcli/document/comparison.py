@@ -66,10 +66,19 @@ def _overview(quantity: str, of: list[tuple[str, Score]]) -> Table:
         worst = worst_verdict(s.counts)
         there = [f"{s.counts[v.label]} {v.label}" for v in BADNESS if v.label in s.counts]
         cells = [Cell(dtype), Cell(s.method), Cell(error(s.worst_ulp), worst, right=True)]
-        cells += [Cell(error(s.worst_rel), worst, right=True)]
+        cells += [Cell(_relative(s), worst, right=True)]
         cells += [Cell(error(total(s)), right=True)] * totals
         rows.append((*cells, Cell(", ".join(there), worst), Cell(" ".join(s.codes))))
     return Table("", tuple(Cell(text, HEAD, right=right) for text, right in columns), tuple(rows))
+
+
+def _relative(score: Score) -> str:
+    """The worst relative error, or in a word why no number tells."""
+    if "undefined" in score.counts:
+        return "undefined"
+    if score.worst_rel == 1 and "not-representable" in score.counts and "lost" not in score.counts:
+        return "underflow"
+    return "lost" if math.isnan(score.worst_rel) else error(score.worst_rel)
 
 
 def _in_full(report: Report, style: Style) -> Iterable[Part]:

@@ -97,7 +97,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
         yield answer
     batch, found = len(report.rows) > 1, report.digest()
     if batch and found:
-        yield _summary(found)
+        yield _summary(found, len(report.rows))
     yield from _reduced(report, style)
     if style.summary:
         return
@@ -195,15 +195,15 @@ def _worst_values(report: Report, style: Style) -> Table:
     return Table("the worst value of each method", tuple(head), tuple(rows), (most_digits(report, style), LEAST))
 
 
-def _summary(found: Sequence[CodeCount]) -> Table:
+def _summary(found: Sequence[CodeCount], rows: int) -> Table:
     """Of a batch: how many rows each finding concerns, and the first of them."""
     head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
-    rows = tuple(
+    lines = tuple(
         (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(str(c.rows), right=True),
          Cell(listed(c.first_rows, c.rows)))
         for c in found
     )  # fmt: skip
-    return Table("findings", head, rows, marks=False)
+    return Table(f"findings in {rows} rows", head, lines, marks=False)
 
 
 def _reduced(report: Report, style: Style) -> Iterator[Table]:

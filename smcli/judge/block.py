@@ -166,14 +166,14 @@ class JudgedQuantity:
     condition: FloatArray | None
     methods: tuple[Judged, ...]
 
-    def row(self, r: int, problem: Problem, digits: int) -> QuantityResult:
-        """What was found of one row."""
+    def row(self, r: int, problem: Problem, digits: int, texts: Texts | None = None) -> QuantityResult:
+        """What was found of one row; `texts` holds its digits where those of its neighbours are wanted, too."""
         truth = self.truth
         own = Truth(truth.hi[r], truth.lo[r], truth.exp2[r], truth.bound)
         condition = None if self.condition is None else float(self.condition[r])
         return QuantityResult(
             quantity=self.quantity,
-            exact=partial(self._exact, problem, r, digits),
+            exact=partial(self._exact, problem, r, digits) if texts is None else partial(texts.row, r),
             size=truth.hi.shape[1],
             certified=truth.bound,
             known=own,
@@ -204,6 +204,24 @@ class JudgedQuantity:
     def _exact(self, problem: Problem, r: int, digits: int, indices: Iterable[int]) -> list[str]:
         known = Reference(problem, {self.quantity: self.truth})
         return known.strings(self.quantity, r, list(indices), digits)
+
+
+class Texts:
+    """The digits of a quantity of some neighbouring rows, made all at once when the first is asked for."""
+
+    def __init__(self, judged: JudgedQuantity, problem: Problem, digits: int, start: int, stop: int) -> None:
+        self._asked = judged, problem, digits
+        self.start, self.stop = start, stop
+        self._known: list[list[str]] | None = None
+
+    def row(self, r: int, indices: Iterable[int]) -> list[str]:
+        """The digits of some values of a row of the block."""
+        if self._known is None:
+            judged, problem, digits = self._asked
+            known = Reference(problem, {judged.quantity: judged.truth})
+            self._known = known.strings_of_rows(judged.quantity, self.start, self.stop, digits)
+        own = self._known[r - self.start]
+        return [own[i] for i in indices]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -191,6 +191,30 @@ class Reference:
         truth = self.truth(quantity)
         at = np.asarray(indices, dtype=np.int64)
         found = texts(Truth(truth.hi[row][at], truth.lo[row][at], truth.exp2[row][at], truth.bound), digits)
+        return self._settled(quantity, row, indices, digits, found)
+
+    def strings_of_rows(self, quantity: str, start: int, stop: int, digits: int) -> list[list[str]]:
+        """`strings` of all values of some rows, at once: a short row costs what its numbers cost."""
+        from smcli.reference.double_double.decimal import MOST_DIGITS, texts
+
+        truth = self.truth(quantity)
+        size = truth.hi.shape[1]
+        if self.problem.temperature == 0 or digits > MOST_DIGITS:
+            return [self.strings(quantity, row, range(size), digits) for row in range(start, stop)]
+        some = slice(start, stop)
+        flat = Truth(truth.hi[some].ravel(), truth.lo[some].ravel(), truth.exp2[some].ravel(), truth.bound)
+        found = texts(flat, digits)
+        return [
+            ["0"] * size
+            if self.is_ignored(quantity, row)
+            else self._settled(quantity, row, range(size), digits, found[k * size : (k + 1) * size])
+            for k, row in enumerate(range(start, stop))
+        ]
+
+    def _settled(
+        self, quantity: str, row: int, indices: Sequence[int], digits: int, found: list[str | None]
+    ) -> list[str]:
+        """The texts of a row; what pairs left open by integers."""
         open_ones = [k for k, text in enumerate(found) if text is None]
         if open_ones:
             known = self.exact_row(row).decimals(quantity, [indices[k] for k in open_ones], digits)

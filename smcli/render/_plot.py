@@ -56,7 +56,7 @@ def draw(thing: Any) -> str:
         drawn = charts.draw(f, WIDE, f"f{k}")
         height = float(re.search(r'height="([\d.]+)"', drawn)[1])  # type: ignore[index]
         title = charts.text(" · ".join([f.title, where, *f.notes]))
-        out.append(f'<text y="{y + 14:g}" font-weight="bold">{title}</text>\n')
+        out.append(f'<text y="{y + 14:g}" style="font-weight: 700">{title}</text>\n')
         out.append(drawn.replace("<svg ", f'<svg y="{y + TITLE:g}" ', 1))
         y += height + TITLE + GAP
     size = f'width="{WIDE + 2 * GAP}" height="{y + GAP:g}" viewBox="{-GAP} {-GAP} {WIDE + 2 * GAP} {y + GAP:g}"'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".htm")
 WIDE, NARROW = 940, 340  # px: every figure is drawn for both, and the page shows the one that fits
-ROOM = 160  # characters of a table's line, where numbers need not be whole
+ROOM = 100  # characters of a table's line, where numbers need not be whole
 
 
 def pieces(thing: Any, style: Style) -> Iterator[str]:

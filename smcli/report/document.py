@@ -30,8 +30,10 @@ def json_number(value: float) -> float | str:
 def json_numbers(values: FloatArray) -> list[Any]:
     """A list of numbers for JSON; arrays without nan and infinity pass at full speed."""
     out: list[Any] = values.tolist()
-    for i in np.flatnonzero(~np.isfinite(values)).tolist():
-        out[i] = json_number(out[i])
+    finite = np.isfinite(values)
+    if not finite.all():
+        for i in np.flatnonzero(~finite).tolist():
+            out[i] = json_number(out[i])
     return out
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from smcli.errors import UsageError
 from smcli.findings import say
+from smcli.judge.block import Texts
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from smcli.problem.specs import Settings, Tolerance
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+TOGETHER = 1 << 13  # values whose digits are made at once
 FIRST_ROWS = 8  # row numbers that are listed beside a code
 
 
@@ -134,8 +136,8 @@ class Report:
         """The severity of the worst finding, or None."""
         return max((c.severity for c in self.digest()), key=RANK.__getitem__, default=None)
 
-    def row(self, block: Block, r: int) -> RowReport:
-        """The report of one row of a block."""
+    def row(self, block: Block, r: int, texts: Sequence[Texts] = ()) -> RowReport:
+        """The report of one row of a block; `texts` hold the digits of each quantity where neighbours are wanted, too."""
         place = int(block.places[r])
         loss, ignored = block.problem.loss, block.problem.ignored
         order = {m: i for i, m in enumerate(self.methods)}
@@ -146,7 +148,9 @@ class Report:
             logits=block.problem.logits[r],
             target=None if self.targets is None else self.targets[place],
             ignored=bool(ignored is not None and ignored[r]),
-            results=tuple(q.row(r, block.problem, self.digits) for q in block.results),
+            results=tuple(
+                q.row(r, block.problem, self.digits, texts[k] if texts else None) for k, q in enumerate(block.results)
+            ),
             findings=tuple(found),
             labels=loss.labels[r] if loss is not None and loss.labels is not None else None,
         )
@@ -302,6 +306,23 @@ class RowReports(Sequence[RowReport]):
 
     def __len__(self) -> int:
         return int(self._order.size)
+
+    def __iter__(self) -> Iterator[RowReport]:
+        """All rows in turn; the digits of short ones are made for many rows at once."""
+        near: dict[int, list[Texts]] = {}
+        for at in self._order.tolist():
+            k = int(np.searchsorted(self._starts, at, side="right")) - 1
+            block, r = self._report.blocks[k], at - int(self._starts[k])
+            if k not in near or not all(t.start <= r < t.stop for t in near[k]):
+                rows = len(block.places)
+                near[k] = [
+                    Texts(
+                        q, block.problem, self._report.digits, r, min(rows, r + max(1, TOGETHER // q.truth.hi.shape[1]))
+                    )
+                    for q in block.results
+                ]
+            long = block.problem.logits.shape[1] > TOGETHER
+            yield self._report.row(block, r, () if long else near[k])
 
     @overload
     def __getitem__(self, index: int) -> RowReport: ...

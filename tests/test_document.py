@@ -1,0 +1,251 @@
+"""Documents: numbers shortened honestly, the answer first, what is shown of rows and batches, and what is left out."""
+
+from __future__ import annotations
+
+import math
+import random
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import smcli
+from smcli import document
+from smcli.document import comparison, report, spelling, values, verdicts
+from smcli.document.parts import Cell, FindingBlock, Heading, Paragraph, Table, Values, Verdicts
+from smcli.document.style import Style
+from smcli.model import Finding, Severity, Verdict
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "short"),
+    [
+        ("0.5", 6, "0.5"), ("4000", 6, "4000"), ("6.6385371046556735e-1738", 6, "6.63854e-1738"),
+        ("-4.3854665676690274e-8", 9, "-4.38546657e-8"), ("0.09003057317038046", 6, "0.0900306"),
+        ("0.50000000000001", 6, "0.500000"), ("9.99999999", 3, "10.0"), ("99999999", 3, "1.00e8"),
+        ("123456789", 6, "1.23457e8"), ("0.0000123456789", 6, "0.0000123457"), ("nan", 6, "nan"), ("-inf", 6, "-inf"),
+        ("1.2345675", 7, "1.2345675"), ("2.5", 1, "2.5"), ("2.51", 1, "3"), ("0", 6, "0"),
+        ("1.5e-1234567890", 6, "10^-1.23457e9"), ("-3.25e-780728" + "1" * 302, 17, "-10^-7.80728e307"),
+    ],
+)  # fmt: skip
+def test_numbers_are_shortened_honestly(number, digits, short):
+    assert spelling.shorten(number, digits) == short
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 17))
+def test_what_is_shortened_is_the_nearest_of_so_many_digits(x, digits):
+    text = spelling.number(x)
+    short = spelling.shorten(text, digits)
+    exact, told = Decimal(text), Decimal(short)
+    if told != exact:
+        assert told == exact.normalize(Context(prec=digits, rounding=ROUND_HALF_UP)) or abs(told - exact) * 2 < Decimal(
+            (0, (1,), exact.adjusted() - digits + 1)
+        )
+    assert len(short) <= max(len(text), digits + 8)
+
+
+def test_rounding_a_rounded_text_never_tells_a_wrong_digit():
+    """A truth that was rounded to 17 digits and lies between two shorter ones keeps the digit that says so."""
+    rng = random.Random(0)
+    for _ in range(300):
+        digits = rng.randrange(2, 12)
+        head = str(rng.randrange(10 ** (digits - 1), 10**digits))
+        for tail in (rng.randrange(-(10**6), 0), rng.randrange(1, 10**6)):  # just beside the middle, told as the middle
+            exact = Decimal(f"{head}5") + Decimal(tail) / Decimal(10**25)
+            text = str(exact.normalize(Context(prec=17)))
+            told = Decimal(spelling.shorten(text, digits))
+            assert abs(told - exact) <= Decimal(10) / 2 and told == Decimal(f"{head}5")
+
+
+@pytest.mark.parametrize(
+    ("x", "floor", "said"),
+    [(0.0, 1e-8, "0"), (3e-9, 1e-8, "< 1e-8"), (3e-9, 6.1e-8, "< 7e-8"), (2e-7, 1e-8, "2e-7"), (0.01, 0.5, "< 0.5"),
+     (math.nan, 1e-8, "nan"), (math.inf, 1e-8, "inf")],
+)  # fmt: skip
+def test_an_error_below_the_bound_of_the_truth_says_so(x, floor, said):
+    assert spelling.error_above(x, floor) == said
+
+
+def test_a_table_has_as_many_digits_as_there_is_room_for():
+    cells = (Cell("1", right=True), Cell("0.12345678901234567", least=6))
+    table = Table("", (Cell("i"), Cell("value")), (cells,), (17, 6))
+    for width in range(11, 30):
+        fitted = table.fitted(width)
+        assert fitted.width <= width and fitted.cut is (width < 22)
+        assert len(fitted.rows[0][1].text) == min(width - 3, 19)
+    assert table.fitted(10) is None
+
+
+def relative(made, quantity, method, i):
+    q = next(q for q in made.rows[0].results if q.quantity == quantity)
+    return values.relative(q, next(m for m in q.methods if m.method == method), i)
+
+
+def test_what_stands_where_no_number_tells():
+    assert relative(smcli.compare([1000, 2000]), "softmax", "naive", 0) == "lost"
+    assert relative(smcli.compare([1000, 2000]), "softmax", "shifted", 0) == "underflow"
+    assert relative(smcli.compare([np.nan, 1]), "softmax", "naive", 0) == "undefined"
+    assert (
+        relative(smcli.compare([66000, 1], dtype="bfloat16", quantities="logsumexp"), "logsumexp", "shifted", 0) == "0"
+    )
+    assert (
+        relative(smcli.compare([16.942385, 0], dtype="float32", quantities="log-softmax"), "log-softmax", "fused", 0)
+        == "lost"
+    )
+
+
+def answer(made):
+    return {name.text: said.text for name, said in verdicts.verdicts(made).lines}
+
+
+def test_the_answer_counts_and_names_the_cause():
+    assert answer(smcli.compare([1000, 2000, 3000, 4000, 5000])) == {
+        "naive": "lost 10 of 10: exp overflows (SM201)",
+        "shifted": "lost 4 of 5 cross-entropy: log of 0 (SM303); 1 correct, 5 below float64",
+        "fused": "4 correct, 1 below float64",
+    }
+    assert (
+        answer(smcli.compare([1000, 2000, 3000, 4000, 5000], quantities="softmax"))["naive"]
+        == "lost 5 of 5: exp overflows (SM201)"
+    )
+    assert answer(smcli.compare([np.nan, 1]))["fused"] == "undefined 2 of 2: nan logit (SM101)"
+    said = answer(smcli.compare([88.0, 0.5], quantities="softmax", methods="shifted", max_ulp=0.0))["shifted"]
+    assert said.startswith("inaccurate") or "correct" in said
+
+
+def test_every_verdict_of_every_value_is_counted():
+    made = smcli.compare(np.random.default_rng(0).normal(0, 200, (40, 6)), target=2)
+    for score in made.scores():
+        rows = [
+            m
+            for row in made.rows
+            for q in row.results
+            if q.quantity == score.quantity
+            for m in q.methods
+            if m.method == score.method
+        ]
+        assert sum(score.counts.values()) == sum(m.values.size for m in rows)
+        assert score.counts.get("lost", 0) == sum(int((m.verdicts == Verdict.LOST).sum()) for m in rows)
+
+
+def kinds(made, style=None):
+    return [type(part) for part in document.of(made, style or Style()).parts]
+
+
+def test_the_answer_comes_first():
+    assert kinds(smcli.compare([1000, 2000]))[0] is Verdicts
+    assert Verdicts not in kinds(smcli.evaluate([1, 2]))
+
+
+def test_healthy_input_is_short_and_all_shows_all():
+    for made in (smcli.compare(np.linspace(-3, 3, 100)), smcli.compare(np.ones((30, 3)))):
+        found = kinds(made)
+        assert Values not in found and found.count(Table) == 1
+        assert Values in kinds(made, Style(every_class=True))
+    assert kinds(smcli.compare([1, 2, 3])).count(Values) == 2
+
+
+def test_the_worst_value_of_each_method_is_shown():
+    x = np.random.default_rng(3).normal(0, 4, (50, 9))
+    made = smcli.compare(x, quantities="softmax", methods="shifted")
+    (table,) = [p for p in document.of(made, Style(whole=True)).parts if isinstance(p, Table)]
+    ulp = np.array([row.results[0].methods[0].ulp for row in made.rows])
+    row, i = np.unravel_index(ulp.argmax(), ulp.shape)
+    cells = dict(zip([c.text for c in table.head], [c.text for c in table.rows[0]], strict=True))
+    assert (cells["row"], cells["at"]) == (str(row), str(i)) and cells["ulp"] == spelling.error(ulp.max())
+    assert cells["exact"] == smcli.exact(x[row])[i]
+
+
+def test_of_a_long_row_errors_are_shown_first_then_the_largest():
+    x = np.zeros(300)
+    x[[7, 150]] = 800, 790
+    made = smcli.compare(x, quantities="softmax", methods="naive", dtype="float64")
+    q = made.rows[0].results[0]
+    bad = np.flatnonzero(values.wrong(q)).tolist()
+    assert bad == [7, 150]
+    shown = values.chosen(q, made.rows[0], Style(top=5))
+    assert set(bad) <= set(shown) and len(shown) == 5 and shown == sorted(shown)
+
+
+def test_a_batch_is_summed_up_and_its_worst_rows_shown():
+    x = np.random.default_rng(0).normal(0, 3, (500, 8))
+    x[[321, 400, 401, 402, 403], 2] = 1e6
+    made = smcli.compare(x, quantities="softmax")
+    parts = list(document.of(made, Style()).parts)
+    table = next(p for p in parts if isinstance(p, Table))
+    assert [c.text for c in table.rows[0]] == ["SM201 exp-overflow", "error", "5", "321, 400, 401, 402, 403"]
+    assert [p.text.split(" ·")[0] for p in parts if isinstance(p, Heading)] == ["row 321", "row 400", "row 401"]
+    (found,) = [p for p in parts if isinstance(p, FindingBlock)]
+    assert found.where == "rows 321, 400, 401, 402, 403; here row 321" and "3 of 500 rows" in parts[-1].text
+    assert kinds(made, Style(summary=True)) == [Verdicts, Table]
+
+
+def test_a_row_that_was_chosen_is_found_by_its_number():
+    made = smcli.compare([[1, 2], [3, 4], [5, 6]])
+    assert [report.by_number(made, k).row for k in (2, 0, 1)] == [2, 0, 1]
+
+
+def finding(**changes):
+    return Finding(**{"code": "SM401", "name": "inaccurate", "severity": Severity.WARNING, "quantity": "softmax", "method": "naive",
+                      "at": (0,), "count": 1, "step": None, "message": "m", "remedy": "r"} | changes)  # fmt: skip
+
+
+def test_findings_that_say_the_same_are_one():
+    found = [finding(), finding(method="shifted"), finding(quantity="logsumexp"), finding(message="other")]
+    assert [about for _, about in report.grouped(found)] == [
+        "naive: softmax, logsumexp; shifted: softmax",
+        "naive: softmax",
+    ]
+
+
+def test_notes_that_ask_for_nothing_are_one_line():
+    made = smcli.compare([1000, 2000, 3000])
+    assert not [p for p in document.of(made, Style()).parts if isinstance(p, FindingBlock) and p.code in report.QUIET]
+    assert "note SM301 (-v)" in document.of(made, Style()).closing.text
+    told = [p.code for p in document.of(made, Style(verbose=True)).parts if isinstance(p, FindingBlock)]
+    assert "SM301" in told and "(-v)" not in document.of(made, Style(verbose=True)).closing.text
+
+
+def test_a_note_that_asks_for_something_is_told():
+    parts = document.of(smcli.compare([0, -100], target=1, methods="clipped"), Style()).parts
+    assert "SM904" in [p.code for p in parts if isinstance(p, FindingBlock)]
+
+
+def test_every_quiet_note_is_a_note():
+    from smcli import findings
+
+    assert {findings.get(code).severity for code in report.QUIET} == {Severity.NOTE}
+
+
+def test_which_formats_are_enough():
+    made = smcli.compare([1.1, 2, 3], dtype="all", max_rel=0.01, quantities="softmax")
+    good = comparison.enough(made, 0.01)
+    worst = {r.dtype: max(max(s.worst_rel, s.total_rel) for s in r.scores()) for r in made.reports}
+    assert [g for g in good if "(" not in g] == [d for d, rel in worst.items() if rel <= 0.01]
+    assert document.of(made, Style()).closing.text.startswith("enough for a relative error of 0.01: float64, float32")
+    assert (
+        "none of these"
+        in document.of(smcli.compare([1.1, 2], dtype="float16,bfloat16", max_rel=0.0), Style()).closing.text
+    )
+
+
+def test_the_error_of_rounding_the_logits_stands_beside_the_algorithms_own():
+    made = smcli.compare([10.03, 9.97, 0], dtype="float32,bfloat16", quantities="softmax", methods="shifted")
+    table = next(p for p in document.of(made, Style()).parts if isinstance(p, Values)).layouts[0]
+    heads = [c.text for c in table.head]
+    own, total = heads.index("worst rel"), heads.index("total rel")
+    bfloat16 = next(cells for cells in table.rows if cells[0].text == "bfloat16")
+    assert float(bfloat16[total].text) > 10 * float(bfloat16[own].text)
+    assert any(isinstance(p, Paragraph) and "total rel" in p.text for p in document.of(made, Style()).parts)
+
+
+@pytest.mark.parametrize("rows", [1, 2000])
+def test_a_document_asks_for_few_rows(monkeypatch, rows):
+    made = smcli.compare(np.random.default_rng(0).normal(0, 400, (rows, 4)), target=1)
+    asked = []
+    of = type(made).row
+    monkeypatch.setattr(type(made), "row", lambda self, *a: asked.append(1) or of(self, *a))
+    list(document.of(made, Style()).parts)
+    assert len(asked) < 40
