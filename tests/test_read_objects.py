@@ -49,6 +49,9 @@ class Tensor:
     def float(self):
         return Tensor(grad=self.grad, bfloat16=False)
 
+    def __repr__(self):
+        return f"Tensor(grad={self.grad}, bfloat16={self.bfloat16})"
+
 
 class Dlpack:
     """An array of another library, which only speaks DLPack."""
@@ -60,6 +63,9 @@ class Dlpack:
 
     def __dlpack_device__(self):
         return (1, 0)
+
+    def __repr__(self):
+        return "Dlpack()"
 
 
 @pytest.mark.parametrize(
