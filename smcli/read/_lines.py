@@ -11,6 +11,7 @@ from smcli.read._run import RunError, fault, grouped, split, unsuffixed
 if TYPE_CHECKING:
     from smcli.errors import InputError
     from smcli.read._gather import Gather
+    from smcli.read._tree import Node
     from smcli.read._values import Values
 
 _TOGETHER = 1 << 14  # words that are converted at once
@@ -26,6 +27,12 @@ def unnamed(text: str) -> tuple[str, list[str]]:
         return " " * len(found[0])
 
     return (_NAME.sub(drop, text), names) if ":" in text or "=" in text or "<-" in text else (text, names)
+
+
+def words_around(text: str, root: Node) -> bool:
+    """Whether there is anything but separators around the brackets of a text."""
+    ends = zip([0, *(kid.end for kid in root.kids)], [*(kid.begin for kid in root.kids), len(text)], strict=True)
+    return any(text[a:b].strip(" \t\n,;") for a, b in ends) or any(kid.name for kid in root.kids)
 
 
 def read(text: str, values: Values, into: Gather, *, by_line: bool = False) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.numbers.words import show
+from smcli.numbers.words import show, show_all
 from smcli.read import _lines
 from smcli.read._carried import is_target, targets
 from smcli.read._dtypes import Vote, agreed, is_showing
@@ -30,6 +30,7 @@ _OPERATOR_BEFORE, _OPERATOR_AFTER = (
 )
 _COMPUTED = "nothing is computed in the input: give the numbers that it makes"
 _WHICH = "give only the logits, or name them: logits = [...]"
+_ORNAMENT = re.compile(r"[\s|`.!\\]+")  # of a table, of markdown, at the end of a sentence
 _SHOWN = 3  # pieces left out that a note shows
 
 
@@ -54,6 +55,7 @@ class Parsed:
     def batch(self, name: str, axis: int | None = None) -> Batch:
         """The batch of it."""
         shape = None if self.shape is None or -1 in self.shape else self.shape
+        self.gather.name = name
         blocks = self.gather.blocks(shape, axis)
         dtype, origin, notes = agreed(self.votes)
         target = None
@@ -64,7 +66,7 @@ class Parsed:
 
 def left_out(name: str, dropped: list[str]) -> tuple[str, ...]:
     """The note about what was left out."""
-    said = [text for text in dropped if text]
+    said = [" ".join(text.split()) for text in dropped if text]
     if not said:
         return ()
     more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
@@ -116,6 +118,8 @@ class _Paste:
         out = self._out
         root = tree(self._text, self._values.error)
         items = self._items(root) if root.kids else []
+        if not items and root.kids and not _lines.words_around(self._text, root):
+            items = [_Item(kid.begin, kid.end, [kid]) for kid in root.kids]  # none of them has a number
         if not items:
             self._text, names = _lines.unnamed(self._text)
             out.dropped += names
@@ -139,10 +143,17 @@ class _Paste:
         """The lists at the top of the text; other brackets are words."""
         text = self._text
         items: list[_Item] = []
+        subscript = -1
         for kid in root.kids:
+            if kid.opener == "[" and (kid.begin == subscript or (kid.name and not is_showing(kid.function))):
+                subscript = kid.end  # x[0][1]
+                continue
             if kid.opener == "{" and not is_showing(kid.function):
                 kid.name, kid.begin = "", kid.at
             keyed = self._is_keyed(kid)
+            if not keyed and kid.opener == "{" and (others := self._values.entries(kid)):
+                problem = f"no logits among the keys {show_all(others)}"
+                raise self._values.error(kid.at, problem, "name the logits: {'logits': [...]}")
             if not keyed and self._is_word(kid):
                 continue
             if items and not keyed and joins(text, items[-1].stop, kid.begin) and not items[-1].keyed:
@@ -156,9 +167,9 @@ class _Paste:
         return items
 
     def _is_word(self, node: Node) -> bool:
-        """Whether brackets are a part of the words around: x[0], forward(3), [INFO], (cuda)."""
+        """Whether brackets are a part of the words around: forward(3), [INFO], (cuda)."""
         if node.name and not is_showing(node.function):
-            return node.opener == "[" or not node.kids or not has_numbers(self._text, node.at, node.stop)
+            return not node.kids or not has_numbers(self._text, node.at, node.stop)
         empty = not self._text[node.at + 1 : node.stop].strip()
         listed = (empty and node.opener == "[") or (bool(node.name) and bool(node.kids))
         return not listed and not has_numbers(self._text, node.at, node.stop)
@@ -228,12 +239,10 @@ class _Paste:
         if not line:
             return
         words = [w for _, part in line for w in re.findall(r"[^\s,;=:]+", part)]
-        if not any(re.search(r"[^\W\d]", w) and not is_number(w) and not w[0].isdigit() for w in words):
+        if not any(map(_is_word, words)) and not all(_ORNAMENT.fullmatch(part) for _, part in line):
             at, part = line[0]
-            skipped = len(part) - len(part.lstrip(" \t,;"))
-            shown = show(part.strip(" \t,;"))
-            raise self._values.error(at + skipped, f"{shown} stands beside brackets", "give each row its own brackets")
-        self._out.dropped += [part.strip(" \t,;") for _, part in line]
+            raise self._values.beside(at, at + len(part))
+        self._out.dropped += [part.strip(" \t,;") for _, part in line if re.search(r"\w", part)]
 
     def _label(self, gap: str) -> str | None:
         before, _, line = gap.rpartition("\n")
@@ -278,16 +287,17 @@ class _Paste:
         integers = [self._integers(node) if node.name or i < 2 else False for i, node in enumerate(nodes)]
         depths = list(map(_depth, nodes))
         if len(items) == 2 and integers[1] and depths[1] <= 1 and (not integers[0] or depths[0] > 1):
+            before = len(self._out.gather)
             self._take(first)
             found = self._numbers(second)
-            rows = len(self._out.gather)
+            rows = len(self._out.gather) - before
             if found is not None and len(found) == rows and (joined or second.kids[0].name or depths[0] > 1):
                 self._out.target = found
                 return
-            if not joined and not second.kids[0].name and depths[0] == 1:
-                self._take(second)
-                return
-            raise self._doubt(items)
+            if joined or second.kids[0].name or depths[0] > 1 or (found is not None and len(found) == rows):
+                raise self._doubt(items)
+            self._take(second)
+            return
         named = {whole for whole, node in zip(integers, nodes, strict=True) if node.name}
         if joined or len(set(depths)) > 1 or len(named) > 1:
             raise self._doubt(items)
@@ -328,7 +338,7 @@ class _Paste:
         if item.kids:
             values.piece(item.start, item.stop, item.kids, part)
         else:
-            part.add(values.words(item.start, item.stop, part))
+            values.run(item.start, item.stop, part)
         del values.votes[before:]
         found = [v for numbers, texts in part.rows() for v in numbers if not texts]
         return [int(v) for v in found] if len(found) == part.size and all(v.is_integer() for v in found) else None
@@ -337,6 +347,11 @@ class _Paste:
         while node.name and node.kids:
             node = node.kids[0]
         return is_integers(self._text, node.at, node.stop)
+
+
+def _is_word(word: str) -> bool:
+    """Whether it is a word, which no one takes for a number."""
+    return re.search(r"[^\W\d]|\$", word) is not None and not is_number(word) and not word[0].isdigit()
 
 
 def _depth(node: Node) -> int:

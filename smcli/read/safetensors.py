@@ -64,7 +64,7 @@ class _Tensors:
         self._source = source
         size = source.size()
         length = int.from_bytes(source.stream.read(_SIZE), "little")
-        if size is not None and length > size - _SIZE:
+        if size is not None and length > max(0, size - _SIZE):
             raise self._broken(f"it promises a header of {length} bytes, {max(0, size - _SIZE)} are there")
         if not 0 < length <= _MAX_HEADER:
             raise self._broken(f"its header would have {length} bytes")
