@@ -62,6 +62,7 @@ class RawBlock:
         widen: some rows of the array → float64 and such texts of theirs; None where `astype` loses nothing.
         target: int64 [R], the right class of each row where a stream carries it along, or None.
         name: what messages call the input.
+        dtype: the number format that the rows carry, or None.
     """
 
     array: NDArray[Any]
@@ -70,6 +71,7 @@ class RawBlock:
     widen: Callable[[NDArray[Any]], tuple[FloatArray, tuple[tuple[int, str], ...]]] | None = None
     target: IntArray | None = None
     name: str = ""
+    dtype: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

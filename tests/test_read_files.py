@@ -227,7 +227,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("file", "want"), GOOD.items(), ids=str)
+@pytest.mark.parametrize(("file", "want"), GOOD.items(), ids=lambda x: x[0] if isinstance(x, tuple) else "")
 def test_files(write, file, want):
     assert values(read.from_file(write(*file))) == want
 
@@ -396,7 +396,9 @@ def test_stream_reads_only_what_is_taken(write):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize(
-    "content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0])), npz(x=np.array([1.0, 2.0]))]
+    "content",
+    [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0])), npz(x=np.array([1.0, 2.0]))],
+    ids=["text", "json", "npy", "npz"],
 )
 def test_pipe(tmp_path, content):
     path = tmp_path / "pipe"
@@ -407,7 +409,9 @@ def test_pipe(tmp_path, content):
     writer.join()
 
 
-@pytest.mark.parametrize("content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0]))])
+@pytest.mark.parametrize(
+    "content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0]))], ids=["text", "json", "npy"]
+)
 def test_standard_input(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert values(read.from_stdin()) == [[1, 2]]

@@ -142,10 +142,10 @@ CONTENTS = {
 def test_memory_is_bounded(write, monkeypatch, name):
     """Four times the rows take no more memory."""
     for module in (_arrays, _gather, sys.modules["smcli.read._stored"], sys.modules["smcli.read._blocks"]):
-        monkeypatch.setattr(module, "BLOCK", 1 << 14)
-    monkeypatch.setattr("smcli.read._source._PART", 1 << 16)
+        monkeypatch.setattr(module, "BLOCK", 1 << 13)
+    monkeypatch.setattr("smcli.read._source._PART", 1 << 15)
     peaks = []
-    for count in (10_000, 40_000):
+    for count in (4_000, 16_000):
         x = np.random.default_rng(1).normal(0, 5, (count, 16)).round(3)
         path = write(name, CONTENTS[name](x))
         del x
@@ -221,3 +221,23 @@ def test_an_array_is_not_read_before_it_is_needed(write):
         assert stream.rows == 1 << 16 and len(next(iter(stream))) == 64
     assert len(read.from_file(path)) == 1 << 16
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_array_in_a_file_is_one_block_for_every_process(write, name):
+    path = write(name, KINDS[name])
+    block = read.block_from_file(path)
+    if name.endswith("npy") or name == "s.npz":
+        assert (len(block), block.classes, block.dtype) == (50, 7, "float64")
+        np.testing.assert_array_equal(block.select(range(3, 9), range(6)).take()[0], X[3:9])
+        assert not block.array.flags.owndata
+    else:
+        assert block is None
+    assert read.block_from_file("-") is None
+
+
+def test_a_mapped_block_has_its_targets_and_axis(write):
+    path = write("x.npz", npz(logits=np.arange(6.0).reshape(2, 3), target=np.array([1, 0, 1])))
+    block = read.block_from_file(path, axis=0)
+    assert block.take()[0].tolist() == [[0, 3], [1, 4], [2, 5]] and block.target.tolist() == [1, 0, 1]
+    assert read.block_from_file(path, key="target").take()[0].tolist() == [[1, 0, 1]]

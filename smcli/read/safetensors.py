@@ -53,6 +53,13 @@ def stream(source: Source) -> Iterator[RawBlock]:
     yield from _carried.blocks_with_targets(tensors.open(key), tensors.beside(key), source)
 
 
+def mapped(source: Source) -> RawBlock | None:
+    """The rows of that tensor as one block, where they can be mapped."""
+    tensors = _Tensors(source)
+    key = _carried.logits_key(tensors.entries, source)
+    return _carried.mapped(tensors.open(key), tensors.beside(key), source)
+
+
 class _Tensors:
     """The tensors that a file names.
 
