@@ -166,7 +166,7 @@ def test_rows_of_text_cost_a_few_hundred_bytes(form, tmp_path):
         assert rows(batch) == x
         assert size < 200 * count + 50_000 and peak < 2 * len(text) + 700 * count + 3_000_000
         sizes.append(size)
-    assert sizes[1] < 11 * sizes[0]
+    assert sizes[1] < 13 * sizes[0]  # an array that grows has room to spare
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be cut short there")
