@@ -66,7 +66,7 @@ def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
     from bisect import bisect_right
     from itertools import accumulate
 
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
 
     if not any(word.strip() for word in tokens):
         raise InputError("no logits", _NO_LOGITS)
@@ -86,7 +86,7 @@ def from_text(text: str, where: str, *, axis: int | None = None) -> Batch:
     """
     from functools import partial
 
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
     from smcli.read.text import line_and_column
 
     return _filled(parse(text, partial(line_and_column, where)).batch(where, axis), where)
@@ -256,7 +256,7 @@ def _is_index(token: str, value: float) -> bool:
 
 
 def _option(text: str, what: str) -> Batch:
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
 
     parsed = parse(text, lambda _text, _at: what, subject=what)
     if not len(parsed.gather):

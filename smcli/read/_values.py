@@ -6,15 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from smcli.numbers.words import HINT, NotANumberError, is_missing, not_a_number, parse, show
-from smcli.read._dtypes import CASTS, CONVERSIONS, HARMLESS, Vote, is_showing, of_constructor, resolve
+from smcli.read._dtypes import CASTS, CONVERSIONS, HARMLESS, SUFFIX, Vote, is_showing, of_constructor, resolve
 from smcli.read._gather import Gather
 from smcli.read._run import RunError, fault, grouped, is_suffixed, split, unsuffixed
 from smcli.read._tree import Node, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from smcli.errors import InputError
+    from smcli.read._run import Faults
 
     Shape = tuple[int, ...]  # classes last; -1 where lengths differ
 
@@ -31,10 +30,10 @@ _WORDS = re.compile(r"[^\s,;\[\](){}]+")
 class Values:
     """Reads pairs of brackets of one text; where a format is named, it notes a vote."""
 
-    def __init__(self, text: str, error: Callable[[int, str, str], InputError], subject: str = "") -> None:
+    def __init__(self, text: str, faults: Faults) -> None:
         self.text = text
-        self.error = error
-        self.subject = subject
+        self.faults = faults
+        self.error = faults.error
         self.votes: list[Vote] = []
 
     def value(self, node: Node, into: Gather) -> Shape:
@@ -217,11 +216,13 @@ class Values:
         try:
             words = split(run)
         except RunError as error:
-            raise self.failed(error, start, into.row) from None
+            raise self.faults.failed(error, start, into.row) from None
         if not words:
-            raise self.error(max(0, start - 1), f"no {'numbers' if self.subject else 'logits'} in the brackets", HINT)
+            raise self.error(
+                max(0, start - 1), f"no {'numbers' if self.faults.subject else 'logits'} in the brackets", HINT
+            )
         if group := grouped(run, words):
-            raise self.failed(group, start, into.row)
+            raise self.faults.failed(group, start, into.row)
         return words
 
     def _add(self, words: list[str], start: int, stop: int, into: Gather) -> None:
@@ -229,17 +230,9 @@ class Values:
             into.add(words)
         except NotANumberError as problem:
             if (bare := unsuffixed(words)) is None:
-                raise self.failed(fault(self.text[start:stop], problem.index), start, into.row) from None
+                raise self.faults.failed(fault(self.text[start:stop], problem.index), start, into.row) from None
             into.add(bare)
-            self.votes.append(Vote(start, "float32", "the f behind the numbers"))
-
-    def failed(self, error: RunError, start: int, row: int) -> InputError:
-        """The error of a run that begins at `start`."""
-        if error.index is None:
-            return self.error(start + error.at, error.problem, error.hint)
-        if self.subject:
-            return self.error(-1, f"number {error.index} of {self.subject}: {error.problem}", error.hint)
-        return self.error(start + error.at, f"logit {error.index} of row {row}: {error.problem}", error.hint)
+            self.votes.append(SUFFIX)
 
     def entries(self, node: Node) -> dict[str, tuple[int, int, list[Node]]]:
         """The entries of a dict, or the keywords of a call, by name; none of other brackets."""

@@ -22,7 +22,7 @@ from smcli.numbers.words import (
 from smcli.read._blocks import Blocks
 from smcli.read._carried import is_target, targets
 from smcli.read._gather import Gather
-from smcli.read._paste import left_out
+from smcli.read._parse import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
