@@ -62,6 +62,7 @@ class RawBlock:
         widen: some rows of the array → float64 and such texts of theirs; None where `astype` loses nothing.
         target: int64 [R], the right class of each row where a stream carries it along, or None.
         name: what messages call the input.
+        dtype: the number format that the rows carry, or None.
     """
 
     array: NDArray[Any]
@@ -70,6 +71,7 @@ class RawBlock:
     widen: Callable[[NDArray[Any]], tuple[FloatArray, tuple[tuple[int, str], ...]]] | None = None
     target: IntArray | None = None
     name: str = ""
+    dtype: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,23 +107,26 @@ class RawBlock:
         """The rows at some places of this block, which are `rows` from then on; a regular choice copies nothing."""
         import numpy as np
 
-        places = np.asarray(at)
-        step = int(places[1] - places[0]) if places.size > 1 else 1
-        target = None if self.target is None else self.target[places]
-        if self.array.ndim == 2 and step and (np.diff(places) == step).all():
-            stop: int | None = int(places[-1]) + step
-            array = self.array[int(places[0]) : None if stop is not None and stop < 0 else stop : step]
+        regular = at if isinstance(at, range) else _regular(at)
+        if regular is not None and self.array.ndim == 2:
+            stop = regular.stop if regular.step > 0 or regular.stop >= 0 else None
+            array = self.array[regular.start : stop : regular.step]
         else:
             self._check_length()
-            array = self.array[np.unravel_index(places, self.array.shape[:-1])]
-        texts: list[tuple[int, str]] = []
-        if self.texts:
-            by_row: dict[int, list[tuple[int, str]]] = {}
-            for i, token in self.texts:
-                by_row.setdefault(i // self.classes, []).append((i % self.classes, token))
-            for new, old in enumerate(places.tolist()):
-                texts += [(new * self.classes + i, token) for i, token in by_row.get(old, ())]
-        return RawBlock(array, rows, tuple(texts), self.widen, target, self.name)
+            array = self.array[np.unravel_index(np.asarray(at), self.array.shape[:-1])]
+        target = None if self.target is None else self.target[np.asarray(at)]
+        return replace(self, array=array, rows=rows, texts=self._texts_of(at), target=target)
+
+    def _texts_of(self, at: Sequence[int] | IntArray) -> tuple[tuple[int, str], ...]:
+        """The texts of the rows at some places, as they are numbered there."""
+        if not self.texts:
+            return ()
+        by_row: dict[int, list[tuple[int, str]]] = {}
+        for i, token in self.texts:
+            by_row.setdefault(i // self.classes, []).append((i % self.classes, token))
+        return tuple(
+            (new * self.classes + i, token) for new, old in enumerate(at) for i, token in by_row.get(int(old), ())
+        )
 
     def _taken(self, start: int, stop: int) -> tuple[FloatArray, Sequence[tuple[int, str]]]:
         from bisect import bisect_left
@@ -153,6 +158,17 @@ class RawBlock:
                 f"{self.name} became shorter while it was read: {base.size()} of {len(base)} bytes remain",
                 "read it again once it is written",
             )
+
+
+def _regular(at: Sequence[int] | IntArray) -> range | None:
+    """The places as a range, if they are one."""
+    import numpy as np
+
+    places = np.asarray(at)
+    if places.size < 2:
+        return range(int(places[0]), int(places[0]) + 1) if places.size else None
+    step = int(places[1] - places[0])
+    return range(int(places[0]), int(places[-1]) + step, step) if step and (np.diff(places) == step).all() else None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -220,12 +236,14 @@ class Batch(Sequence[RawRow]):
         """The rows at some places, in that order, with their targets and labels."""
         import numpy as np
 
-        owner, at = self._places(numbers)
-        blocks = []
-        for k, block in enumerate(self.blocks):
-            mine = np.flatnonzero(owner == k)
-            if mine.size:
-                blocks.append(block.select(at[mine], range(mine.size) if mine.size == len(numbers) else mine))
+        if len(self.blocks) == 1:
+            blocks = [self.blocks[0].select(numbers, range(len(numbers)))]
+        else:
+            owner, at = self._places(numbers)
+            blocks = []
+            for k in dict.fromkeys(owner.tolist()):
+                mine = np.flatnonzero(owner == k)
+                blocks.append(self.blocks[k].select(at[mine], _regular(mine) or mine))
         return replace(
             self,
             blocks=tuple(blocks),
@@ -248,7 +266,12 @@ class Batch(Sequence[RawRow]):
             yield self.blocks[owners[start]].select(places[start:stop], range(start, stop))
 
     def _consecutive(self) -> bool:
-        return all(isinstance(block.rows, range) for block in self.blocks)
+        start = 0
+        for block in self.blocks:
+            if not isinstance(block.rows, range) or block.rows[0] != start or block.rows[-1] != start + len(block) - 1:
+                return False
+            start += len(block)
+        return True
 
     def _places(self, numbers: Sequence[int]) -> tuple[IntArray, IntArray]:
         """The block of each row, and its place there."""

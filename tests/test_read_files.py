@@ -1,6 +1,7 @@
 """Files, pipes and standard input, also hostile ones."""
 
 import io
+import json
 import os
 import struct
 import subprocess
@@ -71,7 +72,24 @@ def corrupt():
     return bytes(data)
 
 
+def tensors(**entries):
+    """A .safetensors file: dtype, shape and bytes of each tensor."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for key, (dtype, shape, part) in entries.items():
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
+        data += part
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def described(**entry):
+    """A .safetensors file with 8 bytes of data and one tensor, described badly."""
+    text = json.dumps({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **entry}}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(8)
+
+
 FOUR = npy(np.zeros(4))
+PAIR = np.array([1.5, -2.0])
 GOOD = {
     ("x.txt", "1 2\n3 4\n"): [[1, 2], [3, 4]],
     ("x.txt", "1\n2\n"): [[1, 2]],
@@ -100,6 +118,21 @@ GOOD = {
     ("x.npy", npy(np.array([1, 2], dtype=np.uint8))): [[1, 2]],
     ("x.npy", npy(np.array(3.0))): [[3]],
     ("x.npz", npz(np.savez_compressed, x=np.asfortranarray([[1.0, 2], [3, 4]]))): [[1, 2], [3, 4]],
+    ("x.npz", npz(logits=np.array([[1.0, 2]]), target=np.array([1]))): [[1, 2]],
+    ("x", tensors(x=("F64", [2], PAIR.tobytes()))): [[1.5, -2]],
+    ("x.safetensors", tensors(x=("F32", [1, 2], PAIR.astype("<f4").tobytes()))): [[1.5, -2]],
+    ("x.safetensors", tensors(x=("F16", [2, 1], PAIR.astype("<f2").tobytes()))): [[1.5], [-2]],
+    ("x.safetensors", tensors(x=("BF16", [2], PAIR.astype(ml_dtypes.bfloat16).tobytes()))): [[1.5, -2]],
+    ("x.safetensors", tensors(x=("F8_E4M3", [2], PAIR.astype(ml_dtypes.float8_e4m3fn).tobytes()))): [[1.5, -2]],
+    ("x.safetensors", tensors(x=("F8_E5M2", [2], PAIR.astype(ml_dtypes.float8_e5m2).tobytes()))): [[1.5, -2]],
+    ("x.safetensors", tensors(x=("I8", [2], b"\1\xff"))): [[1, -1]],
+    ("x.safetensors", tensors(x=("U16", [], b"\1\1"))): [[257]],
+    ("x.csv", "# made by hand\n1,2\n# more\n3,4\n"): [[1, 2], [3, 4]],
+    ("x", "a,b\n1,2\n3,4\n"): [[1, 2], [3, 4]],
+    ("x.txt", "# logits\na;b\n1;2\n"): [[1, 2]],
+    ("x", "logit\n1\n2\n"): [[1, 2]],
+    ("x", "{1.0f, 2.0f}"): [[1, 2]],
+    ("x", "{'logits': [1, 2]}"): [[1, 2]],
 }
 BAD = {
     ("x.txt", "1 abc"): "logit 1 of row 0: 'abc' is not a number, x.txt:1:3",
@@ -153,10 +186,48 @@ BAD = {
     ("x.npz", short_entry()): "promises 8589934592 bytes",
     ("x.npz", bomb()): "x.npz would unpack",
     ("x.npz", corrupt()): "x.npz is not a .npz file that can be read",
+    ("x.npz", npz(logits=np.ones(2), other=np.ones(2))): "x.npz holds 2 arrays: 'logits', 'other'",
+    (
+        "x.npz",
+        npz(logits=np.ones((2, 3)), target=np.ones(3, int)),
+    ): "array 'target' holds 3 numbers for 2 rows of logits",
+    ("x.npz", npz(logits=np.ones((1, 3)), target=np.array([0.5]))): "array 'target' holds numbers that are no classes",
+    ("x.npz", npz(logits=np.ones((1, 3)), target=np.array([0]), labels=np.array([0]))): "several arrays of targets",
+    ("x.safetensors", b""): "x.safetensors is not a .safetensors file that can be read: its header would have 0 bytes",
+    ("x.safetensors", b"\xff" * 8): "it promises a header of 18446744073709551615 bytes, 0 are there",
+    ("x.safetensors", b"\2" + bytes(7) + b"[]"): "no tensors are named",
+    ("x.safetensors", b"\2" + bytes(7) + b"{]"): "is not a .safetensors file",
+    ("x.safetensors", b"\2" + bytes(7) + b"{}"): "x.safetensors holds 0 arrays: none",
+    ("x.safetensors", struct.pack("<Q", 200_000) + b"[" * 200_000): "is not a .safetensors file",
+    (
+        "x.safetensors",
+        tensors(x=("F64", [2], PAIR.tobytes()))[:-1],
+    ): "tensor 'x' is cut short: it ends at byte 16 of 15",
+    ("x.safetensors", described(shape=[3])): "tensor 'x' of shape '(3,)' has 8 bytes",
+    ("x.safetensors", described(shape=[1 << 60, 1 << 60])): "has 8 bytes",
+    ("x.safetensors", described(shape=[-1, -2])): "tensor 'x' has the shape '(-1, -2)'",
+    ("x.safetensors", described(shape=[True, 2])): "tensor 'x' has the shape",
+    ("x.safetensors", described(shape=[1] * 100)): "tensor 'x' has the shape",
+    ("x.safetensors", described(shape=[0])): "no logits in x.safetensors, tensor 'x': its shape is (0,)",
+    ("x.safetensors", described(shape="2")): "tensor 'x' has the shape",
+    ("x.safetensors", described(data_offsets=[8, 0])): "is not a .safetensors file",
+    ("x.safetensors", described(data_offsets=[0])): "tensor 'x' is not described",
+    ("x.safetensors", described(dtype="BOOL")): "x.safetensors, tensor 'x' holds 'BOOL', not real numbers",
+    ("x.safetensors", described(dtype=["F32"])): "not real numbers",
+    ("x.csv", "1,000,2\n"): "logit 1 of row 0: '000' begins with a 0, as a group of thousands does, x.csv:1, column 2",
+    ("x.csv", "1,5;2,5\n"): "logit 0 of row 0: '1,5' is not a number",
+    ("x.csv", 'a,b\n"1,000",2\n'): "logit 0 of row 0: '1,000' is not a number",
+    ("x.csv", "1,null\n"): "data is missing, the text says 'null', x.csv:1, column 2",
+    ("x.csv", "a,b,label\n1,2,0\n"): "x.csv has a column 'label', which is hardly a logit",
+    ("x", "a,b,Y\n1,2,0\n"): "x has a column 'Y', which is hardly a logit",
+    ("x.csv", "ID,a\n1,2\n"): "x.csv has a column 'ID', which is hardly a logit",
+    ("x.csv", "a,b,name\n1,2,foo\n"): "logit 2 of row 0: 'foo' is not a number, x.csv:2, column 3",
+    ("x.json", '{"logits": [[1], [2]], "target": [0]}'): "1 targets for 2 rows of logits",
+    ("x.json", '{"logits": [1], "labels": 0.5}'): "x.json: '0.5' under 'labels' is not an integer",
 }
 
 
-@pytest.mark.parametrize(("file", "want"), GOOD.items(), ids=str)
+@pytest.mark.parametrize(("file", "want"), GOOD.items(), ids=lambda x: x[0] if isinstance(x, tuple) else "")
 def test_files(write, file, want):
     assert values(read.from_file(write(*file))) == want
 
@@ -196,6 +267,99 @@ def test_key(write):
         read.from_file(write("x.txt", "1"), key="z")
 
 
+@pytest.mark.parametrize(
+    ("file", "target"),
+    [
+        (("x.npz", npz(logits=np.ones((2, 3)), target=np.array([[2], [0]], np.uint8))), (2, 0)),
+        (("x.npz", npz(targets=np.array([1.0, -100.0]), logits=np.ones((2, 3)))), (1, -100)),
+        (
+            (
+                "x.safetensors",
+                tensors(labels=("I64", [1], struct.pack("<q", 1)), logits=("F64", [1, 2], PAIR.tobytes())),
+            ),
+            (1,),
+        ),
+        (("x.json", '{"logits": [[1, 2], [3, 4]], "target": [0, 1], "other": 5}'), (0, 1)),
+        (("x.json", '{"logits": [1, 2], "label": 1}{"logits": [3, 4], "label": 0}'), (1, 0)),
+        (("x.jsonl", '{"logits": [1, 2], "targets": [1]}\n{"logits": [3, 4], "targets": 0}\n'), (1, 0)),
+    ],
+    ids=lambda x: x[0] if isinstance(x[0], str) else "",
+)
+def test_targets_beside_the_logits(write, file, target):
+    path = write(*file)
+    assert read.from_file(path).target == target
+    assert read.from_file(path, key="logits").target is None
+
+
+def test_soft_labels_beside_the_logits(write):
+    path = write("x.npz", npz(logits=np.ones((2, 2)), labels=np.array([[0.25, 0.75], [1, 0]])))
+    assert values(read.from_file(path).labels) == [[0.25, 0.75], [1, 0]] and read.from_file(path).target is None
+    half = np.array([[0.5, 0.5]]).astype(ml_dtypes.bfloat16).tobytes()
+    path = write("x.safetensors", tensors(logits=("BF16", [1, 2], half), labels=("BF16", [1, 2], half)))
+    assert values(read.from_file(path).labels) == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("file", "dtype"),
+    [
+        (("x.npy", npy(np.ones(2, np.float16))), "float16"),
+        (("x.npz", npz(x=np.ones(2, np.float32))), "float32"),
+        (("x.npy", npy(np.ones(2, np.int8))), None),
+        (("x.safetensors", tensors(x=("BF16", [1], bytes(2)))), "bfloat16"),
+        (("x.safetensors", tensors(x=("F8_E4M3", [1], bytes(1)))), "float8_e4m3fn"),
+        (("x.json", "[1]"), None),
+        (("x.csv", "1"), None),
+    ],
+    ids=lambda x: x[0] if isinstance(x, tuple) else str(x),
+)
+def test_the_dtype_of_a_file_comes_along(write, file, dtype):
+    batch = read.from_file(write(*file))
+    assert (batch.dtype, batch.origin) == (dtype, "the file's dtype" if dtype else "")
+
+
+TABLE = "id,a,B,label\n7,1,2,0\n8,3,4,1\n"
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.txt", "x"])
+def test_columns_by_name(write, name):
+    path = write(name, TABLE)
+    batch = read.from_file(path, columns=["b", "a"])
+    assert values(batch) == [[2, 1], [4, 3]] and batch.target is None
+    assert batch.notes == (f"left out of {path}: 'id', 'label'",)
+    batch = read.from_file(path, columns=["a", "B"], target_column="label")
+    assert values(batch) == [[1, 2], [3, 4]] and batch.target == (0, 1)
+    assert values(read.from_file(path, columns=["label"])) == [[0, 1]]
+    assert streamed(path, columns=["a", "B"]) == [[1, 2], [3, 4]]
+    for choice, message in {
+        ("a", "c"): "has no column 'c'; its columns: 'id', 'a', 'B', 'label'",
+        ("a", "A"): None,
+    }.items():
+        if message:
+            with pytest.raises(InputError, match=message):
+                read.from_file(path, columns=choice)
+    with pytest.raises(InputError, match="has a column 'id', which is hardly a logit") as caught:
+        read.from_file(path, target_column="label")
+    assert "--columns" in caught.value.hint and "--target-column" in caught.value.hint
+    with pytest.raises(UsageError, match="'label' is asked for as a logit and as the target"):
+        read.from_file(path, columns=["label"], target_column="label")
+
+
+def test_columns_without_names(write):
+    with pytest.raises(UsageError, match=r"x\.csv has no header, so no column 'a'"):
+        read.from_file(write("x.csv", "1,2\n"), columns=["a"])
+    with pytest.raises(UsageError, match="has no columns with names"):
+        read.from_file(write("x.json", "[1]"), columns=["a"])
+    with pytest.raises(InputError, match=r"the target '0\.5' is not an integer"):
+        read.from_file(write("x.csv", "a,b\n1,0.5\n"), target_column="b")
+    with pytest.raises(InputError, match="1 cells, fewer than in the header"):
+        read.from_file(write("x.csv", "a,b\n1\n"), columns=["b"])
+
+
+def test_a_table_of_targets_may_have_a_column_of_that_name(tmp_path):
+    (tmp_path / "t.csv").write_text("label,id\n0,1\n2,1\n")
+    assert read.indices(str(tmp_path / "t.csv"), "--target") == [0, 1, 2, 1]
+
+
 def test_many_keys_are_not_all_listed(write):
     with pytest.raises(InputError, match=r"'k19' and 80 more$"):
         read.from_file(write("x.json", "{" + ", ".join(f'"k{i}": 1' for i in range(100)) + "}"))
@@ -232,7 +396,9 @@ def test_stream_reads_only_what_is_taken(write):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize(
-    "content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0])), npz(x=np.array([1.0, 2.0]))]
+    "content",
+    [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0])), npz(x=np.array([1.0, 2.0]))],
+    ids=["text", "json", "npy", "npz"],
 )
 def test_pipe(tmp_path, content):
     path = tmp_path / "pipe"
@@ -243,7 +409,9 @@ def test_pipe(tmp_path, content):
     writer.join()
 
 
-@pytest.mark.parametrize("content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0]))])
+@pytest.mark.parametrize(
+    "content", [b"1 2", b'{"logits": [1, 2]}', npy(np.array([1.0, 2.0]))], ids=["text", "json", "npy"]
+)
 def test_standard_input(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert values(read.from_stdin()) == [[1, 2]]
@@ -275,7 +443,8 @@ def test_words_need_only_the_text_reader():
     code = "import sys; from smcli import read; read.from_arguments(['1']); print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("smcli.read.")}
-    assert not loaded & {"smcli.read.csv", "smcli.read.json", "smcli.read.npy", "smcli.read._objects"}
+    helpers = {"parse", "lines", "run", "gather", "arrays"}
+    assert loaded == {f"smcli.read._{name}" for name in helpers}
 
 
 def test_kinds_need_no_numpy():

@@ -14,6 +14,7 @@ HINT = "numbers are separated by spaces or commas, and written like 1.5, -2e3, 0
 COMMA_HINT = "a comma separates numbers: write 1,5 with a decimal point (1.5) and 1,000 without a comma (1000)"
 
 _MISSING = {"null", "none", "na", "n/a", "nil", "<na>"}
+_CUT = {"...", "…"}
 _COMMA = re.compile(r"[+-]?[0-9]++(?:,[0-9]++)+(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?")
 _HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++(?:\.[0-9a-fA-F]*+)?|\.[0-9a-fA-F]++)(?:[pP][+-]?[0-9]++)?")
 _START = re.compile(r"[+-]?(?:[0-9.]|(?:inf(?:inity)?|nan)(?![^\s,;\])]))", re.IGNORECASE | re.ASCII)
@@ -106,15 +107,25 @@ def show_all(names: Iterable[str]) -> str:
     return ", ".join(shown[:_LISTED]) + more or "none"
 
 
+def has_comma(token: str) -> bool:
+    """Whether it is a number with a decimal comma, or with commas between thousands."""
+    return _COMMA.fullmatch(token) is not None
+
+
+def is_missing(token: str) -> bool:
+    """Whether a token says that a number is not there."""
+    return token in _CUT or token.lower() in _MISSING
+
+
 def not_a_number(token: str) -> tuple[str, str]:
     """What to say of such a token: the problem, and the hint that helps most."""
-    if token in {"...", "…"}:
+    if token in _CUT:
         return "data is missing, the text says '...'", (
             "print all of it: np.set_printoptions(threshold=sys.maxsize) or torch.set_printoptions(profile='full')"
         )
-    if token.lower() in _MISSING:
+    if is_missing(token):
         return f"data is missing, the text says {show(token)}", "write the number, or nan where there is none"
-    if _COMMA.fullmatch(token):
+    if has_comma(token):
         return f"{show(token)} is not a number", COMMA_HINT
     if token.startswith("−"):
         return f"{show(token)} is not a number", "it begins with the sign U+2212; write the minus as '-'"

@@ -12,6 +12,7 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from smcli import registry
 from smcli.errors import InputError, UsageError
 from smcli.numbers.words import HINT, looks_like_number, not_a_number, parse, show
 from smcli.numbers.written import compare_exact, exact
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from smcli.batch import Batch
+    from smcli.batch import Batch, RawBlock
     from smcli.model import RawRow
     from smcli.read._source import Source
     from smcli.read._stream import Stream
 
 __all__ = [
     "array_of",
+    "block_from_file",
     "compare_exact",
     "exact",
     "from_arguments",
@@ -52,9 +54,7 @@ _NO_LOGITS = "give some, as in: 1000 2000 3000"
 
 def kinds() -> list[str]:
     """The kinds of input that can be read: the values of --input-format."""
-    from pkgutil import iter_modules
-
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    return list(registry.names(__path__))
 
 
 def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
@@ -66,7 +66,7 @@ def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
     from bisect import bisect_right
     from itertools import accumulate
 
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
 
     if not any(word.strip() for word in tokens):
         raise InputError("no logits", _NO_LOGITS)
@@ -86,7 +86,7 @@ def from_text(text: str, where: str, *, axis: int | None = None) -> Batch:
     """
     from functools import partial
 
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
     from smcli.read.text import line_and_column
 
     return _filled(parse(text, partial(line_and_column, where)).batch(where, axis), where)
@@ -132,6 +132,26 @@ def stream(
     from smcli.read._stream import Stream
 
     return Stream(path, _reader, kind, key, axis=axis, columns=_names(columns), target_column=target_column)
+
+
+def block_from_file(
+    path: str, kind: str | None = None, key: str | None = None, *, axis: int | None = None
+) -> RawBlock | None:
+    """All rows of an array in a file as one block, mapped: each process may open it and take the rows it is to work on.
+
+    None of text, CSV and JSON, of a pipe, and of an array that would have to be unpacked: `stream` reads these.
+
+    Raises:
+        InputError, UsageError: as `from_file`.
+    """
+    from smcli.read._source import opened
+
+    if path == "-" or not os.path.isfile(path):
+        return None
+    with opened(path, key, axis=axis) as source:
+        read = getattr(_reader(source, path, kind), "mapped", None)
+        block: RawBlock | None = read(source) if read else None
+        return block
 
 
 def from_object(obj: object, *, axis: int | None = None) -> Batch:
@@ -236,7 +256,7 @@ def _is_index(token: str, value: float) -> bool:
 
 
 def _option(text: str, what: str) -> Batch:
-    from smcli.read._paste import parse
+    from smcli.read._parse import parse
 
     parsed = parse(text, lambda _text, _at: what, subject=what)
     if not len(parsed.gather):

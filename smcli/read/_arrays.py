@@ -75,7 +75,9 @@ def block(array: NDArray[Any], name: str, axis: int | None = None, coding: str |
         InputError: it has no such axis.
     """
     array = classes_last(np.atleast_1d(array), axis, name)
-    return RawBlock(array, range(math.prod(array.shape[:-1])), widen=_widen(array.dtype, coding), name=name)
+    rows = range(math.prod(array.shape[:-1]))
+    dtype = number_format(array.dtype, coding)
+    return RawBlock(array, rows, widen=_widen(array.dtype, coding), name=name, dtype=dtype)
 
 
 def classes_last(array: NDArray[Any], axis: int | None, name: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,7 @@ class Blocks:
             yield self._with_targets(block)
 
     def _with_targets(self, block: RawBlock) -> RawBlock:
+        block = replace(block, dtype=self._source.about.dtype)
         if not self._targets:
             return block
         found, self._targets = self._targets[: len(block)], self._targets[len(block) :]

@@ -97,17 +97,26 @@ def with_targets(batch: Batch, carried: Iterable[Beside], source: Source) -> Bat
 
 def blocks_with_targets(stored: Stored, carried: Iterable[Beside], source: Source) -> Iterator[RawBlock]:
     """The blocks of an array, each with its targets; soft labels are not streamed."""
-    found = list(carried)
-    if not found:
-        yield from stored.blocks(source)
-        return
-    rows = stored.rows(source.axis)
-    target = _classes(found[0], rows) if len(found) == 1 and found[0].array.size == rows else None
-    if target is None:
-        problem = f"{found[0].name} holds {found[0].array.size} numbers for {rows} rows of logits"
-        raise InputError(problem, _LEAVE)
+    target = _target(stored, carried, source)
     for block in stored.blocks(source):
-        yield block.with_target(target[block.rows])
+        yield block if target is None else block.with_target(target[block.rows])
+
+
+def mapped(stored: Stored, carried: Iterable[Beside], source: Source) -> RawBlock | None:
+    """All rows of an array as one block with its targets; None where it cannot be mapped."""
+    if stored.offset is None:
+        return None
+    target = _target(stored, carried, source)
+    (block,) = stored.batch(source).blocks
+    return block if target is None else block.with_target(target)
+
+
+def _target(stored: Stored, carried: Iterable[Beside], source: Source) -> Any:
+    """The right class of each row, int64 [rows], or None."""
+    found = list(carried)
+    if len(found) > 1:
+        raise InputError(f"{source.name} has several arrays of targets", "choose the logits alone with --key logits")
+    return _classes(found[0], stored.rows(source.axis)) if found else None
 
 
 def _classes(found: Beside, rows: int) -> Any:

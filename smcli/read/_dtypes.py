@@ -32,6 +32,9 @@ class Vote(NamedTuple):
     origin: str
 
 
+SUFFIX = Vote(0, "float32", "the f behind the numbers")
+
+
 def resolve(name: str) -> tuple[bool, str | None]:
     """Whether a name is a dtype, and which of the number formats, None of integers and others."""
     bare = name.strip(" '\"<>=|").rsplit(".", 1)[-1]

@@ -29,7 +29,7 @@ class Gather:
     """Rows of numbers, written ones and others, in the order in which they come."""
 
     def __init__(self, name: str = "", first_row: int = 0) -> None:
-        self._name = name
+        self.name = name
         self._first = first_row
         self._values = array("d")
         self._sizes = array("q")
@@ -120,16 +120,16 @@ class Gather:
         if axis not in {None, -1}:
             if shape is None and regular:
                 shape = (sizes.size, int(sizes[0])) if sizes.size > 1 else (int(sizes[0]),)
-            axis = check_axis(axis, 2 if shape is None else len(shape), self._name)
+            axis = check_axis(axis, 2 if shape is None else len(shape), self.name)
             if shape is None and axis != 1:
-                raise InputError(f"axis {axis}: the rows of {self._name} differ in length", "rows are the last axis")
+                raise InputError(f"axis {axis}: the rows of {self.name} differ in length", "rows are the last axis")
             if shape is not None:
                 places = np.moveaxis(np.arange(values.size).reshape(shape), axis, -1)
                 places = places.reshape(-1, places.shape[-1])
                 return (self._block(values, places, texts, range(len(places))),)
         if regular:
             rows = range(self._first, self._first + sizes.size)
-            return (RawBlock(values.reshape(sizes.size, -1), rows, tuple(texts), name=self._name),)
+            return (RawBlock(values.reshape(sizes.size, -1), rows, tuple(texts), name=self.name),)
         starts = np.cumsum(sizes) - sizes
         found = []
         for size in dict.fromkeys(sizes.tolist()):
@@ -156,7 +156,7 @@ class Gather:
         values = np.array(self._values[:end])
         texts = sorted((i, text) for i, text in self._texts.items() if i < end)
         block = RawBlock(
-            values.reshape(rows, size), range(self._first, self._first + rows), tuple(texts), name=self._name
+            values.reshape(rows, size), range(self._first, self._first + rows), tuple(texts), name=self.name
         )
         del sizes
         self._values, self._sizes = self._values[end:], self._sizes[rows:]
@@ -178,7 +178,7 @@ class Gather:
                 if i < here.size and here[i] == at:
                     found.append((int(order[i]), text))
             kept = tuple(sorted(found))
-        return RawBlock(values[places], rows, kept, name=self._name)
+        return RawBlock(values[places], rows, kept, name=self.name)
 
 
 def telling(words: Sequence[str], values: FloatArray) -> list[int]:

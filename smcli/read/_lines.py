@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from smcli.numbers.words import NotANumberError
@@ -11,24 +10,12 @@ from smcli.read._run import RunError, fault, grouped, split, unsuffixed
 if TYPE_CHECKING:
     from smcli.errors import InputError
     from smcli.read._gather import Gather
-    from smcli.read._values import Values
+    from smcli.read._run import Faults
 
 _TOGETHER = 1 << 14  # words that are converted at once
-_NAME = re.compile(r"^[ \t]*[A-Za-z_]\w*[ \t]*(?:=|:|<-)(?=[ \t]*[\d+.-]|[ \t]*(?:inf|nan)\b|[ \t]*$)", re.MULTILINE)
 
 
-def unnamed(text: str) -> tuple[str, list[str]]:
-    """A text without the names before its numbers, and these: logits = 1 2 3."""
-    names: list[str] = []
-
-    def drop(found: re.Match[str]) -> str:
-        names.append(found[0].strip())
-        return " " * len(found[0])
-
-    return (_NAME.sub(drop, text), names) if ":" in text or "=" in text or "<-" in text else (text, names)
-
-
-def read(text: str, values: Values, into: Gather, *, by_line: bool = False) -> bool:
+def read(text: str, faults: Faults, into: Gather, *, by_line: bool = False) -> bool:
     """Take the numbers of the lines, a row each, or one row where every line holds one.
 
     Returns:
@@ -37,7 +24,7 @@ def read(text: str, values: Values, into: Gather, *, by_line: bool = False) -> b
     Raises:
         InputError: something is not a number, or separators leave a doubt.
     """
-    some = _Some(text, values, into)
+    some = _Some(text, faults, into)
     column = not by_line
     at = 0
     plain = "," not in text and ";" not in text
@@ -46,7 +33,7 @@ def read(text: str, values: Values, into: Gather, *, by_line: bool = False) -> b
             found = line.split() if plain else split(line)
         except RunError as error:
             row = into.row if column else into.row + len(some.sizes)
-            raise values.failed(error, at, row) from None
+            raise faults.failed(error, at, row) from None
         column = column and len(found) <= 1
         if found:
             if len(some.words) >= _TOGETHER and not column:
@@ -63,8 +50,8 @@ def read(text: str, values: Values, into: Gather, *, by_line: bool = False) -> b
 class _Some:
     """The words of some lines."""
 
-    def __init__(self, text: str, values: Values, into: Gather) -> None:
-        self._text, self._values, self._into = text, values, into
+    def __init__(self, text: str, faults: Faults, into: Gather) -> None:
+        self._text, self._faults, self._into = text, faults, into
         self._start = 0
         self.words: list[str] = []
         self.sizes: list[int] = []
@@ -92,4 +79,4 @@ class _Some:
                 break
             index, row = index - size, row + 1
         error.index = index
-        return self._values.failed(error, start, row)
+        return self._faults.failed(error, start, row)

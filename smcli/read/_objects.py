@@ -119,8 +119,7 @@ class Nested:
             if token is not None:
                 texts[index] = token
         self.gather.add_values(values, texts)
-        for kind in kinds:
-            self.formats.add(_format(items[0], None) if issubclass(kind, np.generic) or is_array(items[0]) else None)
+        self.formats |= {_format(item, None) if is_array(item) else None for item in items}
 
 
 def _format(obj: Any, array: NDArray[Any] | None) -> str | None:

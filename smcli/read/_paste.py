@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from smcli.batch import Batch
-from smcli.errors import InputError
-from smcli.numbers.words import show
+from smcli.numbers.words import show, show_all
 from smcli.read import _lines
-from smcli.read._carried import is_target, targets
-from smcli.read._dtypes import Vote, agreed, is_showing
+from smcli.read._carried import is_target
+from smcli.read._dtypes import SUFFIX, is_showing
 from smcli.read._gather import Gather
-from smcli.read._tidy import Tidy, tidy
 from smcli.read._tree import Node, pieces, tree
 from smcli.read._values import Values, has_numbers, is_integers, is_number, joins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from smcli.errors import InputError
+    from smcli.read._parse import Parsed
+    from smcli.read._run import Faults
+    from smcli.read._tidy import Tidy
     from smcli.read._values import Shape
 
 _TIMES_BEFORE, _TIMES_AFTER = re.compile(r"(?<![\w.])\d+[ \t]*\*[ \t]*$"), re.compile(r"[ \t]*\*[ \t]*\d+(?![\w.])")
@@ -30,73 +28,18 @@ _OPERATOR_BEFORE, _OPERATOR_AFTER = (
 )
 _COMPUTED = "nothing is computed in the input: give the numbers that it makes"
 _WHICH = "give only the logits, or name them: logits = [...]"
-_SHOWN = 3  # pieces left out that a note shows
+_NAME = re.compile(r"^[ \t]*[A-Za-z_]\w*[ \t]*(?:=|:|<-)(?=[ \t]*[\d+.-]|[ \t]*(?:inf|nan)\b|[ \t]*$)", re.MULTILINE)
+_ORNAMENT = re.compile(r"[\s|`.!\\]+")  # of a table, of markdown, at the end of a sentence
 
 
-@dataclass
-class Parsed:
-    """What a text gave.
-
-    Attributes:
-        gather: its rows.
-        shape: of all of it, classes last, when it was one list.
-        target: the right classes that it carries.
-        votes: the number formats that it names.
-        dropped: what was left out.
-    """
-
-    gather: Gather
-    shape: Shape | None = None
-    target: list[int] | None = None
-    votes: list[Vote] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-
-    def batch(self, name: str, axis: int | None = None) -> Batch:
-        """The batch of it."""
-        shape = None if self.shape is None or -1 in self.shape else self.shape
-        blocks = self.gather.blocks(shape, axis)
-        dtype, origin, notes = agreed(self.votes)
-        target = None
-        if self.target is not None:
-            target = targets(self.target, sum(map(len, blocks)), name)
-        return Batch(blocks, dtype, origin, target, notes=(*left_out(name, self.dropped), *notes))
-
-
-def left_out(name: str, dropped: list[str]) -> tuple[str, ...]:
-    """The note about what was left out."""
-    said = [text for text in dropped if text]
-    if not said:
-        return ()
-    more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return (f"left out of {name}: {', '.join(map(show, said[:_SHOWN]))}{more}",)
-
-
-def parse(
-    text: str, place: Callable[[str, int], str], *, subject: str = "", into: Gather | None = None, by_line: bool = False,
-) -> Parsed:  # fmt: skip
-    """The rows of a text.
-
-    Args:
-        text: numbers, separators and brackets, and what people paste around them.
-        place: tells, for messages, where the character with that index stands in the text.
-        subject: what the numbers are, when they are not logits: "--labels".
-        into: where the rows go.
-        by_line: a line is a row, always.
+def read(tidied: Tidy, faults: Faults, out: Parsed, *, by_line: bool) -> None:
+    """Read the lists of a text, or its lines, with the targets, the formats, and what is left out.
 
     Raises:
         InputError: anything that is not a number, or leaves a doubt.
     """
-    tidied = tidy(text)
-
-    def error(at: int, problem: str, hint: str) -> InputError:
-        return InputError(problem if at < 0 else f"{problem}, {place(tidied.text, at)}", hint)
-
-    values = Values(tidied.text, error, subject)
-    out = Parsed(Gather() if into is None else into, dropped=tidied.dropped)
-    _Paste(tidied, values, out).read(by_line=by_line)
-    if subject and any(out.dropped):
-        raise InputError(f"{subject}: {show(next(filter(None, out.dropped)))} is not a number", "give only the numbers")
-    return out
+    out.dropped = tidied.dropped
+    _Paste(tidied, Values(tidied.text, faults), out).read(by_line=by_line)
 
 
 class _Item:
@@ -111,16 +54,19 @@ class _Paste:
     def __init__(self, tidied: Tidy, values: Values, out: Parsed) -> None:
         self._tidied, self._values, self._out = tidied, values, out
         self._text = tidied.text
+        self._error = values.faults.error
 
     def read(self, *, by_line: bool) -> None:
         out = self._out
-        root = tree(self._text, self._values.error)
+        root = tree(self._text, self._error)
         items = self._items(root) if root.kids else []
+        if not items and root.kids and not _words_around(self._text, root):
+            items = [_Item(kid.begin, kid.end, [kid]) for kid in root.kids]  # none of them has a number
         if not items:
-            self._text, names = _lines.unnamed(self._text)
+            self._text, names = unnamed(self._text)
             out.dropped += names
-            if _lines.read(self._text, self._values, out.gather, by_line=by_line):
-                out.votes.append(Vote(0, "float32", "the f behind the numbers"))
+            if _lines.read(self._text, self._values.faults, out.gather, by_line=by_line):
+                out.votes.append(SUFFIX)
             out.votes += self._tidied.votes
             return
         if len(items) == 1 and (inner := self._tuple(items[0])):
@@ -139,10 +85,17 @@ class _Paste:
         """The lists at the top of the text; other brackets are words."""
         text = self._text
         items: list[_Item] = []
+        subscript = -1
         for kid in root.kids:
+            if kid.opener == "[" and (kid.begin == subscript or (kid.name and not is_showing(kid.function))):
+                subscript = kid.end  # x[0][1]
+                continue
             if kid.opener == "{" and not is_showing(kid.function):
                 kid.name, kid.begin = "", kid.at
             keyed = self._is_keyed(kid)
+            if not keyed and kid.opener == "{" and (others := self._values.entries(kid)):
+                problem = f"no logits among the keys {show_all(others)}"
+                raise self._error(kid.at, problem, "name the logits: {'logits': [...]}")
             if not keyed and self._is_word(kid):
                 continue
             if items and not keyed and joins(text, items[-1].stop, kid.begin) and not items[-1].keyed:
@@ -156,9 +109,9 @@ class _Paste:
         return items
 
     def _is_word(self, node: Node) -> bool:
-        """Whether brackets are a part of the words around: x[0], forward(3), [INFO], (cuda)."""
+        """Whether brackets are a part of the words around: forward(3), [INFO], (cuda)."""
         if node.name and not is_showing(node.function):
-            return node.opener == "[" or not node.kids or not has_numbers(self._text, node.at, node.stop)
+            return not node.kids or not has_numbers(self._text, node.at, node.stop)
         empty = not self._text[node.at + 1 : node.stop].strip()
         listed = (empty and node.opener == "[") or (bool(node.name) and bool(node.kids))
         return not listed and not has_numbers(self._text, node.at, node.stop)
@@ -206,11 +159,9 @@ class _Paste:
                     items[i].label = self._label(gap)
             elif i and i < len(items) and not gap:
                 problem = f"{show(text[stop])} stands directly behind a bracket"
-                raise self._values.error(stop, problem, "separate rows by a comma or a new line")
+                raise self._error(stop, problem, "separate rows by a comma or a new line")
             elif gap.count(",") > 1:
-                raise self._values.error(
-                    at + gap.rindex(","), "an element is empty", "write a number before each separator"
-                )
+                raise self._error(at + gap.rindex(","), "an element is empty", "write a number before each separator")
             if i < len(items):
                 at = items[i].stop
         self._leave(line)
@@ -221,19 +172,17 @@ class _Paste:
         after = None if first else _OPERATOR_AFTER.match(text, start, stop)
         if found := before or after:
             shown = text[found.start() : stop].strip() if before else found[0].strip()
-            raise self._values.error(found.start(), f"{show(shown)} stands beside brackets", _COMPUTED)
+            raise self._error(found.start(), f"{show(shown)} stands beside brackets", _COMPUTED)
 
     def _leave(self, line: list[tuple[int, str]]) -> None:
         """Leave out what stands around lists on a line, when it has a word; a number alone may be a logit."""
         if not line:
             return
         words = [w for _, part in line for w in re.findall(r"[^\s,;=:]+", part)]
-        if not any(re.search(r"[^\W\d]", w) and not is_number(w) and not w[0].isdigit() for w in words):
+        if not any(map(_is_word, words)) and not all(_ORNAMENT.fullmatch(part) for _, part in line):
             at, part = line[0]
-            skipped = len(part) - len(part.lstrip(" \t,;"))
-            shown = show(part.strip(" \t,;"))
-            raise self._values.error(at + skipped, f"{shown} stands beside brackets", "give each row its own brackets")
-        self._out.dropped += [part.strip(" \t,;") for _, part in line]
+            raise self._values.beside(at, at + len(part))
+        self._out.dropped += [part.strip(" \t,;") for _, part in line if re.search(r"\w", part)]
 
     def _label(self, gap: str) -> str | None:
         before, _, line = gap.rpartition("\n")
@@ -253,7 +202,7 @@ class _Paste:
             self._sort_out(items, logits)
         elif len(labels) > 1 or self._tidied.prompts:
             names = ", ".join(sorted({show(label) if label else "one without a name" for label in labels}))
-            raise self._values.error(items[1].start, f"{len(items)} lists ({names}), which are the logits?", _WHICH)
+            raise self._error(items[1].start, f"{len(items)} lists ({names}), which are the logits?", _WHICH)
         elif labels == {None}:
             self._several(items, joined=False)
         else:
@@ -278,16 +227,17 @@ class _Paste:
         integers = [self._integers(node) if node.name or i < 2 else False for i, node in enumerate(nodes)]
         depths = list(map(_depth, nodes))
         if len(items) == 2 and integers[1] and depths[1] <= 1 and (not integers[0] or depths[0] > 1):
+            before = len(self._out.gather)
             self._take(first)
             found = self._numbers(second)
-            rows = len(self._out.gather)
+            rows = len(self._out.gather) - before
             if found is not None and len(found) == rows and (joined or second.kids[0].name or depths[0] > 1):
                 self._out.target = found
                 return
-            if not joined and not second.kids[0].name and depths[0] == 1:
-                self._take(second)
-                return
-            raise self._doubt(items)
+            if joined or second.kids[0].name or depths[0] > 1 or (found is not None and len(found) == rows):
+                raise self._doubt(items)
+            self._take(second)
+            return
         named = {whole for whole, node in zip(integers, nodes, strict=True) if node.name}
         if joined or len(set(depths)) > 1 or len(named) > 1:
             raise self._doubt(items)
@@ -298,7 +248,7 @@ class _Paste:
         problem = f"{len(items)} arrays: the second is neither rows of logits nor one target for each row"
         if len(items) > 2:
             problem = f"{len(items)} arrays of several kinds: which are the logits?"
-        return self._values.error(items[1].start, problem, "give only the logits, and the targets with --target")
+        return self._error(items[1].start, problem, "give only the logits, and the targets with --target")
 
     def _take(self, item: _Item) -> Shape:
         values, out = self._values, self._out
@@ -318,7 +268,7 @@ class _Paste:
     def _target(self, item: _Item) -> None:
         found = self._numbers(item)
         if found is None:
-            raise self._values.error(item.start, "the targets are not integers", "classes are counted from 0")
+            raise self._error(item.start, "the targets are not integers", "classes are counted from 0")
         self._out.target = (self._out.target or []) + found
 
     def _numbers(self, item: _Item) -> list[int] | None:
@@ -328,7 +278,7 @@ class _Paste:
         if item.kids:
             values.piece(item.start, item.stop, item.kids, part)
         else:
-            part.add(values.words(item.start, item.stop, part))
+            values.run(item.start, item.stop, part)
         del values.votes[before:]
         found = [v for numbers, texts in part.rows() for v in numbers if not texts]
         return [int(v) for v in found] if len(found) == part.size and all(v.is_integer() for v in found) else None
@@ -339,7 +289,29 @@ class _Paste:
         return is_integers(self._text, node.at, node.stop)
 
 
+def _is_word(word: str) -> bool:
+    """Whether it is a word, which no one takes for a number."""
+    return re.search(r"[^\W\d]|\$", word) is not None and not is_number(word) and not word[0].isdigit()
+
+
 def _depth(node: Node) -> int:
     """How deep lists are nested in a pair of brackets; a constructor adds nothing."""
     inner = _depth(node.kids[0]) if node.kids else 0
     return inner if node.name and node.kids else inner + 1
+
+
+def unnamed(text: str) -> tuple[str, list[str]]:
+    """A text without the names before its numbers, and these: logits = 1 2 3."""
+    names: list[str] = []
+
+    def drop(found: re.Match[str]) -> str:
+        names.append(found[0].strip())
+        return " " * len(found[0])
+
+    return (_NAME.sub(drop, text), names) if ":" in text or "=" in text or "<-" in text else (text, names)
+
+
+def _words_around(text: str, root: Node) -> bool:
+    """Whether there is anything but separators around the brackets of a text."""
+    ends = zip([0, *(kid.end for kid in root.kids)], [*(kid.begin for kid in root.kids), len(text)], strict=True)
+    return any(text[a:b].strip(" \t\n,;") for a, b in ends) or any(kid.name for kid in root.kids)

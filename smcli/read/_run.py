@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+from smcli.errors import InputError
 from smcli.numbers.words import COMMA_HINT, HINT, NotANumberError, has_group, not_a_number, parse_all, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _EMPTY = re.compile(r"[,;]\s*+(?=[,;])")
 _LEADING = re.compile(r"\s*+(?=[,;])")
@@ -21,6 +26,29 @@ class RunError(ValueError):
     def __init__(self, problem: str, hint: str, at: int, index: int | None = None) -> None:
         super().__init__(problem)
         self.problem, self.hint, self.at, self.index = problem, hint, at, index
+
+
+class Faults:
+    """Makes the errors of a text: what is wrong, and where it stands.
+
+    Attributes:
+        subject: what the numbers are, when they are not logits: "--labels".
+    """
+
+    def __init__(self, text: str, place: Callable[[str, int], str], subject: str = "") -> None:
+        self._text, self._place, self.subject = text, place, subject
+
+    def error(self, at: int, problem: str, hint: str) -> InputError:
+        """The error of what stands at a place of the text."""
+        return InputError(f"{problem}, {self._place(self._text, at)}", hint)
+
+    def failed(self, error: RunError, start: int, row: int) -> InputError:
+        """The error of a run that begins at `start`."""
+        if error.index is None:
+            return self.error(start + error.at, error.problem, error.hint)
+        if self.subject:
+            return InputError(f"number {error.index} of {self.subject}: {error.problem}", error.hint)
+        return self.error(start + error.at, f"logit {error.index} of row {row}: {error.problem}", error.hint)
 
 
 def split(run: str) -> list[str]:

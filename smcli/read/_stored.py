@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from smcli.batch import Batch, RawBlock
+from smcli.batch import Batch
 from smcli.errors import InputError
 from smcli.read._arrays import BLOCK, block, check_axis, number_format, slices
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from smcli.batch import RawBlock
     from smcli.read._source import Source
 
 _CHUNK = 1 << 20  # bytes that are asked for at once, as a header may promise more than there is
@@ -45,9 +47,8 @@ class Stored(NamedTuple):
 
     def batch(self, source: Source) -> Batch:
         """All its rows, mapped where it can be."""
-        dtype = number_format(self.dtype, self.coding)
         whole = block(self.array(), self.name, source.axis, self.coding)
-        return Batch((whole,), dtype, "the file's dtype" if dtype else "")
+        return Batch((whole,), whole.dtype, "the file's dtype" if whole.dtype else "")
 
     def blocks(self, source: Source) -> Iterator[RawBlock]:
         """Its rows in blocks, in bounded memory unless a stream would have to be read across."""
@@ -73,7 +74,7 @@ class Stored(NamedTuple):
             rows = range(start, min(start + step, count))
             data = self._bytes(len(rows) * classes * self.dtype.itemsize, start * classes * self.dtype.itemsize)
             array = np.frombuffer(data, self.dtype).reshape(len(rows), classes)
-            yield RawBlock(array, rows, widen=block(array, self.name, None, self.coding).widen, name=self.name)
+            yield replace(block(array, self.name, None, self.coding), rows=rows)
         self._check_end()
 
     def array(self) -> NDArray[Any]:

@@ -90,8 +90,8 @@ def tree(text: str, fault: Fault) -> Node:
 def _shown(text: str, at: int) -> str:
     """A bracket, and the word that it stands in."""
     before = _WORD.search(text[max(0, at - _MAX_NAME) : at])
-    word = f" of {show((before[0] if before else '') + text[at : at + _MAX_NAME].split(maxsplit=1)[0])}"
-    return show(text[at]) + (word if before else "")
+    after = re.compile(r"\S+").match(text, at, at + _MAX_NAME)
+    return show(text[at]) + (f" of {show(before[0] + after[0])}" if before and after else "")
 
 
 def _open(text: str, bracket: str, at: int, owner: Node) -> Node:

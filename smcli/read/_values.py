@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from smcli.numbers.words import HINT, NotANumberError, parse, show
-from smcli.read._dtypes import CASTS, CONVERSIONS, HARMLESS, Vote, is_showing, of_constructor, resolve
+from smcli.numbers.words import HINT, NotANumberError, is_missing, not_a_number, parse, show
+from smcli.read._dtypes import CASTS, CONVERSIONS, HARMLESS, SUFFIX, Vote, is_showing, of_constructor, resolve
 from smcli.read._gather import Gather
 from smcli.read._run import RunError, fault, grouped, is_suffixed, split, unsuffixed
 from smcli.read._tree import Node, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from smcli.errors import InputError
+    from smcli.read._run import Faults
 
     Shape = tuple[int, ...]  # classes last; -1 where lengths differ
 
@@ -31,10 +30,10 @@ _WORDS = re.compile(r"[^\s,;\[\](){}]+")
 class Values:
     """Reads pairs of brackets of one text; where a format is named, it notes a vote."""
 
-    def __init__(self, text: str, error: Callable[[int, str, str], InputError], subject: str = "") -> None:
+    def __init__(self, text: str, faults: Faults) -> None:
         self.text = text
-        self.error = error
-        self.subject = subject
+        self.faults = faults
+        self.error = faults.error
         self.votes: list[Vote] = []
 
     def value(self, node: Node, into: Gather) -> Shape:
@@ -49,15 +48,14 @@ class Values:
         elif is_showing(node.function):
             shape = self._constructed(node, into)
         else:
-            problem = f"{show(self.text[node.begin : node.stop + 1])} is not a list of numbers"
-            raise self.error(node.begin, problem, _COMPUTED)
+            raise self._computed(node.begin, node.stop + 1)
         for call in node.calls:
             self._call(call, before)
         return shape
 
     def _list(self, node: Node, into: Gather) -> Shape:
         if not node.kids:
-            return self._run(node.at + 1, node.stop, into)
+            return self.run(node.at + 1, node.stop, into)
         text, at, clean, count = self.text, node.at + 1, True, 0
         for kid in node.kids:
             gap = text[at : kid.begin]
@@ -122,9 +120,7 @@ class Values:
         if not kids:
             if not text[start:stop].strip():
                 raise self.error(stop, "an element is empty", "write a number before each separator")
-            word = _WORDS.search(text, start, stop)
-            at = word.start() if word else start
-            raise self.error(at, f"{show(word[0] if word else text[start:stop])} stands beside brackets", _MIXED)
+            raise self.beside(start, stop)
         if len(kids) == 1 and not (text[start : kids[0].begin] + text[kids[0].end : stop]).strip():
             return self.value(kids[0], into)
         return self._put_together(start, stop, kids, into)
@@ -174,13 +170,23 @@ class Values:
             return self.error(
                 start, f"{show(text[start])} stands directly behind a bracket", "separate rows by a comma"
             )
-        word = _WORDS.search(text, start, stop)
-        if word is None:
+        if _WORDS.search(text, start, stop) is None:
             start, stop = kids[0].begin, kids[-1].end
             return self.error(start, f"{show(text[start:stop])} is not one list", _MIXED)
-        return self.error(word.start(), f"{show(word[0])} stands beside brackets", f"{_MIXED}; {_COMPUTED}")
+        return self.beside(start, stop)
 
-    def _run(self, start: int, stop: int, into: Gather) -> Shape:
+    def beside(self, start: int, stop: int) -> InputError:
+        """The error of what stands beside brackets and belongs to none."""
+        found = _WORDS.search(self.text, start, stop)
+        at, word = (found.start(), found[0]) if found else (start, self.text[start:stop].strip())
+        if is_number(word) and not is_missing(word):
+            return self.error(at, f"{show(word)} stands beside brackets", _MIXED)
+        problem, hint = not_a_number(word)
+        return self.error(
+            at, problem if is_missing(word) else f"{show(word)} stands beside brackets", f"{hint}; {_COMPUTED}"
+        )
+
+    def run(self, start: int, stop: int, into: Gather) -> Shape:
         """The numbers directly in a pair of brackets: a row, or several that semicolons separate."""
         text = self.text
         if text.find(";", start, stop) < 0:
@@ -210,11 +216,13 @@ class Values:
         try:
             words = split(run)
         except RunError as error:
-            raise self.failed(error, start, into.row) from None
+            raise self.faults.failed(error, start, into.row) from None
         if not words:
-            raise self.error(max(0, start - 1), f"no {'numbers' if self.subject else 'logits'} in the brackets", HINT)
+            raise self.error(
+                max(0, start - 1), f"no {'numbers' if self.faults.subject else 'logits'} in the brackets", HINT
+            )
         if group := grouped(run, words):
-            raise self.failed(group, start, into.row)
+            raise self.faults.failed(group, start, into.row)
         return words
 
     def _add(self, words: list[str], start: int, stop: int, into: Gather) -> None:
@@ -222,17 +230,9 @@ class Values:
             into.add(words)
         except NotANumberError as problem:
             if (bare := unsuffixed(words)) is None:
-                raise self.failed(fault(self.text[start:stop], problem.index), start, into.row) from None
+                raise self.faults.failed(fault(self.text[start:stop], problem.index), start, into.row) from None
             into.add(bare)
-            self.votes.append(Vote(start, "float32", "the f behind the numbers"))
-
-    def failed(self, error: RunError, start: int, row: int) -> InputError:
-        """The error of a run that begins at `start`."""
-        if error.index is None:
-            return self.error(start + error.at, error.problem, error.hint)
-        if self.subject:
-            return self.error(-1, f"number {error.index} of {self.subject}: {error.problem}", error.hint)
-        return self.error(start + error.at, f"logit {error.index} of row {row}: {error.problem}", error.hint)
+            self.votes.append(SUFFIX)
 
     def entries(self, node: Node) -> dict[str, tuple[int, int, list[Node]]]:
         """The entries of a dict, or the keywords of a call, by name; none of other brackets."""
@@ -265,5 +265,5 @@ def is_number(word: str) -> bool:
     try:
         parse(word)
     except ValueError:
-        return is_suffixed(word) or word.lower() in {"null", "none", "na", "...", "…"}
+        return is_suffixed(word) or is_missing(word)
     return True

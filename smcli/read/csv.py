@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smcli.batch import Batch
 from smcli.errors import InputError, UsageError
-from smcli.numbers.words import COMMA_HINT, NotANumberError, has_group, not_a_number, parse, show, show_all
+from smcli.numbers.words import (
+    COMMA_HINT,
+    NotANumberError,
+    has_comma,
+    has_group,
+    is_missing,
+    not_a_number,
+    parse,
+    show,
+    show_all,
+)
 from smcli.read._blocks import Blocks
 from smcli.read._carried import is_target, targets
 from smcli.read._gather import Gather
-from smcli.read._paste import left_out
+from smcli.read._parse import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -235,8 +245,9 @@ def _delimiter(line: str) -> str:
 
 
 def _is_number(cell: str) -> bool:
+    """Whether a cell is a number, or what is meant as one: with a decimal comma, or missing."""
     try:
         parse(cell)
     except ValueError:
-        return False
+        return is_missing(cell) or has_comma(cell)
     return True

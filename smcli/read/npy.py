@@ -11,6 +11,7 @@ import numpy as np
 
 from smcli.errors import InputError
 from smcli.numbers.words import show
+from smcli.read import _carried
 from smcli.read._arrays import check
 from smcli.read._stored import Stored, check_length
 
@@ -51,6 +52,11 @@ def read(source: Source) -> Batch:
 def stream(source: Source) -> Iterator[RawBlock]:
     """The rows of the array, in blocks."""
     return _stored(source).blocks(source)
+
+
+def mapped(source: Source) -> RawBlock | None:
+    """The rows of the array as one block, where they can be mapped."""
+    return _carried.mapped(_stored(source), (), source)
 
 
 def _stored(source: Source) -> Stored:

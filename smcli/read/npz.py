@@ -49,6 +49,14 @@ def stream(source: Source) -> Iterator[RawBlock]:
             yield from _carried.blocks_with_targets(stored, carried, source)
 
 
+def mapped(source: Source) -> RawBlock | None:
+    """The rows of that array as one block, where they can be mapped."""
+    with _archive(source) as (archive, entries):
+        key = _carried.logits_key(entries, source)
+        with _open(archive, entries[key], source) as stored:
+            return _carried.mapped(stored, _beside(archive, entries, source, key), source)
+
+
 def _beside(
     archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], source: Source, key: str
 ) -> Iterator[_carried.Beside]:

@@ -53,6 +53,13 @@ def stream(source: Source) -> Iterator[RawBlock]:
     yield from _carried.blocks_with_targets(tensors.open(key), tensors.beside(key), source)
 
 
+def mapped(source: Source) -> RawBlock | None:
+    """The rows of that tensor as one block, where they can be mapped."""
+    tensors = _Tensors(source)
+    key = _carried.logits_key(tensors.entries, source)
+    return _carried.mapped(tensors.open(key), tensors.beside(key), source)
+
+
 class _Tensors:
     """The tensors that a file names.
 
@@ -64,7 +71,7 @@ class _Tensors:
         self._source = source
         size = source.size()
         length = int.from_bytes(source.stream.read(_SIZE), "little")
-        if size is not None and length > size - _SIZE:
+        if size is not None and length > max(0, size - _SIZE):
             raise self._broken(f"it promises a header of {length} bytes, {max(0, size - _SIZE)} are there")
         if not 0 < length <= _MAX_HEADER:
             raise self._broken(f"its header would have {length} bytes")

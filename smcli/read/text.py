@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from smcli.read import _lines, csv
 from smcli.read._blocks import Blocks
-from smcli.read._paste import left_out, parse
+from smcli.read._dtypes import SUFFIX
+from smcli.read._parse import left_out, parse
+from smcli.read._paste import unnamed
+from smcli.read._run import Faults
 from smcli.read._tidy import tidy
-from smcli.read._values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from smcli.batch import Batch, RawBlock
-    from smcli.errors import InputError
     from smcli.read._source import Source
 
 SUFFIXES = (".txt", ".text", ".dat", ".log")
@@ -55,10 +56,10 @@ def _part(source: Source, blocks: Blocks, number: int, text: str) -> Iterator[Ra
     """The rows of some lines."""
     tidied = tidy(text)
     if not _BRACKET.search(tidied.text):
-        bare, names = _lines.unnamed(tidied.text)
-        values = Values(bare, partial(_error, partial(_place, source.name, number), bare))
-        _lines.read(bare, values, blocks.gather, by_line=True)
-        blocks.about(tidied.votes + values.votes, left_out(source.name, tidied.dropped + names))
+        bare, names = unnamed(tidied.text)
+        faults = Faults(bare, partial(_place, source.name, number))
+        suffixed = _lines.read(bare, faults, blocks.gather, by_line=True)
+        blocks.about(tidied.votes + [SUFFIX] * suffixed, left_out(source.name, tidied.dropped + names))
     else:
         for at, line in csv.numbered(text, number):
             parsed = parse(line, partial(column, f"{source.name}:{at}"), into=blocks.gather, by_line=True)
@@ -66,12 +67,6 @@ def _part(source: Source, blocks: Blocks, number: int, text: str) -> Iterator[Ra
             if parsed.target is not None:
                 blocks.targets(parsed.target)
     yield from blocks.full()
-
-
-def _error(place: Callable[[str, int], str], text: str, at: int, problem: str, hint: str) -> InputError:
-    from smcli.errors import InputError
-
-    return InputError(problem if at < 0 else f"{problem}, {place(text, at)}", hint)
 
 
 def line_and_column(name: str, text: str, at: int) -> str:
