@@ -120,7 +120,7 @@ class Source:
                 return data.decode(codec).removeprefix("\ufeff")
             except UnicodeDecodeError as error:
                 bad = error.start
-        from smcli.read import kinds
+        from smcli.read._kinds import kinds
 
         raise InputError(
             f"{self.name} is not {codec.upper()} text: byte 0x{data[bad]:02x} at offset {offset + bad}",

@@ -92,6 +92,7 @@ class Report:
         reduced: the reductions over the batch.
         limits: limits that were given explicitly.
         tolerance: of `check`, what a test of these values should allow.
+        origin: whence the number format is known where the input carries it, or an empty string.
     """
 
     command: str
@@ -104,6 +105,7 @@ class Report:
     reduced: tuple[Reduced, ...]
     limits: Tolerance
     tolerance: dict[str, Any] | None = None
+    origin: str = ""
 
     @classmethod
     def of(cls, settings: Settings, fmt: Format, blocks: Sequence[Block], reduced: Sequence[Reduced]) -> Report:
@@ -119,6 +121,7 @@ class Report:
             targets=targets(settings, count),
             reduced=tuple(reduced),
             limits=settings.tolerance,
+            origin=settings.origin,
         )
 
     @property
