@@ -9,32 +9,35 @@ _smcli_takes() {
       valued=''
       ;;
     eval)
-      options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
-        --verbose --plot -m --method -q --quantity -h --help'
-      valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
-        --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity'
+      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
+        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
+        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        -m --method -q --quantity'
       ;;
     compare)
-      options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
-        --verbose --plot -m --method -q --quantity -h --help'
-      valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
-        --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity'
+      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
+        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
+        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        -m --method -q --quantity'
       ;;
     grad)
-      options='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits --trace -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --all --top --summary --fail-on --max-ulp --max-rel -v
-        --verbose --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
-      valued='-i --input --input-format --key --rows -d --dtype --accumulate --sum -T --temperature --softcap
-        --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index --reduction -f
-        --format -o --output --top --fail-on --max-ulp --max-rel --plot -m --method -q --quantity --step
-        --cotangent'
+      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
+        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity --step
+        --cotangent --sweep -h --help'
+      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
+        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        -m --method -q --quantity --step --cotangent'
       ;;
     limits)
       options='-f --format -o --output --no-color -h --help'

@@ -222,6 +222,9 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array to read from a file that holds several.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--columns'; Takes = 'text'; Help = 'Which columns of a CSV file with a header hold the logits.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--target-column'; Takes = 'text'; Help = 'Which column of a CSV file with a header holds the target.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--axis'; Takes = 'text'; Help = 'Which axis of an array or of nested lists the classes are.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }

@@ -38,7 +38,7 @@ def analyse(rows: Batch, settings: Settings) -> Report | Comparison:
         UnavailableError: no method that was asked for can run.
     """
     if not len(rows):
-        raise InputError("no logits", "give them as arguments, with -i FILE, or on standard input")
+        raise InputError("no logits", "give a row of numbers, or several")
     dtypes = settings.numerics.dtypes
     given: list[Reference] | None = [] if len(dtypes) > 1 else None
     reports = tuple(_in_format(rows, settings, formats.get(name), given) for name in dtypes)

@@ -12,6 +12,7 @@ from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, choice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smcli.batch import Batch
     from smcli.problem.given import Given
 
 DEFAULT_METHODS = ("naive", "shifted", "fused")
@@ -55,30 +56,30 @@ class Request:
             trace=given.flag("trace"),
         )
 
-    def settle(
-        self, dtype: str | None = None, target: tuple[int, ...] | None = None, numbers: tuple[int, ...] | None = None
-    ) -> Settings:
-        """The settings for an input: what it carries stands where nothing was asked.
+    def settle(self, batch: Batch | None = None, numbers: tuple[int, ...] | None = None) -> Settings:
+        """The settings for an input: its number format, targets and labels stand where nothing was asked.
 
         Args:
-            dtype: its number format, or None: float64.
-            target: the right class of each of its rows, or None.
+            batch: what was read; of a number format that it does not carry, float64 stands.
             numbers: as in `Settings`.
 
         Raises:
             UsageError: what was asked needs something that is not there, or no method computes it.
         """
-        loss = self.loss.settle(target)
+        carried = batch is not None and batch.dtype is not None and not self.numerics.dtypes
+        dtypes = self.numerics.dtypes or ((batch.dtype or "float64") if batch is not None else "float64",)
+        loss = self.loss.settle() if batch is None else self.loss.settle(batch.target, batch.labels)
         wanted = self._quantities(loss)
         return Settings(
             command=self.command,
             methods=self._able(wanted),
             quantities=wanted,
-            numerics=self.numerics if self.numerics.dtypes else replace(self.numerics, dtypes=(dtype or "float64",)),
+            numerics=replace(self.numerics, dtypes=dtypes),
             loss=loss,
             tolerance=self.tolerance,
             trace=self.trace,
             numbers=numbers,
+            origin=batch.origin if batch is not None and carried else "",
         )
 
     def _quantities(self, loss: LossSpec) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import smcli
@@ -142,3 +143,70 @@ def test_an_option_without_its_value(capsys, monkeypatch, tmp_path, option):
     monkeypatch.chdir(tmp_path)
     code, _, err = outcome(capsys, "compare", "1", "2", option)
     assert code == 2 and "requires an argument" in err
+
+
+@pytest.fixture
+def table(tmp_path):
+    (tmp_path / "t.csv").write_text("id,a,b,label\n7,1,2,1\n8,3,4,0\n", encoding="utf-8")
+    return str(tmp_path / "t.csv")
+
+
+def rows_of(out):
+    return [(row["logits"], row["target"]) for row in json.loads(out)["rows"]]
+
+
+def test_columns_are_chosen_by_name(capsys, table):
+    code, out, err = outcome(capsys, "compare", "-i", table, "--columns", "b,a", "-f", "json")
+    assert (
+        code == 0 and rows_of(out) == [([2, 1], None), ([4, 3], None)] and err.startswith("note: ") and "'label'" in err
+    )
+    words = ("--columns", "a", "--columns", "b", "--target-column", "label", "-f", "json")
+    code, out, err = outcome(capsys, "compare", "-i", table, *words)
+    assert code == 0 and rows_of(out) == [([1, 2], 1), ([3, 4], 0)] and "'label'" not in err
+    code, out, err = outcome(capsys, "compare", "-i", table, *words, "-t", "0")
+    assert rows_of(out) == [([1, 2], 0), ([3, 4], 0)] and "note: the target that the input carries is not used" in err
+    code, out, err = outcome(capsys, "grad", "-i", table, *words, "--rows", "1")
+    assert code == 0 and rows_of(out) == [([3, 4], 0)] and '"gradient"' in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "'id'"),
+        (["--columns", "a,x"], "'x'"),
+        (["--columns", "a", "--target-column", "y"], "'y'"),
+        (["--columns", "a,b", "--axis", "2"], "axis 2"),
+    ],
+)
+def test_columns_that_are_none(capsys, table, words, says):
+    code, out, err = outcome(capsys, "compare", "-i", table, *words)
+    assert (code, out) == (2, "") and says in err and "hint: " in err
+
+
+@pytest.mark.parametrize("option", ["--columns", "--target-column"])
+def test_columns_are_those_of_a_table(capsys, option):
+    assert f"error: {option} is for the columns of a table" in outcome(capsys, "compare", "1", "2", option, "a")[2]
+
+
+@pytest.mark.parametrize("axis", ["0", "-2"])
+def test_the_axis_of_the_classes(capsys, axis):
+    code, out, _ = outcome(capsys, "compare", "[[1,2,3],[4,5,6]]", "--axis", axis, "-f", "json")
+    assert code == 0 and rows_of(out) == [([1, 4], None), ([2, 5], None), ([3, 6], None)]
+
+
+def test_what_is_left_out_and_what_comes_along_is_said(capsys, monkeypatch):
+    text = b"logits = tensor([[1.0, 2.0]], dtype=torch.bfloat16)"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    code, out, err = outcome(capsys, "compare", "-m", "shifted")
+    assert code == 0 and "bfloat16 (dtype=torch.bfloat16 in the text)" in out and err.startswith("note: left out")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    code, out, err = outcome(capsys, "compare", "-m", "shifted", "-d", "float32")
+    assert code == 0 and "float32" in out and "in the text" not in out
+
+
+def test_labels_of_a_file(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", logits=np.array([[1, 2], [3, 4]], "f4"), labels=np.array([[0.5, 0.5], [1, 0]], "f4"))
+    code, out, err = outcome(capsys, "grad", "-i", str(tmp_path / "x.npz"), "-m", "fused", "-f", "json")
+    assert (code, err) == (0, "") and json.loads(out)["dtype"] == "float32" and '"gradient"' in out
+    code, out, err = outcome(capsys, "compare", "-i", str(tmp_path / "x.npz"), "-t", "0", "-f", "json")
+    assert code == 0 and "note: the labels that the input carries are not used" in err

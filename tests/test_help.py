@@ -36,7 +36,7 @@ def test_options_stand_under_headings_each_once(capsys, monkeypatch, command):
     assert [h for h in found if h in HEADINGS] == [h for h in HEADINGS if h in found]
     if command in {"compare", "eval", "grad"}:
         assert set(HEADINGS) <= set(found)
-        assert text.index("--method") < text.index("--input ") < text.index("--dtype") < text.index("--target")
+        assert text.index("--method") < text.index("--input ") < text.index("--dtype") < text.index("--target ")
     flags = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
     assert len(flags) == len(set(flags)) and "--help" in flags
 

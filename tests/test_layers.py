@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,14 @@ def test_no_imports_go_in_a_circle():
 
 def test_every_room_has_a_level():
     assert {room(p) for p in MODULES} - {"__init__"} == set(LEVEL)
+
+
+def test_the_map_of_the_house_names_every_room():
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## To add")[0]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    rooms = [re.sub(r"/$|\.py$", "", name) for cell in cells for name in re.findall(r"`(\S+)`", cell)]
+    assert sorted(rooms) == sorted(LEVEL)
+    assert [LEVEL[name] for name in rooms] == sorted(LEVEL[name] for name in rooms)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -22,7 +22,9 @@ CASES = {
     "formats": lambda: smcli.compare([1, 2], dtype="float16,float32", target=0),
     "values": lambda: smcli.evaluate([1, 2, 3], digits=40),
     "long": lambda: smcli.compare(np.linspace(-900, 900, LONG), quantities="softmax", methods="naive,shifted"),
-    "many": lambda: smcli.compare(np.random.default_rng(0).normal(0, 9, (renderer.PIECE // 4, 5)), quantities="softmax"),
+    "many": lambda: smcli.compare(
+        np.random.default_rng(0).normal(0, 9, (renderer.PIECE // 4, 5)), quantities="softmax"
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,17 @@ from smcli.cli.texts import Texts, flag, split
 from smcli.errors import OptionError, SmcliError, UsageError
 from smcli.numbers import formats
 from smcli.problem.specs import LossSpec, Numerics, Tolerance
+from smcli.read import from_object
 from smcli.request import DEFAULT_METHODS, DEFAULT_QUANTITIES, Request, check_fail_on
 
 
 def settings(command, **asked):
     return Request.of(command, Objects(asked)).settle()
+
+
+def batch(dtype=None, target=None, labels=None):
+    soft = None if labels is None else from_object(labels)
+    return replace(from_object([[1, 2], [3, 4]]), dtype=dtype, origin="the input", target=target, labels=soft)
 
 
 @pytest.mark.parametrize("command", DEFAULT_QUANTITIES)
@@ -70,13 +77,27 @@ def test_what_grad_differentiates():
 
 def test_what_the_input_brings_stands_where_nothing_was_asked():
     asked = Request.of("grad", Objects({}))
-    s = asked.settle("bfloat16", (1, 0), numbers=(3, 4))
-    assert s.numerics.dtypes == ("bfloat16",) and s.loss.target == (1, 0) and s.numbers == (3, 4)
+    s = asked.settle(batch("bfloat16", (1, 0)), numbers=(3, 4))
+    assert (s.numerics.dtypes, s.origin, s.loss.target, s.numbers) == (("bfloat16",), "the input", (1, 0), (3, 4))
     assert s.quantities == ("gradient",)
     for keywords in ({"target": 2}, {"labels": [1, 0]}, {"cotangent": [1, 0]}):
-        s = Request.of("grad", Objects({"dtype": "float16", **keywords})).settle("bfloat16", (1, 0))
+        s = Request.of("grad", Objects({"dtype": "float16", **keywords})).settle(batch("bfloat16", (1, 0)))
         assert s.numerics.dtypes == ("float16",) and s.loss.target == ((2,) if "target" in keywords else None)
-    assert Request.of("compare", Objects({"reduction": "mean"})).settle(target=(1,)).loss.target == (1,)
+        assert not s.origin and (s.loss.labels is not None) == ("labels" in keywords)
+    assert Request.of("compare", Objects({"reduction": "mean"})).settle(batch(None, (1,))).loss.target == (1,)
+
+
+def test_labels_of_the_input():
+    soft = [[0.5, 0.5], [1, 0]]
+    s = Request.of("grad", Objects({})).settle(batch(labels=soft))
+    assert (
+        s.quantities == ("gradient",) and [r.values.tolist() for r in s.loss.labels] == soft and s.loss.target is None
+    )
+    s = Request.of("compare", Objects({})).settle(batch(target=(1, 0), labels=soft))
+    assert s.loss.target == (1, 0) and s.loss.labels is None
+    s = Request.of("compare", Objects({"quantities": "bce"})).settle(batch(target=(1, 0), labels=soft))
+    assert s.loss.target is None and len(s.loss.labels) == 2
+    assert Request.of("compare", Objects({"target": 0})).settle(batch(labels=soft)).loss.labels is None
 
 
 @pytest.mark.parametrize("digits", [1, 10000, np.int64(7)])

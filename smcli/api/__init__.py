@@ -43,7 +43,7 @@ def compare(
 
     Args:
         logits: a list, nested lists, an array or a tensor; the last axis is the classes.
-        dtype: the number format, or several, or "all".
+        dtype: the number format, or several, or "all"; by default that of an array or a tensor, float64 of lists.
         methods: names as in `smcli methods`; naive, shifted and fused by default.
         quantities: softmax, log-softmax, logsumexp, cross-entropy, bce; softmax and cross-entropy by default.
         target: the right class, counted from 0, or one for each row.
@@ -161,10 +161,11 @@ def exact(
 
     asked = table.get(quantity)
     keywords = {**locals(), "quantities": None if asked.is_derivative else quantity}
-    settings = Request.of("grad" if asked.is_derivative else "eval", Objects(keywords)).settle()
-    rows = from_object(logits)
-    if len(rows) != 1:
-        raise InputError(f"{len(rows)} rows, where exact takes one", "call it for each row")
+    request = Request.of("grad" if asked.is_derivative else "eval", Objects(keywords))
+    batch = from_object(logits)
+    if len(batch) != 1:
+        raise InputError(f"{len(batch)} rows, where exact takes one", "call it for each row")
+    settings = request.settle(batch)
     if len(settings.numerics.dtypes) != 1:
         raise UsageError("exact takes one number format", "call it for each")
     (name,) = settings.quantities
@@ -173,7 +174,7 @@ def exact(
             f"exact was asked for a {asked.name}, and given what makes a {name}",
             f"a {asked.name} takes {asked.needs or 'neither target nor labels nor cotangent'}",
         )
-    ((problem, _),) = problems(rows, settings, formats.get(settings.numerics.dtypes[0]))
+    ((problem, _),) = problems(batch, settings, formats.get(settings.numerics.dtypes[0]))
     return Reference(problem).strings(name, 0, range(asked.size(problem)), settings.numerics.digits or digits)
 
 
@@ -183,7 +184,8 @@ def truth(array: object, quantity: str = "softmax", *, dtype: str | None = None,
     Args:
         array: logits, rounded to `dtype` first, each once; the rounded values are exact.
         quantity: softmax, log-softmax, logsumexp, cross-entropy; gradient with a target.
-        dtype: the number format of the logits, which decides how exact the truth has to be.
+        dtype: the number format of the logits, which decides how exact the truth has to be; by default that of the array,
+            float64 of lists and integers.
         target: the right class of each row: one for all, or one for each.
 
     Returns:
@@ -196,7 +198,7 @@ def truth(array: object, quantity: str = "softmax", *, dtype: str | None = None,
     """
     from smcli.api import arrays
 
-    return arrays.truth(array, quantity, dtype or "float64", target)
+    return arrays.truth(array, quantity, dtype, target)
 
 
 def _analyse(command: str, logits: object, keywords: Mapping[str, Any]) -> Report | Comparison:
@@ -204,4 +206,5 @@ def _analyse(command: str, logits: object, keywords: Mapping[str, Any]) -> Repor
     from smcli.read import from_object
 
     request = Request.of(command, Objects(keywords))
-    return analyse(from_object(logits), request.settle())
+    batch = from_object(logits)
+    return analyse(batch, request.settle(batch))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli import quantities
-from smcli.api.objects import ONE_CLASS
+from smcli.api.objects import ONE_CLASS, Objects
 from smcli.errors import InputError, OptionError, UsageError
 from smcli.model import Loss, Problem, Truth
 from smcli.numbers import formats
@@ -15,19 +15,23 @@ from smcli.numbers.wide import rounded
 from smcli.read import array_of, from_object, integers
 
 if TYPE_CHECKING:
+    from smcli.batch import Batch
     from smcli.model import FloatArray, IntArray
     from smcli.numbers.formats import Format
 
 
-def truth(array: object, quantity: str, dtype: str, target: object) -> Truth:
+def truth(array: object, quantity: str, dtype: object, target: object) -> Truth:
     """What `smcli.truth` returns."""
     from smcli.reference import Reference, check_reach
 
-    fmt = formats.get(dtype)
     asked = quantities.get(quantity)
     if asked.needs not in {"", "target or labels"} or asked.shape == "matrix":
         raise UsageError(f"truth knows no quantity {quantity!a}", "use exact, which knows all of them")
-    logits, shape = _logits(array, fmt)
+    named = Objects({"dtype": dtype}).word("dtype")
+    batch = from_object(array)
+    fmt = formats.get(named or batch.dtype or "float64")
+    shape = _shape(array) or (1,)
+    logits = _logits(batch, fmt)
     if asked.needs and target is None:
         raise OptionError("target", f"is needed by {asked.name}", ONE_CLASS)
     loss = None if target is None else Loss(target=_targets(target, logits))
@@ -38,15 +42,12 @@ def truth(array: object, quantity: str, dtype: str, target: object) -> Truth:
     return Truth(found.hi.reshape(whole), found.lo.reshape(whole), found.exp2.reshape(whole), found.bound)
 
 
-def _logits(obj: object, fmt: Format) -> tuple[FloatArray, tuple[int, ...]]:
-    """The logits in the format, [R, C], and the shape that they were given in."""
-    array = array_of(obj)
-    if array is not None:
-        array = np.atleast_1d(array)
-        return rounded(array.reshape(-1, array.shape[-1]), fmt), array.shape
-    rows = from_object(obj)
-    shape = _shape(obj) or (1,)
-    return np.stack([fmt.round_written(row.values, row.tokens) for row in rows]), shape
+def _logits(batch: Batch, fmt: Format) -> FloatArray:
+    """The logits in the format, [R, C]."""
+    block = batch.blocks[0]
+    if not block.texts:
+        return rounded(block.array.reshape(-1, block.classes), fmt)
+    return np.stack([fmt.round_written(row.values, row.tokens) for row in batch])
 
 
 def _shape(obj: Any) -> tuple[int, ...]:

@@ -72,8 +72,8 @@ class Objects:
         try:
             return tuple(from_object(given))
         except InputError as error:  # it speaks of logits
-            place = error.message.removeprefix("logit ").replace("no logits", "no numbers")
-            raise OptionError(option, f"cannot be read: {place}", "give numbers") from None
+            problem = error.message.replace("no logits", "no numbers").replace("logit ", "number ", 1)
+            raise OptionError(option, f"cannot be read: {problem}", "give numbers") from None
 
     def integers(self, option: str) -> tuple[int, ...] | None:
         from smcli.read import integers

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smcli.cli.options import Input, LossOptions, Numbers, OptionSet, Output, Rendering
-from smcli.errors import InputError, UsageError
+from smcli.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
     from smcli.batch import Batch
+    from smcli.problem.specs import Settings
     from smcli.report.report import Comparison, Report
     from smcli.request import Request
 
@@ -21,41 +22,67 @@ class Compute(Output, LossOptions, Numbers, Input):
     heading = OptionSet.heading
 
 
-def read_rows(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
+def read_input(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
     """The logits, from wherever the user gave them, and the numbers of the rows if only some were chosen.
+
+    What was left out of the input is said on stderr.
 
     Raises:
         UsageError: none were given, and standard input is a terminal.
         InputError: they cannot be read.
     """
     from smcli import read
+    from smcli.cli.messages import report_note
+    from smcli.cli.texts import split
 
     if options.logits and options.input is not None and options.logits != ["-"]:
         raise UsageError("logits given twice, as arguments and with -i", "leave one of them out")
     if options.logits and options.logits != ["-"]:
-        rows = from_words(options.logits)
-    elif options.input is not None and options.input != "-":
-        rows = read.from_file(options.input, options.input_format, options.key)
+        if options.columns or options.target_column:
+            option = "columns" if options.columns else "target_column"
+            raise OptionError(option, "is for the columns of a table", "read one with -i FILE, or through a pipe")
+        batch = from_words(options.logits, options.axis)
     else:
         if options.logits is None and options.input is None and sys.stdin is not None and sys.stdin.isatty():
             raise UsageError(
                 "no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe"
             )
-        rows = read.from_stdin(options.input_format, options.key)
+        batch = read.from_file(
+            options.input or "-", options.input_format, options.key, axis=options.axis,
+            columns=split(options.columns) or None, target_column=options.target_column,
+        )  # fmt: skip
+    for note in batch.notes:
+        report_note(note)
     if options.rows is None:
-        return rows, None
-    numbers = chosen_rows(len(rows), options.rows)
-    return rows.select(numbers), numbers
+        return batch, None
+    numbers = chosen_rows(len(batch), options.rows)
+    return batch.select(numbers), numbers
 
 
-def from_words(words: list[str]) -> Batch:
+def settle(request: Request, batch: Batch, numbers: tuple[int, ...] | None) -> Settings:
+    """The settings for an input; what it carries and is not used is said on stderr.
+
+    Raises:
+        UsageError: what was asked needs something that is not there.
+    """
+    from smcli.cli.messages import report_note
+
+    settings = request.settle(batch, numbers)
+    if batch.target is not None and settings.loss.target is not batch.target:
+        report_note("the target that the input carries is not used")
+    if batch.labels is not None and (settings.loss.labels is None or request.loss.labels is not None):
+        report_note("the labels that the input carries are not used")
+    return settings
+
+
+def from_words(words: list[str], axis: int | None) -> Batch:
     """The logits among the arguments; where one of them is a file instead, the error says how to read it."""
     import os
 
     from smcli import read
 
     try:
-        return read.from_arguments(words)
+        return read.from_arguments(words, axis=axis)
     except InputError as error:
         file = next((w for w in words if os.path.isfile(w)), None)
         if file is not None:

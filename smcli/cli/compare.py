@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, request_of
+from smcli.cli.common import Compute, finish, read_input, request_of, settle
 from smcli.cli.options import takes
 from smcli.quantities import values
 
@@ -36,5 +36,5 @@ def main(options: Options) -> int:
     from smcli.analyse import analyse
 
     request = request_of("compare", options)
-    rows, numbers = read_rows(options)
-    return finish(analyse(rows, request.settle(numbers=numbers)), options)
+    batch, numbers = read_input(options)
+    return finish(analyse(batch, settle(request, batch, numbers)), options)

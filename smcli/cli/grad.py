@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from smcli.cli.common import Compute, finish, read_rows, request_of, write
+from smcli.cli.common import Compute, finish, read_input, request_of, settle, write
 from smcli.cli.options import takes
 from smcli.errors import UsageError
 from smcli.quantities import losses
@@ -55,13 +55,13 @@ def main(options: Options) -> int:
     from smcli.analyse import analyse
 
     request = request_of("grad", options)
-    rows, numbers = read_rows(options)
-    settings = request.settle(numbers=numbers)
+    batch, numbers = read_input(options)
+    settings = settle(request, batch, numbers)
     if options.sweep:
         from smcli.report.sweep import sweep
 
         if len(settings.numerics.dtypes) > 1:
             raise UsageError("--sweep takes one number format", "name one with --dtype")
-        write(sweep(rows, settings), options)
+        write(sweep(batch, settings), options)
         return 0
-    return finish(analyse(rows, settings), options)
+    return finish(analyse(batch, settings), options)

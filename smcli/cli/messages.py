@@ -50,6 +50,13 @@ def report(message: str, hint: str, code: int) -> int:
     return code
 
 
+def report_note(text: str) -> None:
+    """Print what a user should know of what was done, on stderr."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(visible(f"note: {text}"), file=sys.stderr, flush=True)
+
+
 def asked_for_more(words: Sequence[str]) -> bool:
     """Whether -v is among the words, alone or beside other short options."""
     return any(w == "--verbose" or (w[:1] == "-" and w[1:].isalpha() and "v" in w) for w in words)

@@ -61,6 +61,20 @@ class Input(OptionSet):
             show_default="the only one",
         ),
     ] = None
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--columns", metavar="COLUMN,...", help="Which columns of a CSV file with a header hold the logits.",
+                     show_default="all"),
+    ] = None  # fmt: skip
+    target_column: Annotated[
+        str | None,
+        typer.Option("--target-column", metavar="COLUMN", help="Which column of a CSV file with a header holds the target."),
+    ] = None  # fmt: skip
+    axis: Annotated[
+        int | None,
+        typer.Option("--axis", metavar="N", help="Which axis of an array or of nested lists the classes are.",
+                     show_default="the last"),
+    ] = None  # fmt: skip
     rows: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +89,7 @@ class Numbers(OptionSet):
     heading = "Numbers"
     dtype: Annotated[
         list[str] | None,
-        typer.Option("--dtype", "-d", metavar="NAME", show_default="float64",
+        typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the input, else float64",
                      help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
     ] = None  # fmt: skip
     accumulate: Annotated[

@@ -88,7 +88,8 @@ def closing(report: Report, style: Style) -> Paragraph:
         runs.append(Cell("nothing to report", "dim"))
     rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     more = f"; smcli explain {found[0].code}" if found else ""
-    return Paragraph((*runs, Cell(f"; {report.dtype}{rows}; exact certified{more}", "dim")))
+    whence = f" ({report.origin})" if report.origin else ""
+    return Paragraph((*runs, Cell(f"; {report.dtype}{whence}{rows}; exact certified{more}", "dim")))
 
 
 def _parts(report: Report, style: Style) -> Iterator[Part]:

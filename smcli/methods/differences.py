@@ -30,7 +30,7 @@ class FiniteDifferences:
         if classes > MOST_CLASSES:
             raise PrecisionError(
                 f"finite differences of {classes} classes need {2 * classes} evaluations of the loss a row",
-                f"fd takes rows of at most {MOST_CLASSES} classes; leave it out of --method",
+                f"fd takes rows of at most {MOST_CLASSES} classes; leave it out",
             )
         f, x = o.format, problem.logits
         h = f.round(_relative_steps(x, f) if step is None else step + 0 * x)

@@ -142,7 +142,7 @@ class Call:
             return ()
         loss = self.task.problem.loss
         if loss is None:
-            raise UnavailableError(f"for {q.name} it is called with a target: give one with --target")
+            raise UnavailableError(f"for {q.name} it is called with a target, and there is none")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
         for what, there in extra.items():
             if there:

@@ -11,7 +11,7 @@ from smcli.numbers import formats
 from smcli.numbers.arithmetic import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from smcli.model import RawRow
     from smcli.problem.given import Given
@@ -127,15 +127,21 @@ class LossSpec:
         """Whether there is a loss of each row."""
         return self.target is not None or self.labels is not None
 
-    def settle(self, target: tuple[int, ...] | None) -> LossSpec:
-        """The same with the target that the input carries, where none was asked for; now nothing may be missing.
+    def settle(self, target: tuple[int, ...] | None = None, labels: Iterable[RawRow] | None = None) -> LossSpec:
+        """The same with the target or labels that the input carries, where none were given; nothing may be missing now.
 
         Raises:
             OptionError: an option needs a target or labels, and there are none, or does not belong to the loss.
         """
         from dataclasses import replace
 
-        loss = self if target is None or self.given or self.cotangent is not None else replace(self, target=target)
+        loss = self
+        if not self.given and self.cotangent is None:
+            soft = None if labels is None else tuple(labels)
+            hard = (
+                None if soft is not None and (target is None or quantities.get(self.kind).needs == "labels") else target
+            )
+            loss = replace(self, target=hard, labels=soft if hard is None else None)
         of_a_loss = {
             "label_smoothing": bool(loss.smoothing),
             "class_weights": loss.weights is not None,
@@ -240,6 +246,7 @@ class Settings:
         numerics, loss, tolerance: the groups of options; `numerics` names at least one format.
         trace: whether every step is reported.
         numbers: where only some rows of the input were chosen, their numbers in it.
+        origin: whence the number format is known where the input carries it, such as "the file's dtype".
     """
 
     command: str = "compare"
@@ -250,3 +257,4 @@ class Settings:
     tolerance: Tolerance = NO_LIMIT
     trace: bool = False
     numbers: tuple[int, ...] | None = None
+    origin: str = ""

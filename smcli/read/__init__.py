@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from smcli import registry
 from smcli.errors import InputError, UsageError
 from smcli.numbers.words import HINT, looks_like_number, not_a_number, parse, show
 from smcli.numbers.written import compare_exact, exact
+from smcli.read._kinds import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,11 +50,6 @@ __all__ = [
 
 _EXACT_INTEGERS = 2**53  # below it every integer is a float64
 _NO_LOGITS = "give some, as in: 1000 2000 3000"
-
-
-def kinds() -> list[str]:
-    """The kinds of input that can be read: the values of --input-format."""
-    return list(registry.names(__path__))
 
 
 def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
@@ -285,10 +280,8 @@ def _read(path: str, kind: str | None, key: str | None, **choices: Any) -> Batch
 
 def _reader(source: Source, path: str, kind: str | None) -> ModuleType:
     """The module that reads a source: by its kind, its ending, its first bytes, else as text."""
-    names = kinds()
-    if kind is not None and kind not in names:
-        raise UsageError(f"there is no input format {show(kind)}", f"choose one of: {', '.join(names)}")
-    modules = {name: import_module(f"{__name__}.{name}") for name in ([kind] if kind else names)}
+    names = (kind,) if kind else kinds()
+    modules = {name: registry.module(__name__, kinds(), name, "input format") for name in names}
     suffix = os.path.splitext(path)[1].lower()
     module = (
         (modules[kind] if kind else None)

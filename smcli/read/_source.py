@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from smcli import registry
 from smcli.errors import InputError
 from smcli.numbers.words import escape
 
@@ -121,9 +120,11 @@ class Source:
                 return data.decode(codec).removeprefix("\ufeff")
             except UnicodeDecodeError as error:
                 bad = error.start
+        from smcli.read._kinds import kinds
+
         raise InputError(
             f"{self.name} is not {codec.upper()} text: byte 0x{data[bad]:02x} at offset {offset + bad}",
-            f"if it is something else, say so with --input-format: {', '.join(registry.names([os.path.dirname(__file__)]))}",
+            f"if it is something else, say so with --input-format: {', '.join(kinds())}",
         )
 
 

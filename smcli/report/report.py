@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 TOGETHER = 1 << 13  # values whose digits are made at once
+KEPT = 16  # rows that are kept
 FIRST_ROWS = 8  # row numbers that are listed beside a code
 
 
@@ -92,6 +93,7 @@ class Report:
         reduced: the reductions over the batch.
         limits: limits that were given explicitly.
         tolerance: of `check`, what a test of these values should allow.
+        origin: whence the number format is known where the input carries it, or an empty string.
     """
 
     command: str
@@ -104,6 +106,8 @@ class Report:
     reduced: tuple[Reduced, ...]
     limits: Tolerance
     tolerance: dict[str, Any] | None = None
+    origin: str = ""
+    _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
     @classmethod
     def of(cls, settings: Settings, fmt: Format, blocks: Sequence[Block], reduced: Sequence[Reduced]) -> Report:
@@ -119,6 +123,7 @@ class Report:
             targets=targets(settings, count),
             reduced=tuple(reduced),
             limits=settings.tolerance,
+            origin=settings.origin,
         )
 
     @property
@@ -137,8 +142,20 @@ class Report:
         return max((c.severity for c in self.digest()), key=RANK.__getitem__, default=None)
 
     def row(self, block: Block, r: int, texts: Sequence[Texts] = ()) -> RowReport:
-        """The report of one row of a block; `texts` hold the digits of each quantity where neighbours are wanted, too."""
+        """The report of one row of a block; `texts` hold the digits of each quantity where neighbours are wanted, too.
+
+        The parts of an output ask for the same few rows again and again: they are kept.
+        """
         place = int(block.places[r])
+        if texts:
+            return self._made(block, r, place, texts)
+        if place not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[place] = self._made(block, r, place)
+        return self._kept[place]
+
+    def _made(self, block: Block, r: int, place: int, texts: Sequence[Texts] = ()) -> RowReport:
         loss, ignored = block.problem.loss, block.problem.ignored
         order = {m: i for i, m in enumerate(self.methods)}
         found = [say(f, k, truth=self._truth(block, f.quantity)) for f in block.findings for k in f.at(r)]
