@@ -184,7 +184,7 @@ def test_a_batch_is_summed_up_and_its_worst_rows_shown():
 
 def test_a_row_that_was_chosen_is_found_by_its_number():
     made = smcli.compare([[1, 2], [3, 4], [5, 6]])
-    assert [report.by_number(made, k).row for k in (2, 0, 1)] == [2, 0, 1]
+    assert [report.by_number(made.rows, k).row for k in (2, 0, 1)] == [2, 0, 1]
 
 
 def finding(**changes):

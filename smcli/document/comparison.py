@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from smcli.document import report as one_format
 from smcli.document.parts import Cell, Document, Folded, Paragraph, Part, Table, Values
-from smcli.document.spelling import error, plural
+from smcli.document.spelling import error
 from smcli.document.values import HEAD
 from smcli.document.verdicts import BADNESS, worst_verdict
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 def document(comparison: Comparison, style: Style) -> Document:
     """Several formats as one document."""
-    rows = comparison.reports[0].rows
-    what = plural(len(rows), "row") if len(rows) != 1 else plural(rows[0].logits.size, "logit")
-    subject = f"{', '.join(r.dtype for r in comparison.reports)} · {what}"
+    subject = f"{', '.join(r.dtype for r in comparison.reports)} · {one_format.size(comparison.reports[0])}"
     return Document(f"smcli {comparison.command}", subject, _parts(comparison, style), _closing(comparison))
 
 

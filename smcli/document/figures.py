@@ -11,7 +11,7 @@ import numpy as np
 from smcli import quantities
 from smcli.document.figure import Axis, Figure, Line, Series, extent
 from smcli.document.spelling import error, spell
-from smcli.document.values import results, title
+from smcli.document.values import per_class, results, title
 from smcli.numbers import formats
 
 if TYPE_CHECKING:
@@ -51,11 +51,6 @@ class _Points:
     x: list[FloatArray] = field(default_factory=list)
     truth: list[FloatArray] = field(default_factory=list)
     methods: dict[str, list[_Ran]] = field(default_factory=dict)
-
-
-def per_class(q: QuantityResult) -> bool:
-    """Whether a quantity has a value for each class, even if there is only one class."""
-    return q.size > 1 or quantities.get(q.quantity).shape in {"class", "matrix"}
 
 
 def of_quantity(report: Report, row: RowReport, q: QuantityResult) -> Iterator[Figure]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smcli.document import figures
 from smcli.document.parts import (
     LEAST,
     Cell,
@@ -24,6 +23,7 @@ from smcli.document.values import (
     in_ulp,
     logit,
     most_digits,
+    per_class,
     place,
     relative,
     results,
@@ -35,10 +35,11 @@ from smcli.document.verdicts import verdicts
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from smcli.document.figure import Figure
     from smcli.document.style import Style
-    from smcli.model import Finding, RowReport
+    from smcli.model import Finding, QuantityResult, RowReport
     from smcli.report.report import CodeCount, Report
 
 WORST_ROWS = 3  # of a batch, shown in full
@@ -62,10 +63,13 @@ def document(report: Report, style: Style) -> Document:
 
 def subject(report: Report) -> str:
     """What was looked at: the format and how many logits or rows."""
+    return f"{report.dtype} · {size(report)}"
+
+
+def size(report: Report) -> str:
+    """How many rows there are, or of one how many logits."""
     rows = len(report.rows)
-    if rows != 1:
-        return f"{report.dtype} · {plural(rows, 'row')}"
-    return f"{report.dtype} · {plural(report.rows[0].logits.size, 'logit')}"
+    return plural(rows, "row") if rows != 1 else plural(report.blocks[0].problem.logits.shape[1], "logit")
 
 
 def counted(found: Sequence[CodeCount]) -> list[Cell]:
@@ -96,20 +100,22 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     answer = verdicts(report)
     if answer.lines:
         yield answer
-    batch, found = len(report.rows) > 1, report.digest()
+    rows = list(report.rows) if len(report.rows) == 1 else report.rows  # a row is made anew whenever it is asked for
+    batch, found = len(rows) > 1, report.digest()
     if batch and found:
-        yield _summary(found, len(report.rows))
+        yield _summary(found, len(rows))
     yield from _reduced(report, style)
     if style.summary:
         return
-    shown, left_out = _shown(report, style, found)
+    shown, left_out = _shown(report, rows, style, found)
     if not shown:
-        yield _worst_values(report, style)
+        yield _worst_values(report, rows, style)
+        yield from (Drawing(partial(_figures, report, rows[0], q)) for q in results(report, rows[0]) if not batch)
     for row in shown:
         yield from _row(report, row, style, titled=batch or row.row > 0)
-    if batch or not any(figures.per_class(q) for row in shown for q in row.results):
-        yield Drawing(partial(figures.of_rows, report))
-    yield from findings(report, style)
+    if batch or not any(per_class(q) for row in shown for q in row.results):
+        yield Drawing(partial(_figures, report))
+    yield from _findings(report, rows, style)
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
 
 
@@ -121,9 +127,10 @@ def _told(report: Report) -> Iterator[str]:
     yield f"libraries: {', '.join(versions)}" if versions else ""
 
 
-def _shown(report: Report, style: Style, found: Sequence[CodeCount]) -> tuple[Sequence[RowReport], str]:
+def _shown(
+    report: Report, rows: Sequence[RowReport], style: Style, found: Sequence[CodeCount]
+) -> tuple[Sequence[RowReport], str]:
     """The rows to show in full, and what to say of the others: all of a small thing, of a large one the worst."""
-    rows = report.rows
     if style.every_class:
         return rows, ""
     judged = any(s.available for s in report.scores())
@@ -156,20 +163,26 @@ def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Itera
             for line in background(q):
                 yield Paragraph.of(line, "dim")
         yield from (steps(m) for m in q.methods if m.steps is not None)
-        yield Drawing(partial(figures.of_quantity, report, row, q))
+        yield Drawing(partial(_figures, report, row, q))
 
 
-def by_number(report: Report, number: int) -> RowReport:
+def _figures(report: Report, row: RowReport | None = None, q: QuantityResult | None = None) -> Iterable[Figure]:
+    """The figures of a quantity of a row, or of what has one value a row."""
+    from smcli.document import figures
+
+    return figures.of_rows(report) if row is None or q is None else figures.of_quantity(report, row, q)
+
+
+def by_number(rows: Sequence[RowReport], number: int) -> RowReport:
     """The row of that number: usually its place, unless only some rows were chosen."""
-    rows = report.rows
     if number < len(rows) and (row := rows[number]).row == number:
         return row
     return next(row for row in rows if row.row == number)
 
 
-def _worst_values(report: Report, style: Style) -> Table:
+def _worst_values(report: Report, every: Sequence[RowReport], style: Style) -> Table:
     """For each quantity and method the value that is furthest from its truth."""
-    batch = len(report.rows) > 1
+    batch = len(every) > 1
     head = [Cell(t, HEAD) for t in ("quantity", "method")] + ([Cell("row", HEAD, right=True)] if batch else [])
     head += [
         Cell("at", HEAD, right=True),
@@ -183,7 +196,7 @@ def _worst_values(report: Report, style: Style) -> Table:
         if not score.available:
             continue
         at, i = score.worst_at
-        row = by_number(report, at)
+        row = by_number(every, at)
         q = next(q for q in row.results if q.quantity == score.quantity)
         m = next(m for m in q.methods if m.method == score.method)
         word = Verdict(int(m.verdicts[i])).label
@@ -228,14 +241,16 @@ def _reduced(report: Report, style: Style) -> Iterator[Table]:
 
 def findings(report: Report, style: Style) -> Iterator[FindingBlock]:
     """What was found, the most severe first; in a batch each code once, as its first row tells it."""
-    if len(report.rows) == 1:
-        yield from (
-            block(f, about) for f, about in grouped(report.rows[0].findings) if style.verbose or f.code not in QUIET
-        )
+    return _findings(report, report.rows, style)
+
+
+def _findings(report: Report, every: Sequence[RowReport], style: Style) -> Iterator[FindingBlock]:
+    if len(every) == 1:
+        yield from (block(f, about) for f, about in grouped(every[0].findings) if style.verbose or f.code not in QUIET)
         return
     for c in report.digest():
         if style.verbose or c.code not in QUIET:
-            f = next(f for f in by_number(report, c.first_rows[0]).findings if f.code == c.code)
+            f = next(f for f in by_number(every, c.first_rows[0]).findings if f.code == c.code)
             rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
             here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
             about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))

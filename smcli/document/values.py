@@ -34,6 +34,11 @@ def results(report: Report, row: RowReport) -> Iterator[QuantityResult]:
             yield replace(q, methods=ran)
 
 
+def per_class(q: QuantityResult) -> bool:
+    """Whether a quantity has a value for each class, even if there is only one class."""
+    return q.size > 1 or quantities.get(q.quantity).shape in {"class", "matrix"}
+
+
 def title(q: QuantityResult, row: RowReport) -> str:
     """The name of a quantity, and of what it is taken."""
     quantity = quantities.get(q.quantity)
