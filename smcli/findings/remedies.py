@@ -10,7 +10,6 @@ import numpy as np
 from smcli import methods
 from smcli.findings.rules import choice
 from smcli.judge.measure import Limit, measure
-from smcli.methods import run
 from smcli.model import Choice, Truth, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from smcli.findings.evidence import RunEvidence
-    from smcli.model import BoolArray, IntArray, Problem
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
 RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
 CAREFUL = ("shifted", "fused", "log1p")
@@ -166,16 +165,30 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
 def _right(ev: RunEvidence, rows: IntArray, trial: Trial, cancels: BoolArray) -> BoolArray:
     """Which values of these rows are accurate when computed so; with a formula, also those that cancelled."""
     f = formats.get(trial.compute) if trial.compute else ev.format
-    sum_format = formats.get(trial.accumulate or ev.numerics.accumulate or f.name)
-    o = Arithmetic(f, sum_format if sum_format.p > f.p or not trial.compute else f, trial.order or ev.numerics.order)
-    part = replace(rows_of(ev.problem, rows), dtype=f.name)
-    values = run(methods.get(trial.method or ev.run.method), part, ev.quantity.name, o, ev.numerics.step).values
+    values, right = _computed(ev, rows, f, trial)
+    return right | (cancels[rows] & np.isfinite(values)) if trial.formula else right
+
+
+def with_more_exponents(ev: RunEvidence, rows: IntArray) -> BoolArray:
+    """Which values of these rows are accurate in a format with as many digits, in which nothing is subnormal."""
+    f = ev.format
+    return _computed(ev, rows, formats.Format(f"{f.name} with more exponents", f.bits, f.p, -900, 2.0**900), Trial(""))[
+        1
+    ]
+
+
+def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) -> tuple[FloatArray, BoolArray]:
+    """The values of these rows as computed in a format, rounded to that of the run, and which of them are accurate."""
+    accumulate = trial.accumulate or ev.numerics.accumulate
+    sum_format = formats.get(accumulate) if accumulate else f
+    o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.format else f, trial.order or ev.numerics.order)
+    part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
+    done = methods.run(methods.get(trial.method or ev.run.method), part, ev.quantity.name, o, ev.numerics.step)
+    values = ev.format.round(done.values)
     truth = Truth(ev.truth.hi[rows], ev.truth.lo[rows], ev.truth.exp2[rows], ev.truth.bound)
     infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
-    limit = _limit_of(ev.limit, rows)
-    verdicts = measure(ev.format.round(values), truth, ev.rounded[rows], ev.format, limit, infinite).verdicts
-    right = np.isin(verdicts, RIGHT)
-    return np.asarray(right | (cancels[rows] & np.isfinite(values)) if trial.formula else right)
+    verdicts = measure(values, truth, ev.rounded[rows], ev.format, _limit_of(ev.limit, rows), infinite).verdicts
+    return values, np.asarray(np.isin(verdicts, RIGHT))
 
 
 def _limit_of(limit: Limit, rows: IntArray) -> Limit:

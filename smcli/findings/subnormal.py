@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings.remedies import mend
+from smcli.findings.remedies import mend, with_more_exponents
 from smcli.findings.rules import Hit, rule
 from smcli.model import Severity, Verdict
 
@@ -67,9 +67,19 @@ def subnormal_intermediate(ev: RunEvidence) -> Iterator[Hit]:
     hurt &= ev.verdict(Verdict.INACCURATE) & ev.clean
     if not hurt.any():
         return
+    hits = []
     for step in ev.steps("exp", "exp2", "div", "mul"):
         size = np.abs(step.output)
         where = hurt & ev.over_values(_matters(ev, step, (size > 0) & (size < f.smallest_normal)))
+        if where.any():
+            hits.append((step, where))
+    if not hits:
+        return
+    rows = np.flatnonzero(np.any([where.any(axis=1) for _, where in hits], axis=0))
+    if f.p < 53:  # with more exponents and as many digits all is well, or something else is to blame
+        hurt[rows] &= with_more_exponents(ev, rows)
+    for step, candidates in hits:
+        where = candidates & hurt
         if not where.any():
             continue
         yield Hit(
@@ -89,12 +99,21 @@ def _matters(ev: RunEvidence, step: Step, subnormal: BoolArray) -> BoolArray:
     for later in ev.run.steps:
         if not any(x is step.output for x in later.inputs):
             continue
-        if later.op in {"max", "min"} and later.output.shape == subnormal.shape:
-            subnormal = subnormal & (later.output == step.output)
-            subnormal = subnormal & _matters(ev, later, subnormal)
-        elif later.op in {"add", "sub"} and later.output.shape == subnormal.shape:
+        if later.op in {"add", "sub"} and later.output.shape == subnormal.shape:
             subnormal = subnormal & (np.abs(later.output) < f.smallest_normal)
         elif later.op == "sum" and ev.y.shape[1] == 1:  # for a value of the whole row only the sum counts
-            large = later.output > subnormal.shape[1] * f.smallest_normal
-            subnormal = subnormal & ~large
-    return subnormal
+            subnormal = subnormal & (later.output <= subnormal.shape[1] * f.smallest_normal)
+    return subnormal & ~_clipped(ev, step, subnormal.shape)
+
+
+def _clipped(ev: RunEvidence, step: Step, shape: tuple[int, ...]) -> BoolArray:
+    """Where a clip later replaced what became of a step's output, class by class."""
+    gone = np.zeros(shape, dtype=bool)
+    for later in ev.run.steps:
+        if later.output.shape != shape or not any(x is step.output for x in later.inputs):
+            continue
+        if later.op in {"max", "min"}:
+            gone |= later.output != step.output
+        if later.op in {"max", "min", "div", "mul"}:
+            gone |= _clipped(ev, later, shape)
+    return gone

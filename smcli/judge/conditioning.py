@@ -43,6 +43,11 @@ def condition(problem: Problem, quantity: str, reference: Reference) -> FloatArr
 
 def probability_condition(problem: Problem) -> FloatArray:
     """(1 − p_j)|x_j| + Σ p_i |x_i| over the others, [R, C]; without cancellation for the largest p, too."""
+    with np.errstate(all="ignore"):
+        return _probability_condition(problem)
+
+
+def _probability_condition(problem: Problem) -> FloatArray:
     p, size = probabilities(problem), finite_sizes(problem)
     rows = np.arange(len(p))
     top = scaled(problem).argmax(axis=1)
