@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,15 +23,23 @@ from smcli.reference import Reference
 from smcli.report.report import Comparison, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smcli.batch import Batch, Written
+    from smcli.methods import Method
     from smcli.model import Found, Problem
     from smcli.problem.specs import Settings
 
+NONE: Mapping[str, Method] = MappingProxyType({})
 
-def analyse(rows: Batch, settings: Settings) -> Report | Comparison:
+
+def analyse(rows: Batch, settings: Settings, handed: Mapping[str, Method] = NONE) -> Report | Comparison:
     """Run every method asked for on every row, beside the truth.
+
+    Args:
+        rows: the logits.
+        settings: what to do with them.
+        handed: methods that are not looked up by their name, such as values that other code computed.
 
     Raises:
         InputError: the rows and the targets or labels do not fit each other.
@@ -41,7 +50,7 @@ def analyse(rows: Batch, settings: Settings) -> Report | Comparison:
         raise InputError("no logits", "give a row of numbers, or several")
     dtypes = settings.numerics.dtypes
     given: list[Reference] | None = [] if len(dtypes) > 1 else None
-    reports = tuple(_in_format(rows, settings, formats.get(name), given) for name in dtypes)
+    reports = tuple(_in_format(rows, settings, formats.get(name), given, handed) for name in dtypes)
     _some_method_ran(reports)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
@@ -53,14 +62,17 @@ def _some_method_ran(reports: Sequence[Report]) -> None:
         raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed", judged[0].detail)
 
 
-def _in_format(rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None) -> Report:
+def _in_format(
+    rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None, handed: Mapping[str, Method]
+) -> Report:
     """The report in one format; `given` keeps the truths of the logits as they were given, for all formats."""
     blocks, references = [], []
     for k, (problem, raw) in enumerate(problems(rows, settings, fmt)):
         reference = Reference(problem)
         if given is not None and k == len(given):
             given.append(Reference(replace(problem, dtype="float64", logits=raw.values)))
-        blocks.append(judge(problem, raw, reference, settings, fmt, given[k] if given is not None else None))
+        truth = given[k] if given is not None else None
+        blocks.append(judge(problem, raw, reference, settings, fmt, truth, handed))
         if settings.loss.reduction != "none":
             references.append(reference)
     reduced = reduce(blocks, references, settings, fmt) if references else ()
@@ -74,6 +86,7 @@ def judge(
     settings: Settings,
     fmt: formats.Format,
     given: Reference | None = None,
+    handed: Mapping[str, Method] = NONE,
 ) -> Block:
     """One block: truth, methods, errors, findings; and errors against the logits as given where those are asked for."""
     about_rows = RowEvidence.of(problem, raw, settings.quantities)
@@ -89,7 +102,8 @@ def judge(
             quantity, truth, rounded, limit, condition=conditions, tolerance=settings.tolerance
         )
         judged, errors_of = [], {}
-        for m in map(methods.get, settings.methods):
+        for name in settings.methods:
+            m = handed[name] if name in handed else methods.get(name)
             if not m.defines(quantity):
                 continue
             try:

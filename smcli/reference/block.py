@@ -122,11 +122,31 @@ class Reference:
         """Decide with more digits those roundings to a format that the truth's bound leaves open (Ziv 1991)."""
         if self.problem.temperature == 0:
             return self.at_zero(quantity).settle(quantity, rounded, undecided & np.isfinite(rounded), fmt)
-        for row, index in np.argwhere(undecided).tolist():
+        places = np.argwhere(undecided).tolist()
+        if places and formats.get(self.problem.dtype).p <= 24:
+            places = self._settle_by_pairs(quantity, rounded, places, fmt)
+        for row, index in places:
             exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
             fits = -fmt.max <= exact <= fmt.max
             rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
         return rounded
+
+    def _settle_by_pairs(
+        self, quantity: str, rounded: FloatArray, places: list[list[int]], fmt: formats.Format
+    ) -> list[list[int]]:
+        """Round what pairs of doubles tell, and return the places that they leave open."""
+        from smcli.reference import double_double, pairs
+
+        left = []
+        for row in dict.fromkeys(row for row, _ in places):
+            truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
+            for index in (i for r, i in places if r == row):
+                value = None if missing[0, index] else pairs.rounded(truth, 0, index, fmt)
+                if value is None or self.is_ignored(quantity, row):
+                    left.append([row, index])
+                else:
+                    rounded[row, index] = value
+        return left
 
     def distances(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float]:
         """(value − truth) / truth of some values of a row, certified to some digits however close they are.
