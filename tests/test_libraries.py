@@ -74,7 +74,8 @@ def test_every_quantity_in_every_format(adapter: methods.Method, dtype: str) -> 
             try:
                 done = methods.run(adapter, p, quantity, Arithmetic(f, f))
             except UnavailableError as error:
-                assert error.message.startswith(("it does not compute in ", "its ", "NumPy has no")), error.message
+                told = error.message
+                assert told.startswith(("it does not compute in ", "its ", "NumPy has no")), told  # noqa: PT017
                 continue
             t = as_float(Reference(p).truth(quantity))
             assert done.values.shape == (5, QUANTITIES[quantity].size(p)), (kind, quantity)
@@ -232,7 +233,10 @@ def test_real_libraries_print_nothing(name: str) -> None:
 
 
 def test_nothing_is_imported_before_it_is_called() -> None:
-    code = "from smcli import methods; methods.everything(); import smcli.report.catalogue as c; c.Catalogue().to_dict(); import sys; print(*sys.modules)"
+    code = (
+        "from smcli import methods; methods.everything(); import smcli.report.catalogue as c; c.Catalogue().to_dict()"
+    )
+    code += "; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "jax", "tensorflow", "onnxruntime", "scipy"} & set(done.stdout.split())
 
@@ -245,7 +249,7 @@ def test_a_new_library_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     class Halves(libraries.Library):
         """Says one half."""
 
-        def softmax(self, x: np.ndarray, task: object) -> np.ndarray:
+        def softmax(self, x: np.ndarray, task: object) -> np.ndarray:  # noqa: ARG002 - what every library is given
             return np.full_like(x, 0.5)
 
     assert "halves" in methods.everything() and methods.get("halves").summary == "Says one half."

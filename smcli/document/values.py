@@ -111,7 +111,7 @@ def relative(q: QuantityResult, m: MethodResult, i: int) -> str:
         return verdict.label
     if math.isinf(rel) and q.truth[i] == 0 and math.isfinite(m.values[i]):
         return f"abs {error(abs(float(m.values[i])))}"
-    return error_above(rel, q.certified) if math.isfinite(rel) else verdict.label
+    return error(rel) if math.isfinite(rel) else verdict.label
 
 
 def in_ulp(q: QuantityResult, m: MethodResult, i: int, dtype: str) -> str:
