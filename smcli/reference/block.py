@@ -108,6 +108,7 @@ class Reference:
         if not missing.any():
             return truth
         hi, lo, exp2 = truth.hi, truth.lo, truth.exp2
+        exp2 = exp2 if exp2.flags.writeable else exp2.copy()
         for row, index in np.argwhere(missing).tolist():
             value = (0.0, 0.0, 0) if self.is_ignored(quantity, row) else self.exact_row(row).triple(quantity, index)
             hi[row, index], lo[row, index], exp2[row, index] = value
