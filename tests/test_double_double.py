@@ -57,7 +57,7 @@ class Row:
         self.raw = x
         y = [None if v == -INF else self.effective(v) for v in x]
         self.y, self.m = y, y[self.top]
-        self.z = [None if v is None else arb(0) if u == max(x) else v - self.m for u, v in zip(x, y, strict=True)]
+        self.z = [None if v is None else arb(0) if u == x[self.top] else v - self.m for u, v in zip(x, y, strict=True)]
         self.e = [arb(0) if v is None else v.exp() for v in self.z]
         self.s = sum((v for i, v in enumerate(self.e) if i != self.top), arb(0))
         self.log = arb(0) if self.s == 0 else self.s.log1p()

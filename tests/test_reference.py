@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -17,7 +18,7 @@ from smcli.judge.measure import round_truth
 from smcli.model import Loss, Problem, Truth
 from smcli.numbers import formats
 from smcli.quantities import get
-from smcli.reference import Reference, double_double, float64
+from smcli.reference import Reference, double_double, float64, reduce_losses
 from smcli.reference.arbitrary.decimal import decimal_of
 from smcli.reference.arbitrary.interval import Enclosure
 from smcli.reference.double_double import decimal as decimal_pairs
@@ -343,3 +344,71 @@ def test_edges_of_truth():
     assert smcli.truth([[-inf, 0.0]], "cross-entropy", target=0).hi.tolist() == [[inf]]
     log = smcli.truth(x, "log-softmax").hi
     assert np.array_equal(log[:2], [[0, -inf, -inf], [math.nan, math.nan, -inf]], equal_nan=True)
+
+
+def exact_sum(references, quantity, factor):
+    """From enclosures to 120 bits, row by row."""
+    total = arb(0)
+    for r in references:
+        for k in range(len(r.problem.logits)):
+            if not r.is_ignored(quantity, k):
+                total += sum((value(*r.exact_row(k).triple(quantity, i)) for _, i in r.exact_row(k).losses), arb(0))
+    return total * arb(factor.numerator) / factor.denominator
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["hard", "weighted", "soft", "smoothed", "warm", "ignored", "negative", "bce"])
+def test_reduced_losses(name, dtype):
+    rng = np.random.default_rng([len(name), len(dtype)])
+    quantity = "bce" if name == "bce" else "cross-entropy"
+    references = []
+    for rows in (1, 40, 7):
+        problem = problem_of(name, dtype, rng, rows)
+        if name == "negative":  # a z-loss that takes away most of the loss
+            problem = replace(problem, loss=replace(problem.loss, z_loss=-0.0625))
+        if name == "bce":
+            problem = replace(problem, loss=Loss("bce", labels=rng.integers(0, 2, problem.logits.shape).astype(float)))
+        references.append(Reference(problem))
+    for factor in (Fraction(1), Fraction(1, 48), Fraction(-3, 7)):
+        true = exact_sum(references, quantity, factor)
+        for digits in (3, 9, 17):
+            truth, text = reduce_losses(references, quantity, factor, digits)
+            got = value(truth.hi[0, 0], truth.lo[0, 0], truth.exp2[0, 0])
+            assert abs(got - true) <= abs(true) * (arb(truth.bound) + arb(2) ** -95)
+            assert truth.bound <= 2.0**-40
+            number = Decimal(text)
+            exponent = number.adjusted() - digits + 1
+            assert abs(arb(text) - true) <= arb(10) ** exponent / 2 * (1 + arb(2) ** -80)
+
+
+def test_reduced_losses_at_the_edges():
+    def reduced(logits, targets, factor=Fraction(1), digits=17, **more):
+        return reduce_losses(
+            [Reference(Problem("float64", np.array(logits), Loss(target=np.array(targets)), **more))],
+            "cross-entropy", factor, digits,
+        )  # fmt: skip
+
+    ignored = np.array([True, True])
+    assert reduced([[0.0, 1.0]] * 2, [0, 0], Fraction(0))[1] == "nan"
+    assert reduced([[0.0, 1.0]] * 2, [0, 0], ignored=ignored)[1] == "0"
+    assert reduced([[0.0, -math.inf], [0.0, 1.0]], [1, 0])[1] == "inf"
+    assert reduced([[0.0, -math.inf], [0.0, 1.0]], [1, 0], Fraction(-1))[1] == "-inf"
+    assert reduced([[0.0, -math.inf], [math.nan, 1.0]], [1, 0])[1] == "nan"
+    assert reduced([[0.0, -(2.0**1000)], [0.0, -0.25]], [1, 0], digits=1)[1] == "1e301"
+    truth, text = reduced([[0.0, -2000.0]] * 3, [0, 0, 0], Fraction(1, 3))
+    assert text == smcli.exact([0, -2000], "cross-entropy", target=0)[0]
+    assert truth.exp2[0, 0] < -2800 and truth.bound <= 2.0**-84
+    # 2 + e^-1000: on the right side of a power of 2, and so told by integers
+    truth, _ = reduced([[0.0, -1.0 - 2.0**-52], [0.0, -1000.0]], [1, 1], Fraction(1))
+    assert truth.bound <= 2.0**-84
+    truth, _ = reduced([[0.0, -1000.0], [0.0, -2000.0]], [1, 0], Fraction(1, 1000))
+    assert truth.hi[0, 0] * 2.0 ** truth.exp2[0, 0] == 1 and truth.lo[0, 0] >= 0
+
+
+def test_reducing_many_rows_enters_no_integers(monkeypatch):
+    rng = np.random.default_rng(9)
+    x, target = rng.normal(0, 10, (20000, 4)), rng.integers(0, 4, 20000)
+    monkeypatch.setattr(Reference, "exact_row", lambda *_: pytest.fail("a row was computed in integers"))
+    for dtype in ("float64", "float32", "bfloat16"):
+        reference = Reference(Problem(dtype, formats.get(dtype).round(x), Loss(target=target)))
+        reduce_losses([reference], "cross-entropy", Fraction(1, 20000), 9)

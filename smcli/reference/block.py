@@ -31,7 +31,7 @@ class Reference:
     def __init__(self, problem: Problem, truths: dict[str, Truth] | None = None) -> None:
         self.problem = problem
         self._rows: dict[int, ExactRow] = {}
-        self._truths: dict[str, Truth] = dict(truths or {})  # those that are known already
+        self._truths = {(name, self._only_pairs): truth for name, truth in (truths or {}).items()}
 
     def exact_row(self, row: int) -> ExactRow:
         """One row in arbitrary precision; it remembers its exponentials."""
@@ -52,33 +52,41 @@ class Reference:
             )
         return self._rows[row]
 
-    def truth(self, quantity: str) -> Truth:
-        """The true values [R, N] with their bound; a Jacobian is flat."""
-        if quantity not in self._truths:
+    @property
+    def _only_pairs(self) -> bool:
+        """Whether the format is beyond the float64 tier."""
+        return formats.get(self.problem.dtype).p > 24
+
+    def truth(self, quantity: str, *, sharp: bool = False) -> Truth:
+        """The true values [R, N] with their bound; a Jacobian is flat.
+
+        Args:
+            quantity: its name.
+            sharp: without the float64 tier, whatever the format.
+        """
+        key = quantity, sharp or self._only_pairs
+        if key not in self._truths:
             if self.problem.temperature == 0:
-                finite = self.at_zero(quantity).truth(quantity)
-                self._truths[quantity] = limit_truth(self.problem, quantity, finite)
+                finite = self.at_zero(quantity).truth(quantity, sharp=sharp)
+                self._truths[key] = limit_truth(self.problem, quantity, finite)
             else:
-                self._truths[quantity] = self._certify(quantity)
-        return self._truths[quantity]
+                self._truths[key] = self._certify(*key)
+        return self._truths[key]
 
     def at_zero(self, quantity: str) -> Reference:
         """The reference of the limit T → 0+, as far as it is finite."""
         return Reference(limit_problem(self.problem, quantity))
 
-    def _certify(self, quantity: str) -> Truth:
+    def _certify(self, quantity: str, sharp: bool) -> Truth:  # noqa: FBT001 - a key's two parts
         from smcli.reference import double_double
 
-        if formats.get(self.problem.dtype).p <= 24:
-            from smcli.reference import float64
-
-            truth, missing = float64.attempt(self.problem, quantity)
-            if missing.any():
-                truth = self._next_tier(quantity, truth, missing)
-        else:
+        if sharp:
             truth, missing = double_double.attempt(self.problem, quantity)
-            truth = self._fill(quantity, truth, missing)
-        return truth
+            return self._fill(quantity, truth, missing)
+        from smcli.reference import float64
+
+        truth, missing = float64.attempt(self.problem, quantity)
+        return self._next_tier(quantity, truth, missing) if missing.any() else truth
 
     def _next_tier(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
         """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
@@ -108,6 +116,7 @@ class Reference:
         if not missing.any():
             return truth
         hi, lo, exp2 = truth.hi, truth.lo, truth.exp2
+        exp2 = exp2 if exp2.flags.writeable else exp2.copy()
         for row, index in np.argwhere(missing).tolist():
             value = (0.0, 0.0, 0) if self.is_ignored(quantity, row) else self.exact_row(row).triple(quantity, index)
             hi[row, index], lo[row, index], exp2[row, index] = value

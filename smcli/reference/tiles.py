@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -30,12 +31,27 @@ class Sheet:
 
     @classmethod
     def of_pairs(cls, shape: tuple[int, ...]) -> Sheet:
-        """A sheet to be filled; the exponents are 0."""
-        return cls(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
+        """A sheet to be filled; the exponents are one 0, shown everywhere, until they are asked for."""
+        size = prod(shape)
+        start = size + (256 - size) % 512  # high and low parts 2048 bytes apart modulo 4096: see twofold.fold
+        parts = np.empty(start + size)
+        zero = np.broadcast_to(np.int64(0), shape)
+        return cls(parts[:size].reshape(shape), parts[start:].reshape(shape), zero, np.zeros(shape, np.bool_))
+
+    def exponents(self) -> IntArray:
+        """The exponents, to be written."""
+        if not self.exp2.flags.writeable:
+            self.exp2 = np.zeros(self.hi.shape, np.int64)
+        return self.exp2
+
+    def shift(self, exponent: IntArray | int) -> None:
+        """Multiply by a power of 2 [R, 1] or everywhere."""
+        if np.any(exponent):
+            self.exponents()[...] += exponent
 
     def shaped(self, shape: tuple[int, ...]) -> Sheet:
         """The same sheet, seen in another shape."""
-        hi, lo, exp2, missing = self.hi, self.lo, self.exp2, self.missing
+        hi, lo, exp2, missing = self.hi, self.lo, self.exponents(), self.missing
         return Sheet(hi.reshape(shape), lo.reshape(shape), exp2.reshape(shape), missing.reshape(shape))
 
     @classmethod

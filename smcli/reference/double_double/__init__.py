@@ -68,7 +68,7 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
         else:
             sheet.missing[...] = True
     if problem.ignored is not None and asked.zero_when_ignored:
-        for array in (sheet.hi, sheet.lo, sheet.exp2, sheet.missing):
+        for array in (sheet.hi, sheet.lo, sheet.exponents(), sheet.missing):
             array[problem.ignored] = 0
     return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 

@@ -85,7 +85,8 @@ def bce(problem: Problem, sheet: Sheet) -> None:
         unsure += (cap + 2.0**-101 * side.size[0]) * np.abs(side.slope[0])
         missing = ~(unsure + (side.wild | (log[0] < SMALL)) * SMALL <= BOUND * size) | (size < SMALL)
         sheet.hi[tile], sheet.lo[tile] = (np.where(alone, e, v) for e, v in zip(side.e, value, strict=True))
-        sheet.exp2[tile] = np.where(alone, side.k, 0)
+        if side.k.any():
+            sheet.exponents()[tile] = np.where(alone, side.k, 0)
         sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong
 
 
@@ -107,6 +108,7 @@ def binary_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[fl
         sign = np.where(side.positive, 1.0, -1.0)
         value = sign * np.where(alone, -lone[0], value[0]), sign * np.where(alone, -lone[1], value[1])
         sheet.hi[tile], sheet.lo[tile] = twofold.mul(value, scale)
-        sheet.exp2[tile] = np.where(alone, side.k, 0)
+        if side.k.any():
+            sheet.exponents()[tile] = np.where(alone, side.k, 0)
         sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong
-    sheet.exp2 += factor[2]
+    sheet.shift(factor[2])

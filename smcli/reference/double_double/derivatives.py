@@ -53,12 +53,17 @@ def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[flo
     at, weight, wrong = hard_target(problem, loss)
     mantissa, exponent = np.frexp(weight)
     share = twofold.mul(rows.reciprocal(), twofold.mul(paired(mantissa), (np.array(factor[0]), np.array(factor[1]))))
+    exponent += np.clip(factor[2], -(2**20), 2**20)
+    far = np.where(np.abs(exponent) > 64, exponent, 0)
+    share = np.ldexp(share[0], exponent - far), np.ldexp(share[1], exponent - far)
     here = np.arange(len(at))[:, None], at
     own = at == rows.at
     rest = twofold.mul(complement(own, rows.s, plain(sheet, here)), share)
     times(sheet, share, pool)
-    sheet.hi[here], sheet.lo[here], sheet.exp2[here] = -rest[0], -rest[1], 0
-    sheet.exp2 += exponent + factor[2]
+    sheet.hi[here], sheet.lo[here] = -rest[0], -rest[1]
+    if sheet.exp2.flags.writeable:
+        sheet.exp2[here] = 0
+    sheet.shift(far)
     sheet.missing[here] = own & rows.tiny
     sheet.missing |= rows.undefined | wrong
 
@@ -77,7 +82,7 @@ def jacobian(problem: Problem, sheet: Sheet) -> None:
     by_logit(problem, by)
     high, low, exponent = twofold.of_fraction(1 / Fraction(problem.temperature))
     by.hi, by.lo = twofold.mul((by.hi, by.lo), (np.array(high), np.array(low)))
-    by.exp2 += exponent
+    by.shift(exponent)
     cube = sheet.shaped((len(x), columns, columns))
     step = max(1, BLOCK // columns**2)
     for r in (slice(row, row + step) for row in range(0, x.shape[0], step)):
@@ -127,7 +132,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
         sheet.missing[tile] |= loose | rows.tiny[r] | (np.abs(value[0]) < TINY)
         value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
         sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), value)
-    sheet.exp2 += factor[2]
+    sheet.shift(factor[2])
     sheet.missing |= lost
     sheet.missing[(x == -np.inf) & ~lost] = False
     by_logit(problem, sheet)

@@ -67,8 +67,16 @@ def _logs() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     return of_v[0], of_v[1], log[0][2048:][order], log[1][2048:][order]
 
 
-def exponential(z: Pair, hi: FloatArray, lo: FloatArray, index: IntArray, spare: Sequence[FloatArray]) -> None:
-    """Set hi + lo to e^z for pairs with |z| <= NEAR, |zl| <= 2^-43.3; the low part is overwritten, as are five spare arrays.
+def exponential(
+    z: tuple[FloatArray, FloatArray | None],
+    hi: FloatArray,
+    lo: FloatArray,
+    index: IntArray,
+    spare: Sequence[FloatArray],
+) -> None:
+    """Set hi + lo to e^z for pairs with |z| <= NEAR, |zl| <= 2^-43.3 (None: 0).
+
+    The low part is overwritten, as are five spare arrays, and six where there is none.
 
     The relative error is below 2^-89.3; below 2^-92.4 for |z| <= 6. V = 4^k·v, 1/2 <= v < 2, is np.exp(zh) rounded to
     12 bits, d a multiple of 2^-22, and e^z = V(1 + d)·e^r with r = z - k·log 4 - log v - log(1 + d), whatever the error
@@ -92,7 +100,7 @@ def exponential(z: Pair, hi: FloatArray, lo: FloatArray, index: IntArray, spare:
     """
     add, sub, mul, take = np.add, np.subtract, np.multiply, np.take
     log_v, log_v_low, log_d, log_d_low = _logs()
-    (zh, low), (k, w, a, t, d) = z, spare[:5]
+    zh, (k, w, a, t, d) = z[0], spare[:5]
     bits, flat, at = k.view(np.int64), t.ravel("K"), index.ravel("K")
     np.exp(zh, k)
     add(bits, 1 << 40, bits)
@@ -109,7 +117,7 @@ def exponential(z: Pair, hi: FloatArray, lo: FloatArray, index: IntArray, spare:
     mul(k, _LOG4_2, k)
     take(log_v_low, at, out=flat, mode="clip")
     add(k, t, k)
-    sub(low, k, low)
+    low = np.negative(k, spare[5]) if z[1] is None else sub(z[1], k, z[1])
     add(a, _FACTOR, d)
     np.bitwise_and(d.view(np.int64), 4095, index)
     sub(d, _FACTOR - 1, d)

@@ -105,7 +105,8 @@ class Total:
 
     def take(self, tile: tuple[slice, slice], columns: int, pair: Pair, spare: Sequence[FloatArray]) -> None:
         """Add a tile [r, c], with five spare arrays; the last one of a row finishes the row."""
-        hi, lo = twofold.fold(*pair, spare, 32)
+        rows = pair[0].shape[0]
+        hi, lo = twofold.fold(*pair, spare, max(32, 1024 // rows))  # each level costs ten calls, however short
         self._parts.append((hi.copy("F"), lo.copy("F")))
         if tile[1].stop == columns:
             hi, lo = (np.asfortranarray(np.concatenate(p, axis=1)) for p in zip(*self._parts, strict=True))
@@ -138,7 +139,7 @@ def reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> Rows:
             pool.store(sheet.hi[r, c], hi)
             pool.store(sheet.lo[r, c], lo)
             if k is not None:
-                sheet.exp2[r, c] = k
+                sheet.exponents()[r, c] = k
             if wild is not None:
                 sheet.missing[r, c] = wild & (x[r, c] != -np.inf)
         own = own_cells(at[r, 0], c)
@@ -220,11 +221,12 @@ def by_logit(problem: Problem, sheet: Sheet) -> None:
     for tile in tiles(sheet.hi.shape, BLOCK):
         slope, k, far = softcap.slope(problem, problem.logits[tile])
         sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), slope)
-        sheet.exp2[tile] += k
+        sheet.exponents()[tile] += k
         sheet.missing[tile] |= far & (sheet.hi[tile] != 0)
 
 
 def tidy(sheet: Sheet) -> None:
     """Zeros without sign and exponent."""
     np.add(sheet.hi, 0.0, sheet.hi)
-    np.copyto(sheet.exp2, 0, where=sheet.hi == 0)
+    if sheet.exp2.flags.writeable:
+        np.copyto(sheet.exp2, 0, where=sheet.hi == 0)

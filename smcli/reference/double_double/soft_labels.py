@@ -130,7 +130,8 @@ def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[floa
         label = weight[0] != 0
         value = np.where(label, value[0], alone[0]), np.where(label, value[1], alone[1])
         sheet.hi[r, c], sheet.lo[r, c] = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
-        np.copyto(sheet.exp2[r, c], 0, where=label)
+        if sheet.exp2.flags.writeable:
+            np.copyto(sheet.exp2[r, c], 0, where=label)
         sheet.missing[r, c] = np.where(label, loud, sheet.missing[r, c] | loose[r] & (alone[0] != 0))
-    sheet.exp2 += factor[2]
+    sheet.shift(factor[2])
     sheet.missing |= unfit

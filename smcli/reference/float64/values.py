@@ -7,21 +7,43 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.float64.reduce import TINY, reduce
+from smcli.reference.float64.reduce import TINY, halve, reduce
 from smcli.reference.losses import hard_target
+from smcli.reference.tiles import BLOCK, Pool, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
 BOUND = 2.0**-47
+_MODERATE = 300.0
 
 
 def softmax(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with e^z / (1 + s)."""
+    if problem.logits.shape[1] >= 64 and problem.temperature == 1 and _direct(problem.logits, sheet):
+        return
     rows = reduce(problem, "e", sheet)
     sheet.hi /= 1 + rows.s
     sheet.missing |= rows.lost
+
+
+def _direct(x: FloatArray, sheet: Sheet) -> bool:
+    """e^x / Σ e^x for long rows of moderate logits, which are exact as they are."""
+    if not (float(x.min()) >= -_MODERATE and float(x.max()) <= _MODERATE):
+        return False
+    parts: list[FloatArray] = []
+    spare = Pool(x.shape[1], 1, BLOCK)
+    for r, c in tiles(x.shape, BLOCK):
+        e = np.exp(x[r, c], sheet.hi[r, c])
+        parts.append(
+            halve(e, spare.cut(e)[0], max(32, 1024 // len(e))).copy()
+        )  # a level costs two calls, however short
+        if c.stop == x.shape[1]:
+            part = np.concatenate(parts, axis=1)
+            sheet.hi[r] /= halve(part, np.empty_like(part), 1)
+            parts.clear()
+    return True
 
 
 def log_softmax(problem: Problem, sheet: Sheet) -> None:
