@@ -388,7 +388,7 @@ def test_many_keys_are_not_all_listed(write):
 
 
 def test_kind(write):
-    assert read.kinds() == ["csv", "json", "jsonl", "npy", "npz", "safetensors", "text"]
+    assert list(read.kinds()) == ["csv", "json", "jsonl", "npy", "npz", "safetensors", "text"]
     assert values(read.from_file(write("x.txt", "a,b\n1,2\n"), kind="csv")) == [[1, 2]]
     with pytest.raises(UsageError, match="there is no input format 'foo'"):
         read.from_file(write("x.txt", "1"), kind="foo")
@@ -465,7 +465,7 @@ def test_words_need_only_the_text_reader():
     code = "import sys; from smcli import read; read.from_arguments(['1']); print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("smcli.read.")}
-    helpers = {"parse", "lines", "run", "gather", "arrays"}
+    helpers = {"arrays", "gather", "kinds", "lines", "parse", "run"}
     assert loaded == {f"smcli.read._{name}" for name in helpers}
 
 
