@@ -242,6 +242,18 @@ def test_bad_files_are_named(write, file, message):
     assert caught.value.message.isprintable()
 
 
+@pytest.mark.parametrize(("file", "message"), BAD.items(), ids=lambda x: x if isinstance(x, str) else x[0])
+def test_bad_files_are_named_when_they_are_streamed(write, file, message):
+    path = write(*file)
+    with pytest.raises(InputError) as caught:
+        streamed(path)
+    assert (
+        caught.value.hint
+        and caught.value.message.isprintable()
+        and file[0].encode("unicode_escape").decode() in caught.value.message
+    )
+
+
 def test_numbers_keep_their_tokens(write):
     tokens = ("1.1", "123456789012345678901234567890", "-1e999")
     for name, text in {"x.json": "[%s, %s, %s]", "x.csv": "%s,%s,%s", "x.txt": "%s %s %s"}.items():
@@ -294,6 +306,16 @@ def test_targets_beside_the_logits(write, file, target):
 def test_soft_labels_beside_the_logits(write):
     path = write("x.npz", npz(logits=np.ones((2, 2)), labels=np.array([[0.25, 0.75], [1, 0]])))
     assert values(read.from_file(path).labels) == [[0.25, 0.75], [1, 0]] and read.from_file(path).target is None
+    path = write("x.json", '{"logits": [[1, 2], [3, 4]], "labels": [[0.25, 0.75], [1, 0]]}')
+    assert values(read.from_file(path).labels) == [[0.25, 0.75], [1, 0]] and read.from_file(path).target is None
+    path = write(
+        "x.jsonl",
+        '{"logits": [1, 2], "labels": [0.25, 0.75]}\n{"logits": [3]}\n',
+    )
+    with pytest.raises(InputError, match="1 rows of labels for 2 rows of logits"):
+        read.from_file(path)
+    with pytest.raises(InputError, match="has a label for each logit"):
+        streamed(path)
     half = np.array([[0.5, 0.5]]).astype(ml_dtypes.bfloat16).tobytes()
     path = write("x.safetensors", tensors(logits=("BF16", [1, 2], half), labels=("BF16", [1, 2], half)))
     assert values(read.from_file(path).labels) == [[0.5, 0.5]]
@@ -366,7 +388,7 @@ def test_many_keys_are_not_all_listed(write):
 
 
 def test_kind(write):
-    assert read.kinds() == ("csv", "json", "jsonl", "npy", "npz", "safetensors", "text")
+    assert list(read.kinds()) == ["csv", "json", "jsonl", "npy", "npz", "safetensors", "text"]
     assert values(read.from_file(write("x.txt", "a,b\n1,2\n"), kind="csv")) == [[1, 2]]
     with pytest.raises(UsageError, match="unknown input format 'foo'"):
         read.from_file(write("x.txt", "1"), kind="foo")
@@ -443,7 +465,7 @@ def test_words_need_only_the_text_reader():
     code = "import sys; from smcli import read; read.from_arguments(['1']); print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("smcli.read.")}
-    helpers = {"parse", "lines", "run", "gather", "arrays", "kinds"}
+    helpers = {"arrays", "gather", "kinds", "lines", "parse", "run"}
     assert loaded == {f"smcli.read._{name}" for name in helpers}
 
 

@@ -248,3 +248,11 @@ def test_what_is_written_is_read(tmp_path, rows):
         (tmp_path / "x").write_bytes(content)
         found = np.concatenate([block.take()[0] for block in read.stream(str(tmp_path / "x"), kind)])
         np.testing.assert_array_equal(found, want, kind)
+
+
+@pytest.mark.parametrize("depth", [50, 300, 900, 990, 5000])
+def test_deep_json(tmp_path, depth):
+    deep = "[" * depth + "0" + "]" * depth
+    for text in (deep, f'{{"logits": {deep}}}', f'{{"logits": [1], "target": {deep}}}'):
+        (tmp_path / "x.json").write_text(text)
+        assert outcome(lambda: read.from_file(str(tmp_path / "x.json"))).isprintable()

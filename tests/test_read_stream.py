@@ -241,3 +241,34 @@ def test_a_mapped_block_has_its_targets_and_axis(write):
     block = read.block_from_file(path, axis=0)
     assert block.take()[0].tolist() == [[0, 3], [1, 4], [2, 5]] and block.target.tolist() == [1, 0, 1]
     assert read.block_from_file(path, key="target").take()[0].tolist() == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("[1, 2]\n[3, 4],\n\n  [5, 6]", [[1, 2], [3, 4], [5, 6]]),
+        ("[[1, 2], [3, 4]]\n[5, 6]", [[1, 2], [3, 4], [5, 6]]),
+        ("[1 2; 3 4]\n[5, 6]", [[1, 2], [3, 4], [5, 6]]),
+        ("[1, 2] [3, 4]\n[5, 6]", [[1, 2], [3, 4], [5, 6]]),
+        ("[1]*2\n[5, 6]", [[1, 1], [5, 6]]),
+    ],
+)
+def test_lists_in_lines(write, text, want):
+    assert [row for block in read.stream(write("x.txt", text)) for row in block.take()[0].tolist()] == want
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]\n[]", "no logits in the brackets, x.txt:2:1"),
+        ("[1, 2]\n[3, x]", "logit 1 of row 1: 'x' is not a number, x.txt:2:5"),
+        ("[1, 2]\n[3, ,4]", "an element is empty, x.txt:2:5"),
+        ("[1, 2]\n[3,000 4]", "commas and spaces separate the numbers of '3,000 4', x.txt:2:"),
+        ("[1, 2]\n[3, 4", "'[' is never closed, x.txt:2:1"),
+    ],
+)
+def test_faulty_lists_in_lines(write, text, message):
+    path = write("x.txt", text)
+    with pytest.raises(InputError) as caught:
+        list(read.stream(path))
+    assert message in caught.value.message.replace(os.path.dirname(path) + os.sep, "")

@@ -63,10 +63,7 @@ def values(text: str, source: Source, place: Callable[[str, int], str]) -> Batch
     """The rows of the JSON values in a text."""
     nested = JsonRows(Gather(source.name), source.key)
     nested.add(text, source.name, place)
-    shape = nested.shape()
-    blocks = nested.gather.blocks(shape, source.axis) if len(nested.gather) else ()
-    carried = None if nested.target is None else targets(nested.target, sum(map(len, blocks)), source.name)
-    return Batch(blocks, target=carried)
+    return nested.batch(source)
 
 
 class JsonRows(Nested):
@@ -76,6 +73,7 @@ class JsonRows(Nested):
         super().__init__(gather, _element, (float, int))
         self.key = key
         self.target: list[int] | None = None
+        self.labels: Nested | None = None
 
     def add(self, text: str, name: str, place: Callable[[str, int], str]) -> None:
         """Gather the rows of the values in a text, which have white space between them.
@@ -92,17 +90,53 @@ class JsonRows(Nested):
         while at < len(text):
             try:
                 value, stop = _DECODER.raw_decode(text, at)
+                self._add(value, name)
             except json.JSONDecodeError as error:
                 problem = f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}, {place(text, error.pos)}"
                 raise InputError(problem, _HINT) from None
             except RecursionError:
                 raise InputError(f"brackets are nested too deeply, {name}", _HINT) from None
-            self.take(_logits(value, name, self.key), f", {name}")
-            if isinstance(value, dict) and self.key is None:
-                for other, found in value.items():
-                    if is_target(other) and found is not None:
-                        self.target = (self.target or []) + _classes(found, other, name)
             at = _skip(text, stop)
+
+    def _add(self, value: Any, name: str) -> None:
+        """Gather the rows of a value, and the targets beside them."""
+        self.take(_logits(value, name, self.key), f", {name}")
+        if isinstance(value, dict) and self.key is None:
+            for other, found in value.items():
+                if is_target(other) and found is not None:
+                    self._carry(found, value[LOGITS], other, name)
+
+    def _carry(self, found: Any, logits: Any, key: str, name: str) -> None:
+        """Take the targets of the logits beside them, or a label for each of the logits."""
+        if _sizes(found) == _sizes(logits) and isinstance(found, list) and _sizes(found) != [1]:
+            self.labels = self.labels or Nested(Gather(name), _element, (float, int))
+            self.labels.take(found, f", {name}, {show(key)}")
+        else:
+            self.target = (self.target or []) + _classes(found, key, name)
+
+    def batch(self, source: Source) -> Batch:
+        """All of it.
+
+        Raises:
+            InputError: there are not as many targets as rows, or both targets and labels.
+        """
+        blocks = self.gather.blocks(self.shape(), source.axis) if len(self.gather) else ()
+        rows, labels = sum(map(len, blocks)), None
+        if self.labels is not None:
+            labels = Batch(self.labels.gather.blocks(self.labels.shape(), source.axis))
+            if len(labels) != rows or self.target is not None:
+                problem = f"{len(labels)} rows of labels for {rows} rows of logits, {source.name}"
+                raise InputError(problem, "give targets, or labels for each row")
+        return Batch(
+            blocks, target=None if self.target is None else targets(self.target, rows, source.name), labels=labels
+        )
+
+
+def _sizes(value: Any) -> list[Any]:
+    """The lengths of nested lists, as nested as they are: [[1, 2], [3]] has [2, 1]; what is no list has none."""
+    if not isinstance(value, list):
+        return []
+    return list(map(_sizes, value)) if any(isinstance(item, list) for item in value) else [len(value)]
 
 
 def _skip(text: str, at: int) -> int:

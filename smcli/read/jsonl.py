@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smcli.batch import Batch
+from smcli.errors import InputError
 from smcli.read._blocks import Blocks
-from smcli.read._carried import targets
 from smcli.read._gather import Gather
 from smcli.read.csv import numbered
 from smcli.read.json import JsonRows
@@ -16,7 +15,7 @@ from smcli.read.text import column
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.batch import RawBlock
+    from smcli.batch import Batch, RawBlock
     from smcli.read._source import Source
 
 SUFFIXES = (".jsonl", ".ndjson")
@@ -28,9 +27,7 @@ def read(source: Source) -> Batch:
     rows = JsonRows(Gather(source.name), source.key)
     for number, line in source.lines():
         _line(rows, number, line, source.name)
-    blocks = rows.gather.blocks(rows.shape(), source.axis) if len(rows.gather) else ()
-    carried = None if rows.target is None else targets(rows.target, sum(map(len, blocks)), source.name)
-    return Batch(blocks, target=carried)
+    return rows.batch(source)
 
 
 def stream(source: Source) -> Iterator[RawBlock]:
@@ -43,6 +40,9 @@ def stream(source: Source) -> Iterator[RawBlock]:
             continue
         for number, line in numbered(part[1], part[0]):
             _line(rows, number, line, source.name)
+            if rows.labels is not None:
+                raise InputError(f"{source.name}:{number} has a label for each logit, which is not read line by line",
+                                 "give one class for each row; --key logits leaves them alone")  # fmt: skip
             if rows.target:
                 blocks.targets(rows.target)
                 rows.target = None

@@ -25,6 +25,10 @@ SUFFIXES = (".txt", ".text", ".dat", ".log")
 NAMED = True
 
 _BRACKET = re.compile(r"[\[\](){}]")
+_LISTS = re.compile(
+    r"(?:[ \t]*\[[ \t]*[^\s\[\](){};][^\[\](){};\n]*\][ \t]*,?[ \t]*(?:\n\s*|$))++"
+)  # a flat list on each line
+_AROUND = re.compile(r"\[|\][ \t]*,?")
 
 
 def read(source: Source) -> Batch:
@@ -55,6 +59,8 @@ def stream(source: Source) -> Iterator[RawBlock]:
 def _part(source: Source, blocks: Blocks, number: int, text: str) -> Iterator[RawBlock]:
     """The rows of some lines."""
     tidied = tidy(text)
+    if _LISTS.fullmatch(tidied.text):
+        tidied.text = _AROUND.sub(lambda found: " " * len(found[0]), tidied.text)
     if not _BRACKET.search(tidied.text):
         bare, names = unnamed(tidied.text)
         faults = Faults(bare, partial(_place, source.name, number))
