@@ -19,6 +19,7 @@ DEFAULT_METHODS = ("naive", "shifted", "fused")
 DEFAULT_QUANTITIES = {
     "compare": ("softmax", "cross-entropy"),
     "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy"),
+    "scan": ("softmax",),
 }
 ALL = ("all",)
 LEVELS = ("never", "note", "warning", "error")
