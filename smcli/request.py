@@ -57,7 +57,7 @@ class Request:
             trace=given.flag("trace"),
         )
 
-    def settle(self, batch: Batch | None = None, numbers: tuple[int, ...] | None = None) -> Settings:
+    def settle(self, batch: Batch | None = None, numbers: Sequence[int] | None = None) -> Settings:
         """The settings for an input: its number format, targets and labels stand where nothing was asked.
 
         Args:

@@ -129,7 +129,7 @@ def _expanded(files: list[str] | None) -> list[str]:
         if not some:
             raise InputError(f"no file matches {name!a}", "see what the shell lists for this pattern")
         found += some
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _repeated(options: Options) -> list[str]:

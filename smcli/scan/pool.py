@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from smcli.errors import UsageError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Work = Callable[[Task], Tally]
 
 AHEAD = 3  # tasks a worker that wait to be done
+FIRST = 2  # tasks that are done before processes are started, which takes as long
 RESTARTS = 3  # times that a pool is started anew after a worker died; then this process goes on by itself
 CLUSTER_AHEAD = 64
 PATIENCE = 15  # seconds that a scheduler is waited for
@@ -68,7 +71,7 @@ class Processes:
     apart = True
 
     def __init__(self, jobs: int) -> None:
-        self._jobs, self._restarts = jobs, RESTARTS
+        self._jobs, self._restarts, self._free = jobs, RESTARTS, FIRST
         self.ahead = jobs * AHEAD
         self._pool: Executor = self._start()
 
@@ -78,10 +81,13 @@ class Processes:
         return ProcessPoolExecutor(self._jobs, get_context("spawn"))
 
     def submit(self, work: Work, task: Task) -> Future[Tally]:
-        """Send it to a worker, or to one of a new pool where this one broke."""
+        """Send it to a worker, or to one of a new pool where this one broke; the first are done here, should they be all."""
+        if self._free:
+            self._free -= 1
+            return Here().submit(work, task)
         while True:
             try:
-                with _deaf():
+                with _apart():
                     return self._pool.submit(work, task)
             except BrokenExecutor:
                 if not self._restarts:
@@ -156,13 +162,14 @@ def _client(scheduler: str) -> Iterator[Executor]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """What is started within never sees Ctrl-C; this process sees it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _apart() -> Iterator[None]:
+    """Processes that are started within never see Ctrl-C, which is this process's, and do not run its main module again."""
+    main, blocked = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if blocked else set()
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.modules["__main__"] = main
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

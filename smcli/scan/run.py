@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from smcli import read
+from smcli.batch import Batch
 from smcli.errors import InputError, UnavailableError, UsageError
-from smcli.scan.mapped import Mapped
 from smcli.scan.pool import open_pool
 from smcli.scan.report import FileRows, ScanReport
 from smcli.scan.tally import Tally
-from smcli.scan.work import Task, work
+from smcli.scan.work import Place, Task, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from smcli.read._stream import Stream
     from smcli.request import Request
     from smcli.scan.pool import Pool
+
+T = TypeVar("T")
+ONE_EACH = "give one for all rows, or one for each row of all files"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
@@ -81,7 +85,7 @@ def scan(
 
 
 class _Scan:
-    """What is known while the scan runs."""
+    """What is known while the scan runs; files are told apart by their places in the list, as one may stand there twice."""
 
     def __init__(
         self, paths: Sequence[str], request: Request, how: How, way: Way, options: Sequence[str],
@@ -91,15 +95,16 @@ class _Scan:
         self._options, self._progress = options, progress
         asked = request.numerics.dtypes
         self._dtype = asked[0] if asked else None
-        self._origin = "--dtype" if asked else ""
+        self._origin = ""
         self._tally = Tally()
-        self._files: dict[str, FileRows] = {}
-        self._errors: dict[str, InputError] = {}
+        self._files: dict[int, FileRows] = {}
+        self._errors: dict[int, InputError] = {}
         self._notes: list[str] = []
-        self._sizes = {p: os.path.getsize(p) for p in paths if os.path.isfile(p)}
-        self._expected: dict[str, int] = {}
+        self._sizes = [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]
+        self._expected: dict[int, int] = {}  # rows
 
     def run(self) -> ScanReport:
+        """Do it all."""
         partial = False
         try:
             with open_pool(self._way.jobs, self._way.scheduler) as pool:
@@ -115,28 +120,33 @@ class _Scan:
             partial=partial,
             quick=self._way.quick,
             origin=self._origin,
-            errors=tuple(self._errors.items()),
+            errors=tuple((self._paths[file], error) for file, error in self._errors.items()),
             notes=tuple(self._notes),
             options=tuple(self._options),
             targets=self._request.loss.target,
         )
 
     def _check_end(self) -> None:
-        for option, given in (("targets", self._request.loss.target), ("rows of labels", self._request.loss.labels)):
-            rows = sum(f.rows for f in self._files.values())
-            if given is not None and len(given) > 1 and not self._errors and len(given) != rows:
-                raise InputError(
-                    f"{len(given)} {option} for {rows} rows", "give one for all rows, or one for each of all files"
-                )
+        """Raise where there were more targets than rows, or no method could run."""
+        rows = sum(f.rows for f in self._files.values())
+        for what, count in self._given():
+            if count != rows and not self._errors:
+                raise InputError(f"{count} {what} for {rows} rows", ONE_EACH)
         if self._tally.missing and not self._tally.counts:
             reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
             raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed")
+
+    def _given(self) -> list[tuple[str, int]]:
+        """What was given for each row, and how often."""
+        loss = self._request.loss
+        some = (("targets", loss.target), ("rows of labels", loss.labels))
+        return [(what, len(given)) for what, given in some if given is not None and len(given) > 1]
 
     def _work(self, pool: Pool) -> None:
         """Hand out the tasks and take their tallies in order; no more are under way than keep the workers busy."""
         waiting: deque[tuple[Task, Future[Tally]]] = deque()
         try:
-            for task in self._tasks(portable=pool.apart):
+            for task in self._tasks(apart=pool.apart):
                 waiting.append((task, pool.submit(work, task)))
                 while len(waiting) > pool.ahead:
                     self._take(pool, *waiting.popleft())
@@ -148,63 +158,64 @@ class _Scan:
             raise
 
     def _take(self, pool: Pool, task: Task, future: Future[Tally]) -> None:
-        """Add the tally of a task; what a worker that died had in hand is done again."""
-        if task.path in self._errors:
+        """Add the tally of a task."""
+        if task.file in self._errors:
             return
         try:
             tally = pool.result(future, work, task)
         except InputError as error:
-            self._refuse(task.path, error)
+            self._refuse(task.file, error)
             return
-        known = self._files.get(task.path)
-        file = FileRows(task.path, task.first, tally.rows)
-        self._files[task.path] = file if known is None else replace(known, rows=known.rows + tally.rows)
-        self._tally += tally
+        known = self._files.get(task.file) or FileRows(self._paths[task.file], task.first, 0)
+        files = self._files | {task.file: replace(known, rows=known.rows + tally.rows)}
+        self._files, self._tally = files, self._tally + tally
         if self._progress is not None:
             self._progress(self._tally.rows, self._total())
 
-    def _refuse(self, path: str, error: InputError) -> None:
-        if not self._way.keep_going:
+    def _refuse(self, file: int, error: InputError) -> None:
+        """Go on past a file where that was asked for, unless it is not clear any more which targets are whose."""
+        if not self._way.keep_going or self._given():
             raise error
-        self._errors.setdefault(path, error)
+        self._errors.setdefault(file, error)
 
     def _total(self) -> int | None:
-        """About how many rows there are: those of files not opened yet are taken to be as large as the others'."""
-        if len(self._sizes) < len(self._paths):
+        """About how many rows there are: of files not opened yet as many a byte as of the others."""
+        known = [self._sizes[file] or 0 for file in self._expected]
+        if None in self._sizes or not any(known):
             return None
-        bytes_known = sum(self._sizes[p] for p in self._expected)
-        return round(sum(self._expected.values()) * sum(self._sizes.values()) / bytes_known) if bytes_known else None
+        return round(sum(self._expected.values()) * sum(filter(None, self._sizes)) / sum(known))
 
-    def _tasks(self, *, portable: bool) -> Iterator[Task]:
+    def _tasks(self, *, apart: bool) -> Iterator[Task]:
         """The rows of all files, cut into tasks as the readers cut them."""
         first = 0
-        for path in self._paths:
+        for file in range(len(self._paths)):
             try:
-                for block in self._blocks(path):
-                    settings = self._settings(block, first)
-                    rows = (Mapped.of(block) if portable else None) or block
-                    yield Task(settings, first, rows, self._way.quick, path)
+                for rows, place, block in self._blocks(file, apart=apart):
+                    yield Task(self._settings(block, first), file, first, rows, place, self._way.quick)
                     first += len(block)
-                    if path in self._errors:
+                    if file in self._errors:
                         break
             except InputError as error:
-                self._refuse(path, error)
+                self._refuse(file, error)
 
-    def _blocks(self, path: str) -> Iterator[RawBlock]:
-        r = self._how
-        with read.stream(
-            path, r.kind, r.key, axis=r.axis, columns=r.columns, target_column=r.target_column
-        ) as stream:
+    def _blocks(self, file: int, *, apart: bool) -> Iterator[tuple[RawBlock | range, Place | None, RawBlock]]:
+        """The blocks of a file, and what of them is sent to a worker: rows, or just where they are."""
+        path, h = self._paths[file], self._how
+        place = None
+        with read.stream(path, h.kind, h.key, axis=h.axis, columns=h.columns, target_column=h.target_column) as stream:
             self._agree(stream)
-            self._notes += [note for note in stream.notes if note not in self._notes]
             if stream.rows is not None:
-                self._expected[path] = stream.rows
-            yield from stream
+                self._expected[file] = stream.rows
+            mapped = read.block_from_file(path, h.kind, h.key, axis=h.axis) if apart else None
+            if mapped is not None:
+                place = Place(os.path.abspath(path), h.kind, h.key, h.axis, len(mapped), mapped.classes)
+            for block in stream:
+                yield (block if place is None else _places(block)), place, block
             self._notes += [note for note in stream.notes if note not in self._notes]
 
     def _agree(self, stream: Stream) -> None:
         """Take the number format of the first file that has one; another file's must be the same."""
-        if self._origin == "--dtype" or stream.dtype is None:
+        if self._request.numerics.dtypes or stream.dtype is None:
             return
         if self._dtype is None:
             self._dtype, self._origin = stream.dtype, stream.origin
@@ -216,17 +227,26 @@ class _Scan:
 
     def _settings(self, block: RawBlock, first: int) -> Settings:
         """The settings for some rows, with their own targets and labels."""
-        stop = first + len(block)
-        carried = None if block.target is None else tuple(block.target.tolist())
         self._dtype = self._dtype or "float64"
-        settings = self._request.settle(self._dtype, carried)
-        loss = settings.loss
-        if self._request.loss.given:
-            loss = replace(loss, target=_own(loss.target, first, stop), labels=_own(loss.labels, first, stop))
-        return replace(settings, loss=loss, numbers=range(first, stop))
+        carried = None if block.target is None else tuple(block.target.tolist())
+        numbers = range(first, first + len(block))
+        settings = self._request.settle(Batch((block,), self._dtype, target=carried), numbers)
+        given = self._request.loss
+        loss = replace(
+            settings.loss,
+            target=settings.loss.target if given.target is None else _own(given.target, numbers),
+            labels=_own(given.labels, numbers),
+        )
+        return replace(settings, loss=loss)
 
 
-def _own(given: tuple[object, ...] | None, first: int, stop: int) -> tuple[object, ...] | None:
+def _places(block: RawBlock) -> range:
+    """Which rows of their file these are."""
+    assert isinstance(block.rows, range)  # noqa: S101 - blocks of a stream follow one another
+    return block.rows
+
+
+def _own(given: tuple[T, ...] | None, numbers: range) -> tuple[T, ...] | None:
     """Those of some rows, where there is one for each row.
 
     Raises:
@@ -234,8 +254,6 @@ def _own(given: tuple[object, ...] | None, first: int, stop: int) -> tuple[objec
     """
     if given is None or len(given) == 1:
         return given
-    if len(given) < stop:
-        raise InputError(
-            f"{len(given)} targets or labels for {stop} rows or more", "give one for all rows, or one for each of all files"
-        )
-    return given[first:stop]
+    if len(given) < numbers.stop:
+        raise InputError(f"{len(given)} targets or rows of labels for {numbers.stop} rows or more", ONE_EACH)
+    return given[numbers.start : numbers.stop]

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from smcli import analyse
+from smcli import analyse, read
 from smcli.batch import Batch
+from smcli.errors import InputError
 from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.scan.look import look
-from smcli.scan.mapped import Mapped
 from smcli.scan.tally import Tally, of_block
 
 if TYPE_CHECKING:
     from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an array lies: what `read.block_from_file` needs to find it, and how many rows of how many classes it has."""
+
+    path: str
+    kind: str | None
+    key: str | None
+    axis: int | None
+    rows: int
+    classes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,17 +38,32 @@ class Task:
 
     Attributes:
         settings: what to do with them; targets and labels are those of these rows.
+        file: which of the files they are in, counted from 0.
         first: the number of the first row, over all files.
-        rows: the rows, or where they are.
+        rows: the rows themselves, or which of the array at `place`.
+        place: a file that every worker opens by itself, or None.
         quick: only look at the logits.
-        path: the file that they come from.
     """
 
     settings: Settings
+    file: int
     first: int
-    rows: RawBlock | Mapped
+    rows: RawBlock | range
+    place: Place | None = None
     quick: bool = False
-    path: str = ""
+
+
+@lru_cache(maxsize=4)
+def opened(place: Place) -> RawBlock:
+    """The array at a place, which stays open.
+
+    Raises:
+        InputError: it is not there any more.
+    """
+    block = read.block_from_file(place.path, place.kind, place.key, axis=place.axis)
+    if block is None or (len(block), block.classes) != (place.rows, place.classes):
+        raise InputError(f"{place.path} is another array than before", "leave the file as it is while it is scanned")
+    return block
 
 
 def work(task: Task) -> Tally:
@@ -44,7 +72,11 @@ def work(task: Task) -> Tally:
     Raises:
         InputError: the file that holds them changed, or labels do not fit them.
     """
-    block = task.rows.open() if isinstance(task.rows, Mapped) else task.rows
+    if isinstance(task.rows, range):
+        assert task.place is not None  # noqa: S101 - it says which rows of it
+        block = opened(task.place).select(task.rows, range(len(task.rows)))
+    else:
+        block = task.rows
     fmt = formats.get(task.settings.numerics.dtypes[0])
     if task.quick:
         return look(block, fmt, task.first)
