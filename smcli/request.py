@@ -19,6 +19,7 @@ DEFAULT_METHODS = ("naive", "shifted", "fused")
 DEFAULT_QUANTITIES = {
     "compare": ("softmax", "cross-entropy"),
     "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy"),
+    "scan": ("softmax",),
 }
 ALL = ("all",)
 LEVELS = ("never", "note", "warning", "error")
@@ -56,7 +57,7 @@ class Request:
             trace=given.flag("trace"),
         )
 
-    def settle(self, batch: Batch | None = None, numbers: tuple[int, ...] | None = None) -> Settings:
+    def settle(self, batch: Batch | None = None, numbers: Sequence[int] | None = None) -> Settings:
         """The settings for an input: its number format, targets and labels stand where nothing was asked.
 
         Args:

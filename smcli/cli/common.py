@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smcli.cli.options import Input, LossOptions, Numbers, OptionSet, Output, Rendering
+from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Rendering
 from smcli.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
     return chosen
 
 
-def request_of(command: str, options: Compute) -> Request:
+def request_of(command: str, options: Judging) -> Request:
     """What the options ask for, checked before any input is read.
 
     Raises:
@@ -151,9 +151,11 @@ def write(thing: object, options: Rendering) -> None:
 
     name = render.choose(options.format, options.output)
     style = render.Style(color=False if options.no_color else None, to_file=options.output not in {None, "-"})
+    if isinstance(options, Judging):
+        style = replace(style, summary=options.summary)
     if isinstance(options, Output):
         style = replace(
-            style, every_class=options.all, top=options.top, verbose=options.verbose, summary=options.summary,
+            style, every_class=options.all, top=options.top, verbose=options.verbose,
             whole=getattr(options, "digits", None) is not None,
         )  # fmt: skip
     plot = options.plot if isinstance(options, Output) else None

@@ -30,23 +30,10 @@ class OptionSet:
 T = TypeVar("T", bound=OptionSet)
 
 
-class Input(OptionSet):
-    """Where the logits come from."""
+class Reading(OptionSet):
+    """How a file is read."""
 
     heading = "Input"
-    logits: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[LOGITS]...",
-            help="Numbers separated by spaces or commas; -1 and -inf need no '--'. Without any: standard input.",
-            show_default=False,
-        ),
-    ] = None
-    input: Annotated[
-        str | None,
-        typer.Option("--input", "-i", metavar="FILE", help="Read the logits from a file; '-' is standard input.",
-                     show_default="the arguments"),
-    ] = None  # fmt: skip
     input_format: Annotated[
         str | None,
         typer.Option("--input-format", metavar="KIND", help=f"Kind of the input: {', '.join(kinds())}.",
@@ -75,6 +62,25 @@ class Input(OptionSet):
         typer.Option("--axis", metavar="N", help="Which axis of an array or of nested lists the classes are.",
                      show_default="the last"),
     ] = None  # fmt: skip
+
+
+class Input(Reading):
+    """Where the logits come from."""
+
+    heading = "Input"
+    logits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LOGITS]...",
+            help="Numbers separated by spaces or commas; -1 and -inf need no '--'. Without any: standard input.",
+            show_default=False,
+        ),
+    ] = None
+    input: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Read the logits from a file; '-' is standard input.",
+                     show_default="the arguments"),
+    ] = None  # fmt: skip
     rows: Annotated[
         str | None,
         typer.Option(
@@ -83,8 +89,8 @@ class Input(OptionSet):
     ] = None
 
 
-class Numbers(OptionSet):
-    """In which arithmetic, and how exactly."""
+class Arithmetic(OptionSet):
+    """In which arithmetic."""
 
     heading = "Numbers"
     dtype: Annotated[
@@ -108,6 +114,12 @@ class Numbers(OptionSet):
         str | None,
         typer.Option("--softcap", metavar="CAP", help="Apply CAP·tanh(x/CAP) to the logits."),
     ] = None
+
+
+class Numbers(Arithmetic):
+    """In which arithmetic, and how exactly."""
+
+    heading = "Numbers"
     digits: Annotated[
         int | None,
         typer.Option("--digits", metavar="N", help="Significant digits of the truth, 1 to 10000.",
@@ -122,8 +134,8 @@ class Numbers(OptionSet):
     ] = False
 
 
-class LossOptions(OptionSet):
-    """What cross-entropy and gradients are taken of."""
+class Loss(OptionSet):
+    """What the loss of a row is."""
 
     heading = "Loss"
     target: Annotated[
@@ -155,6 +167,12 @@ class LossOptions(OptionSet):
         int | None,
         typer.Option("--ignore-index", metavar="K", help="Leave out rows with this target."),
     ] = None
+
+
+class LossOptions(Loss):
+    """What cross-entropy and gradients are taken of."""
+
+    heading = "Loss"
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="HOW", help="Combine the losses of the rows: none, mean or sum.")
     ] = "none"
@@ -177,13 +195,9 @@ class Rendering(OptionSet):
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, whatever the terminal.")] = False
 
 
-class Output(Rendering):
-    """What is shown, where, and when the exit code is 1."""
+class Judging(Rendering):
+    """How much is shown of many rows, and when the exit code is 1."""
 
-    all: Annotated[bool, typer.Option("--all", help="Show every class of long rows, and every row of a batch.")] = False
-    top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes of a long row that matter most.")
-    ] = 20
     summary: Annotated[bool, typer.Option("--summary", help="Show only the summary of a batch.")] = False
     fail_on: Annotated[
         str,
@@ -203,6 +217,15 @@ class Output(Rendering):
             help="Call a value accurate up to a relative error of X, and exit with 1 beyond that.",
         ),
     ] = None
+
+
+class Output(Judging):
+    """How much is shown of each row."""
+
+    all: Annotated[bool, typer.Option("--all", help="Show every class of long rows, and every row of a batch.")] = False
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes of a long row that matter most.")
+    ] = 20
     verbose: Annotated[
         bool,
         typer.Option(

@@ -112,7 +112,7 @@ class _Whole:
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
             wrong = np.flatnonzero(counted & ((chosen < 0) | (chosen >= classes)))
             if wrong.size:
-                row, t = at[wrong[0]], chosen[wrong[0]]
+                row, t = self._number(int(at[wrong[0]])), chosen[wrong[0]]
                 raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
                                  f"targets run from 0 to {classes - 1}")  # fmt: skip
             own = np.where(counted, chosen, 0)  # an ignored row's is never used
@@ -137,9 +137,15 @@ class _Whole:
             raise InputError(f"{len(given)} rows of labels for {count} rows of logits", "give one row, or one for each")
         if raw.values.size != classes:
             raise InputError(
-                f"{raw.values.size} labels for row {place} of {classes} logits", "give one label for each class"
+                f"{raw.values.size} labels for row {self._number(place)} of {classes} logits",
+                "give one label for each class",
             )
         return _held(raw, self._fmt, "labels")
+
+    def _number(self, place: int) -> int:
+        """What the user calls the row at a place."""
+        numbers = self._settings.numbers
+        return place if numbers is None else numbers[place]
 
     def ignored(self, at: IntArray) -> BoolArray | None:
         """Which of the rows are left out; None where none can be."""

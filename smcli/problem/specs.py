@@ -256,5 +256,5 @@ class Settings:
     loss: LossSpec = NO_LOSS
     tolerance: Tolerance = NO_LIMIT
     trace: bool = False
-    numbers: tuple[int, ...] | None = None
+    numbers: Sequence[int] | None = None
     origin: str = ""

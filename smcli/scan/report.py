@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smcli import findings
-from smcli.model import Listing, Severity
 from smcli.report.document import json_number
-from smcli.scan.tally import EDGES, Tally, as_counts
+from smcli.report.report import RANK, CodeCount
+from smcli.scan.tally import Tally, as_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
-RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
-BAR = 24  # characters of the longest bar
+    from smcli.document.parts import Document
+    from smcli.document.style import Style
+    from smcli.errors import InputError
+    from smcli.model import Severity
+
+MOST_WRITTEN = 64  # labels of a row that a command repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,124 +41,109 @@ class ScanReport:
         files: the files that were read, in order.
         tally: the counts over all rows.
         partial: whether the scan was interrupted.
-        options: what the command that shows a row has to repeat, such as ("-d", "float32").
+        quick: whether it only looked at the logits.
         errors: files that could not be read, and why.
+        notes: what was left out of the files.
+        options: what the command that shows a row has to repeat, such as ("-d", "float32").
+        targets: the right class of each row of all files, or one for all; None where none was given.
     """
 
     dtype: str
     files: tuple[FileRows, ...]
     tally: Tally
     partial: bool = False
+    quick: bool = False
     origin: str = ""
+    errors: tuple[tuple[str, InputError], ...] = ()
+    notes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    errors: tuple[tuple[str, str], ...] = ()
+    targets: tuple[int, ...] | None = None
 
-    def digest(self) -> list[Any]:
-        """The findings as `--fail-on` looks at them."""
-        return [_Found(code, findings.get(code).severity) for code in self.tally.findings]
+    def digest(self) -> list[CodeCount]:
+        """Each code that was found, the most severe first: in how many rows, and in which first."""
+        counts = [
+            CodeCount(code, rule.name, rule.severity, rows, (first,), (), ())
+            for code, (rows, first) in self.tally.findings.items()
+            for rule in [findings.get(code)]
+        ]
+        return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
+
+    def beyond_limits(self) -> bool:
+        """Whether a value is beyond a limit that was given explicitly."""
+        return any(count.beyond for count in self.tally.counts.values())
 
     def place(self, row: int) -> tuple[str, int]:
         """The file of a row, and its number there."""
-        for file in self.files:
-            if file.first <= row < file.first + file.rows:
+        for file in reversed(self.files):
+            if file.first <= row:
                 return file.name, row - file.first
         return "", row
 
     def command(self, row: int) -> str:
-        """The command that shows one row in full."""
+        """The command that shows one row in full; nothing where its file was standard input."""
         name, number = self.place(row)
-        if name == "-":
+        if name in {"", "-"}:
             return ""
-        return shlex.join(["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options])
+        words = ["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options]
+        if self.targets is not None:
+            words += ["-t", str(self.targets[row if len(self.targets) > 1 else 0])]
+        return shlex.join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
         from smcli.version import __version__
 
-        worst_rows = []
-        for _, row, method, quantity, ulp in self.tally.worst_rows:
-            name, number = self.place(row)
-            worst_rows.append(
-                {"file": name, "row": number, "method": method, "quantity": quantity, "ulp": json_number(ulp)}
-            )
-        document = {
+        tally = self.tally
+        document: dict[str, Any] = {
             "schema": "smcli.scan/1",
             "smcli": __version__,
             "partial": self.partial,
             "dtype": self.dtype,
             "files": [{"file": f.name, "rows": f.rows} for f in self.files],
-            "rows": self.tally.rows,
-            "values": self.tally.values,
+            "rows": tally.rows,
+            "values": tally.values,
             "methods": [
                 {
                     "method": method,
                     "quantity": quantity,
-                    "worst_ulp": json_number(c.worst[0]) if c.worst else None,
-                    "worst_at": list(c.worst[1:]) if c.worst else None,
+                    "worst_ulp": json_number(c.worst[0]),
+                    "worst_at": list(c.worst[1:]),
                     **as_counts(c),
                 }
-                for (method, quantity), c in self.tally.counts.items()
+                for (method, quantity), c in tally.counts.items()
             ],
             "findings": {
-                code: {"rows": rows, "first_row": first} for code, (rows, first) in sorted(self.tally.findings.items())
+                code: {"rows": rows, "first_row": first} for code, (rows, first) in sorted(tally.findings.items())
             },
-            "worst_rows": worst_rows,
-        }
-        if self.tally.missing:
-            document["unavailable"] = dict(sorted(self.tally.missing.items()))
+            "worst_rows": [
+                {"file": name, "row": number, "method": bad.method or None, "quantity": bad.quantity or None,
+                 "ulp": json_number(bad.ulp)}
+                for bad in tally.worst_rows
+                for name, number in [self.place(bad.row)]
+            ],
+        }  # fmt: skip
+        if self.quick:
+            document["quick"] = True
+            document["extremes"] = {
+                "least": json_number(tally.extremes.least), "most": json_number(tally.extremes.most)
+            }  # fmt: skip
+        if tally.missing:
+            document["unavailable"] = dict(sorted(tally.missing.items()))
         if self.errors:
-            document["errors"] = [{"file": name, "message": message} for name, message in self.errors]
+            document["errors"] = [{"file": name, "message": error.message} for name, error in self.errors]
+        if self.notes:
+            document["notes"] = list(self.notes)
         return document
 
-    def listings(self) -> Iterable[Listing]:
-        """The tables: findings, how each method did, the distribution of its errors, the rows to look at."""
-        part = " (interrupted: the rows so far)" if self.partial else ""
-        tally = self.tally
-        yield Listing(
-            f"{tally.rows} rows, {tally.values} logits, {self.dtype}{part}",
-            ("method", "quantity", "worst ulp", "at row", "index", "verdicts"),
-            tuple(
-                (method, quantity, *_worst(c.worst), ", ".join(f"{n} {w}" for w, n in as_counts(c)["verdicts"].items()))
-                for (method, quantity), c in tally.counts.items()
-            ),
-            (2, 3, 4),
-        )
-        if tally.findings:
-            rules = sorted(tally.findings.items(), key=lambda one: (-RANK[findings.get(one[0]).severity], one[0]))
-            yield Listing(
-                "findings",
-                ("finding", "severity", "rows", "first row"),
-                tuple(
-                    (f"{code} {findings.get(code).name}", findings.get(code).severity, str(rows), str(first))
-                    for code, (rows, first) in rules
-                ),
-                (2, 3),
-            )
-        for (method, quantity), c in tally.counts.items():
-            most = max(int(c.histogram.max()), 1)
-            labels = [f"up to {edge:g}" for edge in EDGES] + [f"beyond {EDGES[-1]:g}, or nan"]
-            yield Listing(
-                f"errors of {method}, {quantity}",
-                ("ulp", "values", ""),
-                tuple(
-                    (label, str(n), "█" * max(round(BAR * n / most), 1))
-                    for label, n in zip(labels, c.histogram.tolist(), strict=True)
-                    if n
-                ),
-                (1,),
-            )
-        shown = [(row, self.command(row)) for _, row, *_ in tally.worst_rows[:3]]
-        if any(command for _, command in shown):
-            yield Listing(
-                "the rows most worth a look", ("row", "command"), tuple((str(r), c) for r, c in shown if c), (0,)
-            )
+    def document(self, style: Style) -> Document:
+        """What is to be said of it, in the order of reading."""
+        from smcli.scan.page import document
 
+        return document(self, style)
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    code: str
-    severity: Severity
-
-
-def _worst(worst: tuple[float, int, int] | None) -> tuple[str, str, str]:
-    return ("", "", "") if worst is None else (f"{worst[0]:.3g}", str(worst[1]), str(worst[2]))
+    def annotations(self) -> Iterator[tuple[Severity, str, str]]:
+        """What an annotation of a run says of each code: its severity, its name, and where it was found."""
+        for c in self.digest():
+            name, number = self.place(c.first_rows[0])
+            rows = "row" if c.rows == 1 else "rows"
+            yield c.severity, f"{c.code} {c.name}", f"{c.rows} {rows}, the first is row {number} of {name} — smcli explain {c.code}"

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from smcli import read
-from smcli.errors import InputError, UsageError
+from smcli.batch import Batch
+from smcli.errors import InputError, UnavailableError, UsageError
+from smcli.scan.pool import open_pool
 from smcli.scan.report import FileRows, ScanReport
 from smcli.scan.tally import Tally
-from smcli.scan.work import Place, Task, of_targets, work
+from smcli.scan.work import Place, Task, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
+    from smcli.read._stream import Stream
+    from smcli.request import Request
+    from smcli.scan.pool import Pool
 
-PORTION = 1 << 21  # logits of one task
-AHEAD = 3  # tasks a worker that wait to be done
+T = TypeVar("T")
+ONE_EACH = "give one for all rows, or one for each row of all files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class How:
     """How the files are read: as in `read.stream`."""
 
     kind: str | None = None
@@ -36,28 +40,29 @@ class Reading:
     target_column: str | None = None
 
 
-@dataclass(slots=True)
-class _State:
-    """What is known while the scan runs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How the scan goes about it.
 
-    tally: Tally
-    files: list[FileRows]
-    errors: list[tuple[str, str]]
-    dtype: str | None
-    origin: str
-    partial: bool = False
+    Attributes:
+        jobs: worker processes; one of them: this process itself.
+        scheduler: the address of a Dask scheduler, instead of processes.
+        keep_going: go on past a file that cannot be read.
+        quick: only look at the logits.
+    """
+
+    jobs: int = 1
+    scheduler: str | None = None
+    keep_going: bool = False
+    quick: bool = False
 
 
 def scan(
     paths: Sequence[str],
-    settings: Settings,
-    reading: Reading,
+    request: Request,
+    how: How,
+    way: Way,
     *,
-    dtype: str | None = None,
-    jobs: int = 1,
-    scheduler: str | None = None,
-    keep_going: bool = False,
-    quick: bool = False,
     options: Sequence[str] = (),
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScanReport:
@@ -65,169 +70,190 @@ def scan(
 
     Args:
         paths: files, "-" for standard input.
-        settings: as for `analyse`; its number format counts only where `dtype` is given.
-        reading: how to read them.
-        dtype: the number format; None: that of the first file, float64 where it says none.
-        jobs: worker processes.
-        scheduler: the address of a Dask scheduler, instead of processes.
-        keep_going: go on past a file that cannot be read.
-        quick: only look at the logits: nan, infinities, masks, extremes.
+        request: what is asked; without a number format that of the first file that has one, else float64.
+        how: how to read them.
+        way: with how many workers, and so on.
         options: what the command that shows a row has to repeat.
-        progress: is told how many rows are done, and of how many where that is known.
+        progress: is told now and then how many rows are done, and of about how many where that is known.
 
     Raises:
-        InputError: a file cannot be read, or targets do not fit.
+        InputError: a file cannot be read, or targets or labels do not fit.
+        UsageError: options that exclude each other, or files of several number formats.
+        UnavailableError: no method that was asked for can run.
     """
-    state = _State(Tally(), [], [], dtype, "--dtype" if dtype else "")
-    tasks = _tasks(paths, settings, reading, state, keep_going=keep_going, quick=quick)
-    try:
-        with _executor(jobs, scheduler) as pool:
-            for tally in _in_order(pool, tasks, max(jobs, 1) * AHEAD if scheduler is None else 64):
-                state.tally.add(tally)
-                if progress is not None:
-                    progress(state.tally.rows, None)
-    except KeyboardInterrupt:
-        state.partial = True
-    target = settings.loss.target
-    if target is not None and len(target) > 1 and not state.partial and len(target) != state.tally.rows:
-        raise InputError(
-            f"{len(target)} targets for {state.tally.rows} rows", "give one target for all rows, or one for each"
-        )
-    return ScanReport(
-        dtype=state.dtype or "float64",
-        files=tuple(state.files),
-        tally=state.tally,
-        partial=state.partial,
-        origin=state.origin,
-        options=tuple(options),
-        errors=tuple(state.errors),
-    )
+    return _Scan(paths, request, how, way, options, progress).run()
 
 
-def _tasks(
-    paths: Sequence[str], settings: Settings, reading: Reading, state: _State, *, keep_going: bool, quick: bool
-) -> Iterator[Task]:
-    """The rows of all files, cut into tasks; files and errors are noted as they come."""
-    first = 0
-    for path in paths:
-        rows = 0
+class _Scan:
+    """What is known while the scan runs; files are told apart by their places in the list, as one may stand there twice."""
+
+    def __init__(
+        self, paths: Sequence[str], request: Request, how: How, way: Way, options: Sequence[str],
+        progress: Callable[[int, int | None], None] | None,
+    ) -> None:  # fmt: skip
+        self._paths, self._request, self._how, self._way = paths, request, how, way
+        self._options, self._progress = options, progress
+        asked = request.numerics.dtypes
+        self._dtype = asked[0] if asked else None
+        self._origin = ""
+        self._tally = Tally()
+        self._files: dict[int, FileRows] = {}
+        self._errors: dict[int, InputError] = {}
+        self._notes: list[str] = []
+        self._sizes = [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]
+        self._expected: dict[int, int] = {}  # rows
+
+    def run(self) -> ScanReport:
+        """Do it all."""
+        partial = False
         try:
-            for place, block in _blocks(path, reading, state):
-                chosen = replace(settings, numerics=replace(settings.numerics, dtypes=(state.dtype or "float64",)))
-                step = max(1, PORTION // block.classes)
-                for start in range(0, len(block), step):
-                    stop = min(start + step, len(block))
-                    number = first + rows
-                    own = of_targets(chosen, number, number + stop - start)
-                    if block.target is not None and settings.loss.target is None:
-                        own = replace(own, loss=replace(own.loss, target=tuple(block.target[start:stop].tolist())))
-                    own = replace(own, numbers=None)
-                    if place is None:
-                        part = block.select(range(start, stop), range(stop - start))
-                        yield Task(own, number, 0, stop - start, rows=part, quick=quick)
-                    else:
-                        yield Task(own, number, start, stop, place=place, quick=quick)
-                    rows += stop - start
-        except InputError as error:
-            if not keep_going:
-                raise
-            state.errors.append((path, error.message))
-        if rows:
-            state.files.append(FileRows(path, first, rows))
-        first += rows
+            with open_pool(self._way.jobs, self._way.scheduler) as pool:
+                self._work(pool)
+        except KeyboardInterrupt:
+            partial = True
+        if not partial:
+            self._check_end()
+        return ScanReport(
+            dtype=self._dtype or "float64",
+            files=tuple(self._files.values()),
+            tally=self._tally,
+            partial=partial,
+            quick=self._way.quick,
+            origin=self._origin,
+            errors=tuple((self._paths[file], error) for file, error in self._errors.items()),
+            notes=tuple(self._notes),
+            options=tuple(self._options),
+            targets=self._request.loss.target,
+        )
 
+    def _check_end(self) -> None:
+        """Raise where there were more targets than rows, or no method could run."""
+        rows = sum(f.rows for f in self._files.values())
+        for what, count in self._given():
+            if count != rows and not self._errors:
+                raise InputError(f"{count} {what} for {rows} rows", ONE_EACH)
+        if self._tally.missing and not self._tally.counts:
+            reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
+            raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed")
 
-def _blocks(path: str, reading: Reading, state: _State) -> Iterator[tuple[Place | None, RawBlock]]:
-    """The blocks of a file; an array that workers can open by themselves comes with its place."""
-    if path != "-" and os.path.isfile(path):
-        block = read.block_from_file(path, reading.kind, reading.key, axis=reading.axis)
-        if block is not None:
-            _agree(state, block.dtype, path)
-            yield Place(path, reading.kind, reading.key, reading.axis), block
+    def _given(self) -> list[tuple[str, int]]:
+        """What was given for each row, and how often."""
+        loss = self._request.loss
+        some = (("targets", loss.target), ("rows of labels", loss.labels))
+        return [(what, len(given)) for what, given in some if given is not None and len(given) > 1]
+
+    def _work(self, pool: Pool) -> None:
+        """Hand out the tasks and take their tallies in order; no more are under way than keep the workers busy."""
+        waiting: deque[tuple[Task, Future[Tally]]] = deque()
+        try:
+            for task in self._tasks(apart=pool.apart):
+                waiting.append((task, pool.submit(work, task)))
+                while len(waiting) > pool.ahead:
+                    self._take(pool, *waiting.popleft())
+            while waiting:
+                self._take(pool, *waiting.popleft())
+        except KeyboardInterrupt:
+            while waiting and waiting[0][1].done():  # what is done already counts
+                self._take(pool, *waiting.popleft())
+            raise
+
+    def _take(self, pool: Pool, task: Task, future: Future[Tally]) -> None:
+        """Add the tally of a task."""
+        if task.file in self._errors:
             return
-    for block in read.stream(
-        path, reading.kind, reading.key, columns=reading.columns, target_column=reading.target_column
-    ):
-        _agree(state, block.dtype, path)
-        yield None, block
-
-
-def _agree(state: _State, dtype: str | None, path: str) -> None:
-    """Take the number format of the first file that has one; another file's must be the same."""
-    if state.origin == "--dtype" or dtype is None:
-        return
-    if state.dtype is None:
-        state.dtype, state.origin = dtype, f"the dtype of {path}"
-    elif state.dtype != dtype:
-        raise UsageError(
-            f"{path} is {dtype}, where {state.origin} is {state.dtype}", "say with --dtype in which format to compute"
-        )
-
-
-class _Inline(Executor):
-    """The main process as the only worker."""
-
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def,override]
-        """Do it at once."""
-        future: Future[Tally] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - handed on where the result is asked for
-            future.set_exception(error)
-        return future
+            tally = pool.result(future, work, task)
+        except InputError as error:
+            self._refuse(task.file, error)
+            return
+        known = self._files.get(task.file) or FileRows(self._paths[task.file], task.first, 0)
+        files = self._files | {task.file: replace(known, rows=known.rows + tally.rows)}
+        self._files, self._tally = files, self._tally + tally
+        if self._progress is not None:
+            self._progress(self._tally.rows, self._total())
 
+    def _refuse(self, file: int, error: InputError) -> None:
+        """Go on past a file where that was asked for, unless it is not clear any more which targets are whose."""
+        if not self._way.keep_going or self._given():
+            raise error
+        self._errors.setdefault(file, error)
 
-def _ignore_interrupts() -> None:
-    """A worker leaves Ctrl-C to the main process, which then asks it to stop."""
-    import signal
+    def _total(self) -> int | None:
+        """About how many rows there are: of files not opened yet as many a byte as of the others."""
+        known = [self._sizes[file] or 0 for file in self._expected]
+        if None in self._sizes or not any(known):
+            return None
+        return round(sum(self._expected.values()) * sum(filter(None, self._sizes)) / sum(known))
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def _tasks(self, *, apart: bool) -> Iterator[Task]:
+        """The rows of all files, cut into tasks as the readers cut them."""
+        first = 0
+        for file in range(len(self._paths)):
+            try:
+                for rows, place, block in self._blocks(file, apart=apart):
+                    yield Task(self._settings(block, first), file, first, rows, place, self._way.quick)
+                    first += len(block)
+                    if file in self._errors:
+                        break
+            except InputError as error:
+                self._refuse(file, error)
 
+    def _blocks(self, file: int, *, apart: bool) -> Iterator[tuple[RawBlock | range, Place | None, RawBlock]]:
+        """The blocks of a file, and what of them is sent to a worker: rows, or just where they are."""
+        path, h = self._paths[file], self._how
+        place = None
+        with read.stream(path, h.kind, h.key, axis=h.axis, columns=h.columns, target_column=h.target_column) as stream:
+            self._agree(stream)
+            if stream.rows is not None:
+                self._expected[file] = stream.rows
+            mapped = read.block_from_file(path, h.kind, h.key, axis=h.axis) if apart else None
+            if mapped is not None:
+                place = Place(os.path.abspath(path), h.kind, h.key, h.axis, len(mapped), mapped.classes)
+            for block in stream:
+                yield (block if place is None else _places(block)), place, block
+            self._notes += [note for note in stream.notes if note not in self._notes]
 
-@contextmanager
-def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
-    if scheduler is not None:
-        try:
-            from distributed import Client
-        except ImportError:
+    def _agree(self, stream: Stream) -> None:
+        """Take the number format of the first file that has one; another file's must be the same."""
+        if self._request.numerics.dtypes or stream.dtype is None:
+            return
+        if self._dtype is None:
+            self._dtype, self._origin = stream.dtype, stream.origin
+        elif self._dtype != stream.dtype:
             raise UsageError(
-                "--scheduler needs the package distributed", "install it: pip install 'smcli[dask]'"
-            ) from None
-        with Client(scheduler) as client:
-            yield client.get_executor()
-    elif jobs <= 1:
-        yield _Inline()
-    else:
-        import multiprocessing
+                f"{stream.name} is {stream.dtype}, files before it are {self._dtype}",
+                "say with --dtype in which format to compute",
+            )
 
-        pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _in_order(pool: Executor, tasks: Iterator[Task], ahead: int) -> Iterator[Tally]:
-    """The tallies of the tasks, in their order; at most `ahead` tasks are under way, so that a stream is not hoarded."""
-    waiting: deque[tuple[Task, Future[Tally]]] = deque()
-    inline = isinstance(pool, _Inline)
-    for task in tasks:
-        waiting.append((task, _submit(pool, task)))
-        if inline or len(waiting) >= ahead:
-            yield _result(*waiting.popleft())
-    while waiting:
-        yield _result(*waiting.popleft())
+    def _settings(self, block: RawBlock, first: int) -> Settings:
+        """The settings for some rows, with their own targets and labels."""
+        self._dtype = self._dtype or "float64"
+        carried = None if block.target is None else tuple(block.target.tolist())
+        numbers = range(first, first + len(block))
+        settings = self._request.settle(Batch((block,), self._dtype, target=carried), numbers)
+        given = self._request.loss
+        loss = replace(
+            settings.loss,
+            target=settings.loss.target if given.target is None else _own(given.target, numbers),
+            labels=_own(given.labels, numbers),
+        )
+        return replace(settings, loss=loss)
 
 
-def _submit(pool: Executor, task: Task) -> Future[Tally]:
-    try:
-        return pool.submit(work, task)
-    except BrokenExecutor:  # a worker died: the main process goes on by itself
-        return _Inline().submit(work, task)  # type: ignore[no-any-return,no-untyped-call]
+def _places(block: RawBlock) -> range:
+    """Which rows of their file these are."""
+    assert isinstance(block.rows, range)  # noqa: S101 - blocks of a stream follow one another
+    return block.rows
 
 
-def _result(task: Task, future: Future[Tally]) -> Tally:
-    try:
-        return future.result()
-    except BrokenExecutor:
-        return work(task)
+def _own(given: tuple[T, ...] | None, numbers: range) -> tuple[T, ...] | None:
+    """Those of some rows, where there is one for each row.
+
+    Raises:
+        InputError: there are too few.
+    """
+    if given is None or len(given) == 1:
+        return given
+    if len(given) < numbers.stop:
+        raise InputError(f"{len(given)} targets or rows of labels for {numbers.stop} rows or more", ONE_EACH)
+    return given[numbers.start : numbers.stop]

@@ -12,7 +12,8 @@ from smcli.errors import InputError
 from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
-from smcli.scan.tally import Tally, of_block, quick_look
+from smcli.scan.look import look
+from smcli.scan.tally import Tally, of_block
 
 if TYPE_CHECKING:
     from smcli.batch import RawBlock
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an array lies: what `read.array_from_file` needs to find it again."""
+    """Where an array lies: what `read.block_from_file` needs to find it, and how many rows of how many classes it has."""
 
     path: str
-    kind: str | None = None
-    key: str | None = None
-    axis: int | None = None
+    kind: str | None
+    key: str | None
+    axis: int | None
+    rows: int
+    classes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,60 +37,52 @@ class Task:
     """One stretch of rows of the input.
 
     Attributes:
-        settings: what to do with them; its targets are those of these rows.
+        settings: what to do with them; targets and labels are those of these rows.
+        file: which of the files they are in, counted from 0.
         first: the number of the first row, over all files.
-        start, stop: which rows of the array at `place`.
+        rows: the rows themselves, or which of the array at `place`.
         place: a file that every worker opens by itself, or None.
-        rows: the rows themselves, where they come from a stream.
         quick: only look at the logits.
     """
 
     settings: Settings
+    file: int
     first: int
-    start: int
-    stop: int
+    rows: RawBlock | range
     place: Place | None = None
-    rows: RawBlock | None = None
     quick: bool = False
 
 
 @lru_cache(maxsize=4)
-def _opened(place: Place) -> RawBlock:
+def opened(place: Place) -> RawBlock:
+    """The array at a place, which stays open.
+
+    Raises:
+        InputError: it is not there any more.
+    """
     block = read.block_from_file(place.path, place.kind, place.key, axis=place.axis)
-    if block is None:
-        raise InputError(f"{place.path} is no array any more", "it was one when the scan began; do not replace it")
+    if block is None or (len(block), block.classes) != (place.rows, place.classes):
+        raise InputError(f"{place.path} is another array than before", "leave the file as it is while it is scanned")
     return block
 
 
 def work(task: Task) -> Tally:
-    """Judge the rows of a task, block by block, and sum up."""
-    block = task.rows if task.place is None else _opened(task.place)
-    assert block is not None  # noqa: S101 - a task has one of the two
-    count = task.stop - task.start
-    part = block.select(range(task.start, task.stop), range(count)) if count < len(block) else replace(
-        block, rows=range(count)
-    )  # fmt: skip
-    result = Tally()
-    fmt = formats.get(task.settings.numerics.dtypes[0])
-    if task.quick:
-        return quick_look(part, fmt, task.first)
-    for problem, raw in problems(Batch((part,)), task.settings, fmt):
-        judged = analyse.judge(problem, raw, Reference(problem), task.settings, fmt)
-        result.add(of_block(judged, task.first))
-    return result
-
-
-def of_targets(settings: Settings, start: int, stop: int) -> Settings:
-    """The settings with the targets of some rows only.
+    """Judge the rows of a task, block by block, and sum up.
 
     Raises:
-        InputError: there are fewer targets than rows.
+        InputError: the file that holds them changed, or labels do not fit them.
     """
-    target = settings.loss.target
-    if target is None or len(target) == 1:
-        return settings
-    if stop > len(target):
-        raise InputError(
-            f"{len(target)} targets for {stop} rows or more", "give one target for all rows, or one for each"
-        )
-    return replace(settings, loss=replace(settings.loss, target=tuple(target[start:stop])))
+    if isinstance(task.rows, range):
+        assert task.place is not None  # noqa: S101 - it says which rows of it
+        block = opened(task.place).select(task.rows, range(len(task.rows)))
+    else:
+        block = task.rows
+    fmt = formats.get(task.settings.numerics.dtypes[0])
+    if task.quick:
+        return look(block, fmt, task.first)
+    block = replace(block, rows=range(len(block)))
+    tally = Tally()
+    for problem, raw in problems(Batch((block,)), task.settings, fmt):
+        judged = analyse.judge(problem, raw, Reference(problem), task.settings, fmt)
+        tally += of_block(judged, task.first, task.settings.tolerance)
+    return tally
