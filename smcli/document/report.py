@@ -17,6 +17,7 @@ from smcli.document.parts import (
     Table,
 )
 from smcli.document.spelling import error, listed, number, plural
+from smcli.document.tolerance import sentences
 from smcli.document.values import (
     HEAD,
     background,
@@ -116,6 +117,8 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
     yield from _findings(report, rows, style)
+    if report.tolerance is not None:
+        yield from map(Paragraph.of, sentences(report.tolerance))
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
 
 

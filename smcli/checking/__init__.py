@@ -1,0 +1,62 @@
+"""Judging values that other code computed: they are fitted to their logits, judged, and a tolerance is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smcli.batch import Batch
+    from smcli.judge.tolerances import Allclose
+    from smcli.problem.given import Given
+    from smcli.problem.specs import Settings
+    from smcli.report.report import Report
+    from smcli.request import Request
+
+
+def check_objects(logits: object, outputs: object, given: Given) -> Report:
+    """What `smcli.check` returns.
+
+    Raises:
+        SmcliError: the input or an option is wrong.
+    """
+    from smcli.checking.run import check
+    from smcli.read import from_object
+    from smcli.request import Request
+
+    request, yours = Request.of("check", given), tolerance_of(given)
+    batch, values = from_object(logits), from_object(outputs)
+    return check(batch, values, settle(request, batch, values), yours)
+
+
+def settle(request: Request, logits: Batch, outputs: Batch, numbers: tuple[int, ...] | None = None) -> Settings:
+    """The settings of a check: the number format is that of the outputs, the target that of the logits.
+
+    Raises:
+        UsageError: what was asked needs something that is not there, or there are several formats.
+    """
+    from dataclasses import replace
+
+    from smcli.errors import OptionError
+
+    settings = request.settle(replace(logits, dtype=outputs.dtype, origin=outputs.origin), numbers)
+    if len(settings.numerics.dtypes) > 1:
+        raise OptionError("dtype", "names several formats", "outputs are numbers of one; leave it out to take theirs")
+    return settings
+
+
+def tolerance_of(given: Given) -> Allclose | None:
+    """The tolerance that is to be judged, or None; one of the two that was not given is 0.
+
+    Raises:
+        OptionError: it is negative or nan.
+    """
+    from smcli.errors import OptionError
+    from smcli.judge.tolerances import Allclose
+
+    found = {option: given.real(option) for option in ("rtol", "atol")}
+    for option, value in found.items():
+        if value is not None and not value >= 0:
+            raise OptionError(option, "is out of range", "give a number from 0 up", f"{value:g}")
+    if all(value is None for value in found.values()):
+        return None
+    return Allclose(found["rtol"] or 0.0, found["atol"] or 0.0)
