@@ -19,13 +19,28 @@ def check_objects(logits: object, outputs: object, given: Given) -> Report:
     Raises:
         SmcliError: the input or an option is wrong.
     """
-    from smcli.checking.run import check
     from smcli.read import from_object
     from smcli.request import Request
 
     request, yours = Request.of("check", given), tolerance_of(given)
     batch, values = from_object(logits), from_object(outputs)
-    return check(batch, values, settle(request, batch, values), yours)
+    return run(batch, values, settle(request, batch, values), yours)
+
+
+def run(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None) -> Report:
+    """Judge every value; arguments and errors as in `pipeline.check`."""
+    from smcli.checking.pipeline import check
+
+    return check(logits, outputs, settings, yours)
+
+
+def per_class(request: Request, logits: Batch) -> bool:
+    """Whether a row of the outputs has one value for each class."""
+    from smcli import quantities
+
+    quantity = quantities.get(request.quantities[0] if request.quantities else "softmax")
+    with_loss = request.loss.given or logits.target is not None or logits.labels is not None
+    return quantity.shape == "class" or (quantity.shape == "loss" and not with_loss)
 
 
 def settle(request: Request, logits: Batch, outputs: Batch, numbers: tuple[int, ...] | None = None) -> Settings:
@@ -60,3 +75,22 @@ def tolerance_of(given: Given) -> Allclose | None:
     if all(value is None for value in found.values()):
         return None
     return Allclose(found["rtol"] or 0.0, found["atol"] or 0.0)
+
+
+def fails(report: Report, on: str) -> bool:
+    """Whether a check fails: by a finding that `on` names, a limit that was given, or a value that is not good enough.
+
+    A value that is lost counts as an error, one that is inaccurate as a warning, whether or not a finding explains it.
+    """
+    from smcli.model import Severity, Verdict
+    from smcli.report.report import RANK
+    from smcli.report.report import fails as found
+
+    counts = {label for score in report.scores() for label in score.counts}
+    counts |= {Verdict(int(m.verdicts[0])).label for r in report.reduced for m in r.methods}
+    named = {word.strip() for word in on.split(",")}
+    least = min((RANK[s] for s in Severity if s in named), default=len(RANK))
+    bad = (Verdict.LOST.label in counts and least <= RANK[Severity.ERROR]) or (
+        Verdict.INACCURATE.label in counts and least <= RANK[Severity.WARNING]
+    )
+    return bad or found(report.digest(), on) or report.beyond_limits()

@@ -12,6 +12,8 @@ from smcli.errors import InputError
 from smcli.numbers.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smcli.model import FloatArray, IntArray
     from smcli.numbers.formats import Format
     from smcli.quantities import Quantity
@@ -120,6 +122,10 @@ class Outputs:
             rows = np.asarray(part.rows)
             values[rows] = self._numbers(part, 0, len(part), places[rows], o)
         return values
+
+    def select(self, numbers: Sequence[int]) -> Outputs:
+        """Some rows alone."""
+        return Outputs(self.batch.select(numbers))
 
     def number(self, fmt: Format) -> float:
         """The only value."""

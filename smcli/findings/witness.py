@@ -46,8 +46,8 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
             continue
         own = left[same]
         done = run(method, rows_of(ev.problem, own), name, Arithmetic(ev.format, ev.format))
-        seen = _of_rows(ev, about, own, replace(done, method=ev.run.method, values=ev.y[own]))
-        out += [_told(f, own, method.name) for f in examine(seen) if f.code not in known and f.severity != "note"]
+        seen = _of_rows(ev, about, own, replace(done, values=ev.y[own]))
+        out += [_told(f, own, method.name, ev.run.method) for f in examine(seen) if f.code not in known and f.severity != "note"]
         left = left[~same]
     return tuple(out)
 
@@ -74,7 +74,7 @@ def _of_rows(ev: RunEvidence, about: RowEvidence, rows: IntArray, done: Any) -> 
     return told.with_run(done, errors, ev.numerics)
 
 
-def _told(found: Found, rows: IntArray, method: str) -> Found:
+def _told(found: Found, rows: IntArray, method: str, own: str) -> Found:
     """A finding of some rows as one of the block, which says whose steps it looked at."""
     tail = f"; so does the method {method}, which returns the same here"
     message = found.message
@@ -82,4 +82,4 @@ def _told(found: Found, rows: IntArray, method: str) -> Found:
         message = Choice(tuple(text + tail for text in message.options), message.index)
     else:
         message += tail
-    return replace(found, rows=rows[found.rows], message=message)
+    return replace(found, method=own, rows=rows[found.rows], message=message)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import quantities
+from smcli import findings, quantities
 from smcli.analyse import analyse
 from smcli.checking.fit import Outputs, fitted, number_of, shape
 from smcli.checking.tolerance import Trials
 from smcli.errors import InputError
 from smcli.judge.tolerances import Allclose, Span
 from smcli.methods.outputs import NAME, output
+from smcli.model import Finding, Verdict
 from smcli.numbers import formats
 from smcli.report.report import Report
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from smcli.batch import Batch
     from smcli.judge.block import Block
+    from smcli.judge.reduce import Reduced
+    from smcli.model import MethodResult
     from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
 
@@ -44,6 +47,8 @@ def check(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | N
     if quantity.is_loss and settings.loss.reduction != "none":
         return _reduced(logits, outputs, settings, yours)
     source = source_of(logits, outputs, settings, quantity)
+    if settings.numbers is not None:
+        logits, source = logits.select(settings.numbers), source.select(settings.numbers)
     report = analyse(logits, settings, {NAME: output(source)})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     trials = Trials.of(quantity.name, formats.get(report.dtype), span_of(report.blocks), yours)
@@ -78,6 +83,7 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
         )
     fmt = formats.get(settings.numerics.dtypes[0])
     total = Outputs(outputs).number(fmt)
+    logits = logits if settings.numbers is None else logits.select(settings.numbers)
     report = analyse(logits, replace(settings, methods=()), totals={NAME: total})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     (reduced,) = report.reduced
@@ -85,4 +91,23 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     span = replace(span_of(report.blocks), reduced=len(report.numbers))
     trials = Trials.of(reduced.quantity, fmt, span, yours)
     trials.add(own.values, np.array([float(reduced.exact)]), own.rel)
-    return replace(report, methods=(NAME,), tolerance=trials.document())
+    found = _about_reduced(reduced, own, how)
+    return replace(report, methods=(NAME,), tolerance=trials.document(), about_all=found)
+
+
+def _about_reduced(reduced: Reduced, own: MethodResult, how: str) -> tuple[Finding, ...]:
+    """What is wrong with a loss that was reduced by other code."""
+    verdict, y = Verdict(int(own.verdicts[0])), float(own.values[0])
+    if verdict not in {Verdict.LOST, Verdict.INACCURATE}:
+        return ()
+    rule = findings.get("SM401" if verdict == Verdict.INACCURATE else "SM402" if y == 0 else "SM303")
+    told = f"; {reduced.note}" if reduced.note else ""
+    off = f", wrong by {own.rel[0]:.3g} relative" if np.isfinite(own.rel[0]) else ""
+    return (
+        Finding(
+            rule.code, rule.name, rule.severity, reduced.quantity, NAME, (), 1, None,
+            f"the {how} of the losses is given as {y!r}, where it is {reduced.exact}{off}{told}",
+            "compute the losses in float32 or wider and reduce them there; ignored rows count neither in the sum nor in the "
+            "divisor of the mean",
+        ),
+    )  # fmt: skip
