@@ -9,35 +9,54 @@ _smcli_takes() {
       valued=''
       ;;
     eval)
-      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
-        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
         -m --method -q --quantity'
       ;;
     compare)
-      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
-        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
         -m --method -q --quantity'
       ;;
     grad)
-      options='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --all --top
-        --summary --fail-on --max-ulp --max-rel -v --verbose --plot -m --method -q --quantity --step
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity --step
         --cotangent --sweep -h --help'
-      valued='-i --input --input-format --key --columns --target-column --axis --rows -d --dtype --accumulate
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
         --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --top --fail-on --max-ulp --max-rel --plot
+        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
         -m --method -q --quantity --step --cotangent'
+      ;;
+    check)
+      options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
+        --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
+        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
+        --verbose --plot -q --quantity --out-key --rtol --atol -h --help'
+      valued='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
+        --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
+        --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot -q --quantity --out-key
+        --rtol --atol'
+      ;;
+    scan)
+      options='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
+        --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
+        -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method -q --quantity
+        --quick --jobs --scheduler --keep-going -h --help'
+      valued='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
+        --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
+        -f --format -o --output --fail-on --max-ulp --max-rel -m --method -q --quantity --jobs --scheduler'
       ;;
     limits)
       options='-f --format -o --output --no-color -h --help'
@@ -63,19 +82,21 @@ _smcli_fits() {
   values='' files='' separated=''
   case $1:$2 in
     :)
-      values='eval compare grad limits explain methods completions'
-      ;;
-    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:-o | *:--output | *:--plot)
-      files=1
+      values='eval compare grad check scan limits explain methods completions'
       ;;
     *:--input-format)
       values='csv json jsonl npy npz safetensors text'
       ;;
-    *:-d | *:--dtype | limits:)
+    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:-o | *:--output | *:--plot \
+      | check: | scan:)
+      files=1
+      ;;
+    eval:-d | eval:--dtype | compare:-d | compare:--dtype | grad:-d | grad:--dtype | scan:-d | \
+      scan:--dtype | limits:)
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
-    *:--accumulate)
+    *:--accumulate | check:-d | check:--dtype)
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2'
       ;;
     *:--sum)
@@ -97,11 +118,11 @@ _smcli_fits() {
         base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
         tensorflow-by-hand onnxruntime'
       ;;
-    eval:-q | eval:--quantity | compare:-q | compare:--quantity)
+    eval:-q | eval:--quantity | compare:-q | compare:--quantity | scan:-q | scan:--quantity)
       separated=1
       values='softmax log-softmax logsumexp cross-entropy bce all'
       ;;
-    compare:-m | compare:--method)
+    compare:-m | compare:--method | scan:-m | scan:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
         base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
@@ -116,6 +137,9 @@ _smcli_fits() {
     grad:-q | grad:--quantity)
       separated=1
       values='cross-entropy bce'
+      ;;
+    check:-q | check:--quantity)
+      values='softmax log-softmax logsumexp cross-entropy bce'
       ;;
     explain:)
       separated=1

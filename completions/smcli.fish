@@ -28,6 +28,8 @@ function __smcli_command
         eval\t'Print the values of one method' \
         compare\t'Show methods beside the truth: values, errors, what went wrong' \
         grad\t'Show derivatives beside the truth: a gradient or a Jacobian' \
+        check\t'Judge values that other code computed: softmax, losses or derivatives in a file' \
+        scan\t'Judge many rows: counts, a histogram of errors, findings, and the worst rows' \
         limits\t'Show where each number format overflows, underflows and stalls' \
         explain\t'Explain a finding: what it means, why it happens, how to fix it' \
         methods\t'List the methods: what each computes and where it comes from' \
@@ -227,6 +229,15 @@ function __smcli_quantity_of_grad
         bce
 end
 
+function __smcli_quantity_of_check
+    __smcli_words \
+        softmax \
+        log-softmax \
+        logsumexp \
+        cross-entropy \
+        bce
+end
+
 function __smcli_explain
     __smcli_list \
         SM101\t'nan-logit (error)' \
@@ -267,48 +278,61 @@ complete -c smcli -f
 complete -c smcli -n __smcli_is -a '(__smcli_command)'
 complete -c smcli -n __smcli_is -l version -d 'Print the version.'
 complete -c smcli -n __smcli_is -s h -l help -d 'Show this message and exit.'
+complete -c smcli -n '__smcli_is check' -F
+complete -c smcli -n '__smcli_is scan' -F
 complete -c smcli -n '__smcli_is limits' -f -a '(__smcli_dtype)'
 complete -c smcli -n '__smcli_is explain' -f -a '(__smcli_explain)'
 complete -c smcli -n '__smcli_is completions' -f -a '(__smcli_completions)'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l key -x -d 'Which array to read from a file that holds several.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l columns -x -d 'Which columns of a CSV file with a header hold the logits.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l target-column -x -d 'Which column of a CSV file with a header holds the target.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l axis -x -d 'Which axis of an array or of nested lists the classes are.'
 complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file; \'-\' is standard input.'
-complete -c smcli -n '__smcli_is eval compare grad' -l input-format -r -f -a '(__smcli_input_format)' -d 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.'
-complete -c smcli -n '__smcli_is eval compare grad' -l key -x -d 'Which array to read from a file that holds several.'
-complete -c smcli -n '__smcli_is eval compare grad' -l columns -x -d 'Which columns of a CSV file with a header hold the logits.'
-complete -c smcli -n '__smcli_is eval compare grad' -l target-column -x -d 'Which column of a CSV file with a header holds the target.'
-complete -c smcli -n '__smcli_is eval compare grad' -l axis -x -d 'Which axis of an array or of nested lists the classes are.'
-complete -c smcli -n '__smcli_is eval compare grad' -l rows -x -d 'Which rows of a batch to take, as a Python slice.'
-complete -c smcli -n '__smcli_is eval compare grad' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'
-complete -c smcli -n '__smcli_is eval compare grad' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of running sums.'
-complete -c smcli -n '__smcli_is eval compare grad' -l sum -r -f -a '(__smcli_sum)' -d 'How sums are added up: pairwise, sequential or compensated.'
-complete -c smcli -n '__smcli_is eval compare grad' -s T -l temperature -x -d 'Divide the logits by T.'
-complete -c smcli -n '__smcli_is eval compare grad' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
-complete -c smcli -n '__smcli_is eval compare grad' -l digits -x -d 'Significant digits of the truth, 1 to 10000.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l rows -x -d 'Which rows of a batch to take, as a Python slice.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of running sums.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -l sum -r -f -a '(__smcli_sum)' -d 'How sums are added up: pairwise, sequential or compensated.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -s T -l temperature -x -d 'Divide the logits by T.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l digits -x -d 'Significant digits of the truth, 1 to 10000.'
 complete -c smcli -n '__smcli_is eval compare grad' -l trace -d 'Show the steps of every method: the range of each, and where it first went wrong.'
-complete -c smcli -n '__smcli_is eval compare grad' -s t -l target -r -F -d 'The right class, counted from 0; for a batch a list (0,2,1) or a file.'
-complete -c smcli -n '__smcli_is eval compare grad' -l labels -r -F -d 'Soft labels, one for each class, or a file of them.'
-complete -c smcli -n '__smcli_is eval compare grad' -l label-smoothing -x -d 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.'
-complete -c smcli -n '__smcli_is eval compare grad' -l class-weights -r -F -d 'Weights of the classes in the loss.'
-complete -c smcli -n '__smcli_is eval compare grad' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
-complete -c smcli -n '__smcli_is eval compare grad' -l ignore-index -x -d 'Leave out rows with this target.'
-complete -c smcli -n '__smcli_is eval compare grad' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean or sum.'
-complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
-complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
-complete -c smcli -n '__smcli_is eval compare grad limits explain methods' -l no-color -d 'No colours, whatever the terminal.'
-complete -c smcli -n '__smcli_is eval compare grad' -l all -d 'Show every class of long rows, and every row of a batch.'
-complete -c smcli -n '__smcli_is eval compare grad' -l top -x -d 'Show the N classes of a long row that matter most.'
-complete -c smcli -n '__smcli_is eval compare grad' -l summary -d 'Show only the summary of a batch.'
-complete -c smcli -n '__smcli_is eval compare grad' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
-complete -c smcli -n '__smcli_is eval compare grad' -l max-ulp -x -d 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.'
-complete -c smcli -n '__smcli_is eval compare grad' -l max-rel -x -d 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.'
-complete -c smcli -n '__smcli_is eval compare grad' -s v -l verbose -d 'Also show errors in ulp, verdicts, bounds and condition numbers.'
-complete -c smcli -n '__smcli_is eval compare grad' -l plot -r -F -d 'Also draw values and errors to an .svg file.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -s t -l target -r -F -d 'The right class, counted from 0; for a batch a list (0,2,1) or a file.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l labels -r -F -d 'Soft labels, one for each class, or a file of them.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l label-smoothing -x -d 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l class-weights -r -F -d 'Weights of the classes in the loss.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l ignore-index -x -d 'Leave out rows with this target.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean or sum.'
+complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
+complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
+complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -l no-color -d 'No colours, whatever the terminal.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l summary -d 'Show only the summary of a batch.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l max-ulp -x -d 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l max-rel -x -d 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l all -d 'Show every class of long rows, and every row of a batch.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l top -x -d 'Show the N classes of a long row that matter most.'
+complete -c smcli -n '__smcli_is eval compare grad check' -s v -l verbose -d 'Also show errors in ulp, verdicts, bounds and condition numbers.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l plot -r -F -d 'Also draw values and errors to an .svg file.'
 complete -c smcli -n '__smcli_is eval' -s m -l method -r -f -a '(__smcli_method)' -d 'The method whose values to print; exact is the certified truth.'
 complete -c smcli -n '__smcli_is eval' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
-complete -c smcli -n '__smcli_is eval compare grad limits explain methods completions' -s h -l help -d 'Show this message and exit.'
-complete -c smcli -n '__smcli_is compare' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.'
+complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods completions' -s h -l help -d 'Show this message and exit.'
+complete -c smcli -n '__smcli_is compare scan' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.'
 complete -c smcli -n '__smcli_is compare' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
 complete -c smcli -n '__smcli_is grad' -s m -l method -r -f -a '(__smcli_method_of_grad)' -d 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.'
 complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quantity_of_grad)' -d 'The loss to differentiate: cross-entropy or bce.'
 complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of finite differences, the method fd.'
 complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Compute the product of this vector and the Jacobian of softmax.'
 complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences for many steps, and the best step.'
+complete -c smcli -n '__smcli_is check' -s d -l dtype -r -f -a '(__smcli_accumulate)' -d 'Number format of the outputs; the logits are rounded to it, too.'
+complete -c smcli -n '__smcli_is check' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
+complete -c smcli -n '__smcli_is check' -s q -l quantity -r -f -a '(__smcli_quantity_of_check)' -d 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.'
+complete -c smcli -n '__smcli_is check' -l out-key -x -d 'Which array of OUT to read; --key is that of LOGITS.'
+complete -c smcli -n '__smcli_is check' -l rtol -x -d 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.'
+complete -c smcli -n '__smcli_is check' -l atol -x -d 'The A of --rtol.'
+complete -c smcli -n '__smcli_is scan' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is scan' -l quick -d 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.'
+complete -c smcli -n '__smcli_is scan' -l jobs -x -d 'How many processes work; the result is the same.'
+complete -c smcli -n '__smcli_is scan' -l scheduler -x -d 'Let the workers of a Dask cluster work instead, such as tcp://host:8786.'
+complete -c smcli -n '__smcli_is scan' -l keep-going -d 'Go on past a file that cannot be read, and exit with 2 at the end.'

@@ -8,6 +8,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'eval' = 'Print the values of one method'
             'compare' = 'Show methods beside the truth: values, errors, what went wrong'
             'grad' = 'Show derivatives beside the truth: a gradient or a Jacobian'
+            'check' = 'Judge values that other code computed: softmax, losses or derivatives in a file'
+            'scan' = 'Judge many rows: counts, a histogram of errors, findings, and the worst rows'
             'limits' = 'Show where each number format overflows, underflows and stalls'
             'explain' = 'Explain a finding: what it means, why it happens, how to fix it'
             'methods' = 'List the methods: what each computes and where it comes from'
@@ -182,6 +184,13 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
         }
+        'quantity_of_check' = [ordered]@{
+            'softmax' = 'softmax'
+            'log-softmax' = 'log-softmax'
+            'logsumexp' = 'logsumexp'
+            'cross-entropy' = 'cross-entropy'
+            'bce' = 'bce'
+        }
         'explain' = [ordered]@{
             'SM101' = 'nan-logit (error)'
             'SM102' = 'infinite-logit (error)'
@@ -218,51 +227,64 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
     $lists = @('dtype', 'fail_on', 'quantity', 'method_of_compare', 'method_of_grad', 'quantity_of_grad', 'explain')  # these fit several times, with commas between them
     $options = @(
         @{ In = ''; Names = '--version'; Takes = ''; Help = 'Print the version.' }
-        @{ In = '', 'eval', 'compare', 'grad', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
+        @{ In = '', 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods', 'completions'; Names = '-h', '--help'; Takes = ''; Help = 'Show this message and exit.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--key'; Takes = 'text'; Help = 'Which array to read from a file that holds several.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--columns'; Takes = 'text'; Help = 'Which columns of a CSV file with a header hold the logits.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--target-column'; Takes = 'text'; Help = 'Which column of a CSV file with a header holds the target.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--axis'; Takes = 'text'; Help = 'Which axis of an array or of nested lists the classes are.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--input-format'; Takes = 'input_format'; Help = 'Kind of the input: csv, json, jsonl, npy, npz, safetensors, text.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--key'; Takes = 'text'; Help = 'Which array to read from a file that holds several.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--columns'; Takes = 'text'; Help = 'Which columns of a CSV file with a header hold the logits.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--target-column'; Takes = 'text'; Help = 'Which column of a CSV file with a header holds the target.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--axis'; Takes = 'text'; Help = 'Which axis of an array or of nested lists the classes are.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--digits'; Takes = 'text'; Help = 'Significant digits of the truth, 1 to 10000.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--digits'; Takes = 'text'; Help = 'Significant digits of the truth, 1 to 10000.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--trace'; Takes = ''; Help = 'Show the steps of every method: the range of each, and where it first went wrong.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '-t', '--target'; Takes = 'files'; Help = 'The right class, counted from 0; for a batch a list (0,2,1) or a file.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--labels'; Takes = 'files'; Help = 'Soft labels, one for each class, or a file of them.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--label-smoothing'; Takes = 'text'; Help = 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean or sum.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
-        @{ In = 'eval', 'compare', 'grad', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--all'; Takes = ''; Help = 'Show every class of long rows, and every row of a batch.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--top'; Takes = 'text'; Help = 'Show the N classes of a long row that matter most.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--summary'; Takes = ''; Help = 'Show only the summary of a batch.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--max-ulp'; Takes = 'text'; Help = 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--max-rel'; Takes = 'text'; Help = 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
-        @{ In = 'eval', 'compare', 'grad'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to an .svg file.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-t', '--target'; Takes = 'files'; Help = 'The right class, counted from 0; for a batch a list (0,2,1) or a file.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--labels'; Takes = 'files'; Help = 'Soft labels, one for each class, or a file of them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--label-smoothing'; Takes = 'text'; Help = 'Turn the labels y into y(1 - E) + E/K, K being the number of classes.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean or sum.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--summary'; Takes = ''; Help = 'Show only the summary of a batch.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--max-ulp'; Takes = 'text'; Help = 'Call a value accurate up to X ulp from the truth, and exit with 1 beyond that.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--max-rel'; Takes = 'text'; Help = 'Call a value accurate up to a relative error of X, and exit with 1 beyond that.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--all'; Takes = ''; Help = 'Show every class of long rows, and every row of a batch.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--top'; Takes = 'text'; Help = 'Show the N classes of a long row that matter most.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to an .svg file.' }
         @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to print; exact is the certified truth.' }
         @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
-        @{ In = 'compare'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.' }
+        @{ In = 'compare', 'scan'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.' }
         @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
         @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.' }
         @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce.' }
         @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
         @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
         @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
+        @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'accumulate'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
+        @{ In = 'check'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
+        @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.' }
+        @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }
+        @{ In = 'check'; Names = '--rtol'; Takes = 'text'; Help = 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.' }
+        @{ In = 'check'; Names = '--atol'; Takes = 'text'; Help = 'The A of --rtol.' }
+        @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'scan'; Names = '--quick'; Takes = ''; Help = 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.' }
+        @{ In = 'scan'; Names = '--jobs'; Takes = 'text'; Help = 'How many processes work; the result is the same.' }
+        @{ In = 'scan'; Names = '--scheduler'; Takes = 'text'; Help = 'Let the workers of a Dask cluster work instead, such as tcp://host:8786.' }
+        @{ In = 'scan'; Names = '--keep-going'; Takes = ''; Help = 'Go on past a file that cannot be read, and exit with 2 at the end.' }
     )
     $arguments = @{
         '' = 'command'
+        'check' = 'input'
+        'scan' = 'input'
         'limits' = 'dtype'
         'explain' = 'explain'
         'completions' = 'completions'

@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False  # typing itself would cost `smcli --version` a third of its time
 if TYPE_CHECKING:
-    from smcli.api import compare, evaluate, exact, gradient, truth
+    from smcli.api import check, compare, evaluate, exact, gradient, truth
     from smcli.errors import InputError, OptionError, PrecisionError, SmcliError, UnavailableError, UsageError
     from smcli.version import __version__
 
@@ -14,6 +14,7 @@ __all__ = [
     "UnavailableError",
     "UsageError",
     "__version__",
+    "check",
     "compare",
     "evaluate",
     "exact",

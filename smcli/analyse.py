@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smcli import methods
 from smcli.errors import InputError, UnavailableError
 from smcli.findings import RowEvidence, examine
+from smcli.findings.witness import testify
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
 from smcli.judge.conditioning import condition
@@ -30,16 +31,20 @@ if TYPE_CHECKING:
     from smcli.model import Found, Problem
     from smcli.problem.specs import Settings
 
-NONE: Mapping[str, Method] = MappingProxyType({})
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-def analyse(rows: Batch, settings: Settings, handed: Mapping[str, Method] = NONE) -> Report | Comparison:
+def analyse(
+    rows: Batch, settings: Settings, handed: Mapping[str, Method] = NONE,
+    totals: Mapping[str, float] = NONE,
+) -> Report | Comparison:  # fmt: skip
     """Run every method asked for on every row, beside the truth.
 
     Args:
         rows: the logits.
         settings: what to do with them.
         handed: methods that are not looked up by their name, such as values that other code computed.
+        totals: losses that other code reduced, by the name to show them under.
 
     Raises:
         InputError: the rows and the targets or labels do not fit each other.
@@ -50,7 +55,7 @@ def analyse(rows: Batch, settings: Settings, handed: Mapping[str, Method] = NONE
         raise InputError("no logits", "give a row of numbers, or several")
     dtypes = settings.numerics.dtypes
     given: list[Reference] | None = [] if len(dtypes) > 1 else None
-    reports = tuple(_in_format(rows, settings, formats.get(name), given, handed) for name in dtypes)
+    reports = tuple(_in_format(rows, settings, formats.get(name), given, handed, totals) for name in dtypes)
     _some_method_ran(reports)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
@@ -63,8 +68,9 @@ def _some_method_ran(reports: Sequence[Report]) -> None:
 
 
 def _in_format(
-    rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None, handed: Mapping[str, Method]
-) -> Report:
+    rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None, handed: Mapping[str, Method],
+    totals: Mapping[str, float],
+) -> Report:  # fmt: skip
     """The report in one format; `given` keeps the truths of the logits as they were given, for all formats."""
     blocks, references = [], []
     for k, (problem, raw) in enumerate(problems(rows, settings, fmt)):
@@ -75,7 +81,7 @@ def _in_format(
         blocks.append(judge(problem, raw, reference, settings, fmt, truth, handed))
         if settings.loss.reduction != "none":
             references.append(reference)
-    reduced = reduce(blocks, references, settings, fmt) if references else ()
+    reduced = reduce(blocks, references, settings, fmt, totals) if references else ()
     return Report.of(settings, fmt, blocks, reduced)
 
 
@@ -113,7 +119,11 @@ def judge(
                 continue
             sided = reference.sided(quantity, done.values != rounded)
             errors = errors_of[m.name] = measure(done.values, sided, rounded, fmt, limit, infinite)
-            found += examine(about_truth.with_run(done, errors, settings.numerics))
+            evidence = about_truth.with_run(done, errors, settings.numerics)
+            own = examine(evidence)
+            found += own
+            if not done.steps and not evidence.all_fine:
+                found += testify(evidence, about_rows, own)
             bound = m.bound(problem, quantity, fmt, settings)
             total = None if given is None else total_error(done.values, given.truth(quantity))
             judged.append(Judged.of(done, errors, bound, total, trace=settings.trace))

@@ -20,8 +20,10 @@ DEFAULT_QUANTITIES = {
     "compare": ("softmax", "cross-entropy"),
     "eval": ("softmax", "log-softmax", "logsumexp", "cross-entropy"),
     "scan": ("softmax",),
+    "check": ("softmax",),
 }
 ALL = ("all",)
+CHECKED = tuple(q.name for q in quantities.QUANTITIES.values() if q.needs != "cotangent")
 LEVELS = ("never", "note", "warning", "error")
 
 
@@ -91,6 +93,8 @@ class Request:
         return self.quantities or DEFAULT_QUANTITIES[self.command]
 
     def _able(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        if self.command == "check":
+            return ("output",)
         if self.command == "eval" and not self.methods:
             return ()
         chosen = methods.expand(self.methods, wanted) or DEFAULT_METHODS
@@ -109,9 +113,15 @@ def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: the command does not compute one of them, or they are losses that exclude each other.
     """
-    if "all" in names and command != "grad":
+    if "all" in names and command not in {"grad", "check"}:
         return ALL
     chosen = list(dict.fromkeys(quantities.get(name) for name in names))
+    if command == "check":
+        if len(chosen) > 1:
+            raise UsageError("check takes one quantity", "outputs are values of one; check each with its own file")
+        if chosen and chosen[0].needs == "cotangent":
+            raise UsageError(f"check knows no {chosen[0].name}", f"choose one of {', '.join(CHECKED)}")
+        return tuple(q.name for q in chosen)
     losses = [q for q in chosen if q.is_loss]
     if command == "grad" and losses != chosen:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A user's function and an output file as methods: what it is called with, what it may return, how it fails."""
+"""A user's function as a method: what it is called with, what it may return, how it fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 
 from smcli import methods
 from smcli.cli.app import run as command
-from smcli.errors import InputError, UnavailableError, UsageError
-from smcli.methods import external
+from smcli.errors import UnavailableError, UsageError
 from smcli.methods.kernels import Kernel
 from smcli.model import Loss, Problem
 from smcli.numbers.arithmetic import Arithmetic
@@ -254,22 +253,6 @@ def test_it_goes_to_other_processes() -> None:
     assert isinstance(m, Kernel) and m.name == "mine:batched" and m.defines("softmax")
     f = FORMATS["float64"]
     assert methods.run(m, block(), "softmax", Arithmetic(f, f)).values.shape == (3, 3)
-
-
-def test_an_output_is_a_method() -> None:
-    p = block()
-    values = compute("shifted", p).values
-    out = external.output(values)
-    f = FORMATS["float64"]
-    assert out.name == "output" and out.defines("softmax") and out.defines("gradient") and not out.reason
-    assert np.array_equal(methods.run(out, p, "softmax", Arithmetic(f, f)).values, values)
-    part = replace(p, logits=p.logits[[2, 0]], rows=np.array([2, 0]))
-    assert np.array_equal(methods.run(out, part, "softmax", Arithmetic(f, f)).values, values[[2, 0]])
-    ragged = external.output([np.array([0.5]), np.array([1.0, 2.0, 3.0])])
-    one = replace(p, logits=p.logits[1:2], rows=np.array([1]))
-    assert methods.run(ragged, one, "softmax", Arithmetic(f, f)).values.tolist() == [[1.0, 2.0, 3.0]]
-    with pytest.raises(InputError, match="1 values for row 0, where softmax of it has 3"):
-        methods.run(ragged, replace(one, rows=np.array([0])), "softmax", Arithmetic(f, f))
 
 
 def test_a_name_without_a_function_is_refused() -> None:

@@ -129,6 +129,61 @@ def gradient(
     return _analyse("grad", logits, locals())
 
 
+def check(
+    logits: object,
+    outputs: object,
+    *,
+    quantity: str = "softmax",
+    dtype: str | None = None,
+    target: object = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    temperature: object = None,
+    softcap: object = None,
+    digits: int | None = None,
+    max_ulp: float | None = None,
+    max_rel: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> Report:
+    """Judge values that other code computed.
+
+    Args:
+        logits: what they were computed of: a list, nested lists, an array or a tensor; the last axis is the classes.
+        outputs: the values, of the shape that the quantity of such logits has.
+        quantity: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient or jacobian.
+        dtype: the number format; by default that of the outputs, float64 of lists.
+        target: the right class, counted from 0, or one for each row.
+        labels: soft labels, one for each class, of all rows or of each.
+        label_smoothing: E; labels become y(1 − E) + E/K.
+        class_weights: a factor for each class.
+        z_loss: Z; Z·logsumexp² is added to the loss.
+        ignore_index: rows with this target contribute nothing.
+        reduction: none, mean or sum; the outputs of a loss are one number then, those of a gradient are of that number.
+        temperature: the logits are divided by it.
+        softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
+        digits: significant digits of the truth, 1 to 10000.
+        max_ulp: what counts as accurate, in ulp.
+        max_rel: what counts as accurate, as a relative error.
+        rtol: of the tolerance of a test of yours, which is judged, too; 0 where only `atol` is given.
+        atol: likewise.
+
+    Returns:
+        A report with one method, "output", and the tolerance that a test of such values should use.
+
+    Raises:
+        InputError: the shapes do not agree (the message has both), or an output is no number of the format.
+        SmcliError: the input or an option is wrong otherwise.
+    """
+    from smcli.checking import check_objects
+
+    return check_objects(logits, outputs, Objects({**locals(), "quantities": quantity}))
+
+
 def exact(
     logits: object,
     quantity: str = "softmax",

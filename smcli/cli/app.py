@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
-COMMANDS = ("eval", "compare", "grad", "scan", "limits", "explain", "methods", "completions")
+COMMANDS = ("eval", "compare", "grad", "check", "scan", "limits", "explain", "methods", "completions")
 OF_ALL = {"completions"}  # they speak of the other commands, so that these have to be there
 
 

@@ -18,10 +18,12 @@ from smcli.render import names
 class OptionSet:
     """Options as attributes: the annotation of each says how it is spelled, the class attribute its default.
 
-    `heading` is what the options of a set stand under in a command's help.
+    `heading` is what the options of a set stand under in a command's help; `omitted` are those that a command does
+    without.
     """
 
     heading = "Methods and quantities"
+    omitted: frozenset[str] = frozenset()
 
     def __init__(self, **given: Any) -> None:
         vars(self).update(given)
@@ -256,6 +258,8 @@ def takes(options: type[T]) -> Callable[[Callable[[T], int]], Callable[..., int]
         }
         parameters = []
         for name, annotation in get_type_hints(options, include_extras=True).items():
+            if name in {*options.omitted, "omitted"}:
+                continue
             for spelled in getattr(annotation, "__metadata__", ()):
                 spelled.rich_help_panel = headings[name]  # Typer's word for it; the help here has no panels
             default = getattr(options, name, inspect.Parameter.empty)

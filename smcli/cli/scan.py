@@ -40,7 +40,9 @@ class Options(Judging, Loss, Arithmetic, Reading):
     ] = None  # fmt: skip
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take."),
+        typer.Option(
+            "--quick", help="Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take."
+        ),
     ] = False
     jobs: Annotated[
         int | None,
@@ -162,7 +164,7 @@ def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
     class Rate(ProgressColumn):
         """Rows a second."""
 
-        def render(self, task):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def render(self, task):  # type: ignore[no-untyped-def]
             return Text("" if task.speed is None else f"{task.speed:,.0f} rows/s")
 
     columns = (TextColumn("{task.completed:,.0f} rows"), BarColumn(), Rate(), TimeRemainingColumn())

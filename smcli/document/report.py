@@ -17,6 +17,7 @@ from smcli.document.parts import (
     Table,
 )
 from smcli.document.spelling import error, listed, number, plural
+from smcli.document.tolerance import sentences
 from smcli.document.values import (
     HEAD,
     background,
@@ -108,7 +109,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if style.summary:
         return
     shown, left_out = _shown(report, rows, style, found)
-    if not shown:
+    if not shown and report.scores():
         yield _worst_values(report, rows, style)
         yield from (Drawing(partial(_figures, report, rows[0], q)) for q in results(report, rows[0]) if not batch)
     for row in shown:
@@ -116,6 +117,8 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
     yield from _findings(report, rows, style)
+    if report.tolerance is not None:
+        yield from map(Paragraph.of, sentences(report.tolerance))
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
 
 
@@ -134,6 +137,8 @@ def _shown(
     if style.every_class:
         return rows, ""
     judged = any(s.available for s in report.scores())
+    if report.command == "check" and not judged:  # a reduced loss alone
+        return (), ""
     healthy = all(c.severity == Severity.NOTE for c in found)
     first = rows[0] if rows else None
     traced = first is not None and any(m.steps is not None for q in first.results for m in q.methods)
@@ -214,7 +219,7 @@ def _summary(found: Sequence[CodeCount], rows: int) -> Table:
     head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
     lines = tuple(
         (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(str(c.rows), right=True),
-         Cell(listed(c.first_rows, c.rows)))
+         Cell(listed(c.first_rows, c.rows) if c.rows else "the reduced loss"))
         for c in found
     )  # fmt: skip
     return Table(f"findings in {rows} rows", head, lines, marks=False)
@@ -248,8 +253,9 @@ def _findings(report: Report, every: Sequence[RowReport], style: Style) -> Itera
     if len(every) == 1:
         yield from (block(f, about) for f, about in grouped(every[0].findings) if style.verbose or f.code not in QUIET)
         return
+    yield from (block(f, f"{f.method}: {f.quantity}", "the reduced loss") for f in report.about_all)
     for c in report.digest():
-        if style.verbose or c.code not in QUIET:
+        if c.rows and (style.verbose or c.code not in QUIET):
             f = next(f for f in by_number(every, c.first_rows[0]).findings if f.code == c.code)
             rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
             here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""

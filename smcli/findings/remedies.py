@@ -10,6 +10,7 @@ import numpy as np
 from smcli import methods
 from smcli.findings.rules import choice
 from smcli.judge.measure import Limit, measure
+from smcli.methods.outputs import NAME
 from smcli.model import Choice, Truth, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
@@ -83,7 +84,7 @@ def mend(
     if formula:
         trials += [Trial(formula, formula=True)]
         trials += [Trial(f"{m.text}, and {formula}", m.method, formula=True) for m in others[:1]]
-    trials += [*wider, *wide]
+    trials += [*([] if ev.run.method == NAME else wider), *wide]
     by_value = where.shape == ev.y.shape and not whole_rows
     hits = where if by_value else ev.verdict(Verdict.LOST, Verdict.INACCURATE)
     left = np.flatnonzero(where.any(axis=1))

@@ -16,12 +16,14 @@ from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.reference import reduce_losses, settle_reduced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smcli.judge.block import Block
     from smcli.model import FloatArray
     from smcli.problem.specs import Settings
     from smcli.reference import Reference
+
+CLOSE = 1e-3  # of a ratio that tells a slip
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,9 +44,10 @@ class Reduced:
 
 
 def reduce(
-    blocks: Sequence[Block], references: Sequence[Reference], settings: Settings, fmt: formats.Format
-) -> tuple[Reduced, ...]:
-    """Every loss that was asked for, reduced as asked."""
+    blocks: Sequence[Block], references: Sequence[Reference], settings: Settings, fmt: formats.Format,
+    totals: Mapping[str, float],
+) -> tuple[Reduced, ...]:  # fmt: skip
+    """Every loss that was asked for, reduced as asked; `totals` are what other code made of it."""
     out = []
     digits = settings.numerics.digits or fmt.digits
     scale = references[0].problem.scale
@@ -65,9 +68,37 @@ def reduce(
             limit = limits.reduced(losses.size, settings.tolerance)
             errors = measure(total, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(first.method, total[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
+        count = sum(len(b.places) for b in blocks)
         note = "" if scale else "every row is ignored: the mean is 0/0 = nan by design, in frameworks too"
+        for method, given in totals.items():
+            limit = limits.reduced(count, settings.tolerance)
+            values = np.array([[given]])
+            errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
+            done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
+            note = note or _slip(given / float(truth.nearest()[0, 0]), count, _counted(blocks), settings)
         out.append(Reduced(quantity, exact, tuple(done), note))
     return tuple(out)
+
+
+def _counted(blocks: Sequence[Block]) -> int:
+    """How many rows are not left out."""
+    return sum(
+        len(b.places) - (0 if b.problem.ignored is None else int(np.count_nonzero(b.problem.ignored))) for b in blocks
+    )
+
+
+def _slip(ratio: float, rows: int, counted: int, settings: Settings) -> str:
+    """A usual slip that explains a wrong total: what it is, in words; empty where none does."""
+    if settings.loss.weights is not None or not counted:
+        return ""
+    how = settings.loss.reduction
+    slips = {
+        "it is the sum, not the mean": (counted if how == "mean" else 1.0),
+        "it is the mean, not the sum": (1 / counted if how == "sum" else 1.0),
+        f"it is divided by all {rows} rows, those left out too": (counted / rows if how == "mean" else 1.0),
+        "its sign is wrong": -1.0,
+    }
+    return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < CLOSE), "")
 
 
 def _in_order(values: Sequence[FloatArray], blocks: Sequence[Block]) -> FloatArray:

@@ -59,6 +59,11 @@ class Method(ABC):
         return ""
 
     @property
+    def final(self) -> bool:
+        """Whether its values stand as they are, those of ignored rows too."""
+        return False
+
+    @property
     def derivatives_only(self) -> bool:
         """Whether it has no forward pass of its own."""
         return not any(self.defines(q.name) for q in QUANTITIES.values() if not q.is_derivative)
@@ -166,7 +171,7 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
     with np.errstate(all="ignore"):
         out = method.compute(problem, q, o, step)
         values = np.broadcast_to(out.values, (problem.logits.shape[0], q.size(problem)))
-        if q.zero_when_ignored and problem.ignored is not None:
+        if q.zero_when_ignored and problem.ignored is not None and not method.final:
             values = np.where(problem.ignored[:, None], 0.0, values)
     return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, tuple(dict.fromkeys(o.notes)))
 

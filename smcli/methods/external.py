@@ -1,4 +1,4 @@
-"""A user's function as a method, and values that other code computed."""
+"""A user's function as a method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.errors import InputError, UnavailableError, UsageError, nearest
+from smcli.errors import UnavailableError, UsageError, nearest
 from smcli.methods.kernels import Kernel, one_line, traceback_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from smcli.methods.kernels import Task
-    from smcli.model import FloatArray
     from smcli.quantities import Quantity
 
 NATIVE = {"float64", "float32", "float16"}  # formats that NumPy has arrays of
@@ -224,40 +223,3 @@ class Call:
 
 def _text(shape: Sequence[int]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """Values that other code computed: one array a row of the input, float64."""
-
-    rows: Sequence[FloatArray]
-
-    summary = "Values that other code computed."
-    reason = version = ""
-
-    def defines(self, quantity: Quantity) -> bool:  # noqa: ARG002
-        """They are of whatever quantity is asked for."""
-        return True
-
-    def answer(self, quantity: Quantity, task: Task) -> NDArray[Any]:
-        """The values of the rows of this block.
-
-        Raises:
-            InputError: a row of them has not as many values as the quantity.
-        """
-        places = np.arange(task.x.shape[0]) if task.problem.rows is None else task.problem.rows
-        due = quantity.size(task.problem)
-        chosen = [np.ravel(self.rows[i]) for i in places.tolist()]
-        for place, row in zip(places.tolist(), chosen, strict=True):
-            if row.size != due:
-                raise InputError(f"{row.size} values for row {place}, where {quantity.name} of it has {due}")
-        return np.stack(chosen)
-
-
-def output(rows: Sequence[FloatArray]) -> Kernel:
-    """Values that other code computed, as the method "output".
-
-    Args:
-        rows: float64, numbers of the format: a matrix, or one array for each row of the input.
-    """
-    return Kernel("output", "the file or array that is checked", "none", Values(rows))

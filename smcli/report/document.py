@@ -88,7 +88,7 @@ def row_document(row: RowReport) -> dict[str, Any]:
         out["ignored"] = True
     out["results"] = [_quantity(q) for q in row.results]
     sides = {q.quantity: q.square for q in row.results}
-    out["findings"] = [_finding(f, sides) for f in row.findings]
+    out["findings"] = [finding_document(f, sides.get(f.quantity or "", 0)) for f in row.findings]
     return out
 
 
@@ -145,8 +145,8 @@ def _step(s: StepSummary) -> dict[str, Any]:
     }
 
 
-def _finding(f: Finding, sides: dict[str, int]) -> dict[str, Any]:
-    side = sides.get(f.quantity or "", 0)
+def finding_document(f: Finding, side: int = 0) -> dict[str, Any]:
+    """A finding; its places are pairs where the quantity is a matrix of that side."""
     return {
         "code": f.code,
         "name": f.name,

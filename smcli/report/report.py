@@ -15,7 +15,7 @@ from smcli.judge.block import Texts
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
-from smcli.report.document import SCHEMA, listed, reduced_document, row_document
+from smcli.report.document import SCHEMA, finding_document, listed, reduced_document, row_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,6 +93,7 @@ class Report:
         reduced: the reductions over the batch.
         limits: limits that were given explicitly.
         tolerance: of `check`, what a test of these values should allow.
+        about_all: findings about the reduced loss.
         origin: whence the number format is known where the input carries it, or an empty string.
     """
 
@@ -106,6 +107,7 @@ class Report:
     reduced: tuple[Reduced, ...]
     limits: Tolerance
     tolerance: dict[str, Any] | None = None
+    about_all: tuple[Finding, ...] = ()
     origin: str = ""
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
@@ -134,7 +136,7 @@ class Report:
     @property
     def findings(self) -> list[Finding]:
         """All findings of all rows."""
-        return [f for row in self.rows for f in row.findings]
+        return [*(f for row in self.rows for f in row.findings), *self.about_all]
 
     @property
     def worst(self) -> Severity | None:
@@ -201,6 +203,9 @@ class Report:
                     tuple(dict.fromkeys(f.quantity for _, f in some if f.quantity)),
                 )
             )  # fmt: skip
+        counts += [
+            CodeCount(f.code, f.name, f.severity, 0, (), (f.method or "",), (f.quantity or "",)) for f in self.about_all
+        ]
         return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
 
     def counts(self) -> dict[str, int]:
@@ -209,6 +214,8 @@ class Report:
         for b in self.blocks:
             for f in b.findings:
                 counts[f.code] = counts.get(f.code, 0) + int(f.rows.size)
+        for one in self.about_all:
+            counts[one.code] = counts.get(one.code, 0) + 1
         return dict(sorted(counts.items()))
 
     def flagged(self, most: int) -> list[RowReport]:
@@ -300,6 +307,8 @@ class Report:
         summary: dict[str, Any] = {"rows": len(self.rows), "findings": self.counts(), "worst": self.worst}
         if self.reduced:
             summary["reduced"] = {r.quantity: reduced_document(r) for r in self.reduced}
+        if self.about_all:
+            summary["reduced"][self.about_all[0].quantity]["findings"] = [finding_document(f) for f in self.about_all]
         return {"summary": summary} | ({"tolerance": self.tolerance} if self.tolerance else {})
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smcli.document.parts import Part
     from smcli.document.style import Style
     from smcli.scan.report import ScanReport
-    from smcli.scan.tally import Count, Key
+    from smcli.scan.tally import Count
 
 BAR = 24  # characters of the longest bar
 SHOWN, COMMANDS = 5, 3  # of the worst rows
@@ -48,7 +48,9 @@ def _parts(report: ScanReport, style: Style) -> Iterator[Part]:
     title = f"{plural(t.rows, 'row')}, {plural(t.values, 'logit')}, {report.dtype}"
     title += " (interrupted: the rows so far)" if report.partial else ""
     if report.quick:
-        yield _table(title, ("least logit", "largest logit"), [(f"{t.extremes.least:g}", f"{t.extremes.most:g}")], {0, 1})
+        yield _table(
+            title, ("least logit", "largest logit"), [(f"{t.extremes.least:g}", f"{t.extremes.most:g}")], {0, 1}
+        )
     if t.counts or t.missing:
         yield _methods(report, title)
     if t.findings:
@@ -74,7 +76,15 @@ def _methods(report: ScanReport, title: str) -> Table:
     counts = report.tally.counts
     verdicts = [v for v in Verdict if any(c.verdicts[v] for c in counts.values())]
     several = len(report.files) > 1
-    head = ("method", "quantity", "worst ulp", *(["file"] if several else []), "row", "index", *(v.label for v in verdicts))
+    head = (
+        "method",
+        "quantity",
+        "worst ulp",
+        *(["file"] if several else []),
+        "row",
+        "index",
+        *(v.label for v in verdicts),
+    )
     lines = []
     for (method, quantity), c in counts.items():
         ulp, row, index = c.worst
@@ -112,7 +122,9 @@ def _distribution(report: ScanReport, quantity: str) -> Table:
             n, most = int(c.histogram[k]), max(int(c.histogram.max()), 1)
             cells += [Cell(str(n) if n else "", right=True), Cell("█" * math.ceil(BAR * n / most), "bar", near=True)]
         body.append(tuple(cells))
-    return Table(f"errors of {quantity}: how many values are within how many ulp", tuple(head), tuple(body), marks=False)
+    return Table(
+        f"errors of {quantity}: how many values are within how many ulp", tuple(head), tuple(body), marks=False
+    )
 
 
 def _figures(report: ScanReport) -> Iterator[Figure]:

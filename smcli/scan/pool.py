@@ -150,13 +150,13 @@ def _client(scheduler: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise UsageError(
-            "--scheduler needs the package distributed", "install it: pip install 'smcli[dask]'"
-        ) from None
+        raise UsageError("--scheduler needs the package distributed", "install it: pip install 'smcli[dask]'") from None
     try:
         client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
-        raise UsageError(f"there is no Dask scheduler at {scheduler!a}: {error}", "give its address, such as tcp://host:8786") from None
+        raise UsageError(
+            f"there is no Dask scheduler at {scheduler!a}: {error}", "give its address, such as tcp://host:8786"
+        ) from None
     with client:
         yield client.get_executor()
 

@@ -146,4 +146,8 @@ class ScanReport:
         for c in self.digest():
             name, number = self.place(c.first_rows[0])
             rows = "row" if c.rows == 1 else "rows"
-            yield c.severity, f"{c.code} {c.name}", f"{c.rows} {rows}, the first is row {number} of {name} — smcli explain {c.code}"
+            yield (
+                c.severity,
+                f"{c.code} {c.name}",
+                f"{c.rows} {rows}, the first is row {number} of {name} — smcli explain {c.code}",
+            )

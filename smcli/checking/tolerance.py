@@ -1,0 +1,82 @@
+"""The tolerance that a test of some values should use, and what is to be said of the one that it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smcli.judge.tolerances import Allclose, looks_like, tolerances
+
+if TYPE_CHECKING:
+    from smcli.judge.tolerances import Span
+    from smcli.model import FloatArray
+    from smcli.numbers.formats import Format
+
+
+@dataclass(slots=True)
+class Trial:
+    """A tolerance, and how values do in its test.
+
+    Attributes:
+        tolerance: what it allows.
+        passes, zeros: whether all values passed so far, and whether all zeros would.
+        below_ulp: whether it asked for less than a spacing of the format somewhere.
+    """
+
+    tolerance: Allclose
+    passes: bool = True
+    zeros: bool = True
+    below_ulp: bool = False
+
+    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, *, user: bool) -> None:
+        """Put more values to the test."""
+        t = self.tolerance
+        if self.passes and not (t.rtol > 0 and (rel <= t.rtol).all()):
+            self.passes = bool(t.passes(values, truth).all())
+        self.zeros = self.zeros and t.zeros_pass(truth)
+        if user:
+            self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
+
+
+@dataclass(slots=True)
+class Trials:
+    """The tolerances that there are for values, the tightest first, and the user's own."""
+
+    format: Format
+    known: tuple[Trial, ...]
+    yours: Trial | None = None
+
+    @classmethod
+    def of(cls, quantity: str, fmt: Format, span: Span, yours: Allclose | None) -> Trials:
+        """What values of that quantity and span are put to."""
+        known = tuple(map(Trial, tolerances(quantity, fmt, span)))
+        return cls(fmt, known, None if yours is None else Trial(yours))
+
+    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray) -> None:
+        """Put values [R, N] to all of them; the truth is to the nearest float64."""
+        for trial in self.known:
+            trial.add(values, truth, rel, self.format, user=False)
+        if self.yours is not None:
+            self.yours.add(values, truth, rel, self.format, user=True)
+
+    def document(self) -> dict[str, Any]:
+        """The document `tolerance` of a check: the tightest one that all values pass, or else the tightest."""
+        best = next((t for t in self.known if t.passes), self.known[0])
+        known = [
+            {"rtol": t.tolerance.rtol, "atol": t.tolerance.atol, "formula": t.tolerance.formula,
+             "arithmetic": t.tolerance.arithmetic, "passes": t.passes}
+            for t in self.known
+        ]  # fmt: skip
+        yours = self.yours
+        return {
+            "rtol": best.tolerance.rtol,
+            "atol": best.tolerance.atol,
+            "formula": best.tolerance.formula,
+            "passes": best.passes,
+            "looks_like": looks_like((t.tolerance, t.passes) for t in self.known) or None,
+            "models": known,
+            "yours": None if yours is None else {
+                "rtol": yours.tolerance.rtol, "atol": yours.tolerance.atol, "passes": yours.passes,
+                "zeros_pass": yours.zeros, "below_ulp": yours.below_ulp,
+            },
+        }  # fmt: skip

@@ -1,0 +1,89 @@
+"""Code whose steps are not seen returned nan or inf: a method that does the same there tells how that comes about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli import methods
+from smcli.findings.remedies import rows_of
+from smcli.findings.rules import examine
+from smcli.methods import run
+from smcli.model import Choice, Verdict
+from smcli.numbers.arithmetic import Arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from smcli.findings.evidence import RowEvidence, RunEvidence
+    from smcli.model import Found, IntArray
+
+WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
+
+
+def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tuple[Found, ...]:
+    """What a method with the same nan, inf and lost 0 finds of its own steps, as findings about the code that was run.
+
+    Args:
+        ev: a run without steps.
+        about: the block's logits.
+        found: what was found of that run already; its codes are not told twice.
+    """
+    name = ev.quantity.name
+    lost = ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y)
+    left = np.flatnonzero(lost.any(axis=1))
+    known, out = {f.code for f in found}, []
+    for method in map(methods.get, WITNESSES):
+        if not left.size or not method.defines(name):
+            continue
+        part = rows_of(ev.problem, left)
+        done = run(method, part, name, Arithmetic(ev.format, ev.format))
+        same = _same(done.values, ev.y[left], lost[left])
+        if not same.any():
+            continue
+        own = left[same]
+        done = run(method, rows_of(ev.problem, own), name, Arithmetic(ev.format, ev.format))
+        seen = _of_rows(ev, about, own, replace(done, values=ev.y[own]))
+        out += [
+            _told(f, own, method.name, ev.run.method)
+            for f in examine(seen)
+            if f.code not in known and f.severity != "note"
+        ]
+        left = left[~same]
+    return tuple(out)
+
+
+def _same(values: Any, y: Any, lost: Any) -> Any:
+    """The rows in which every value that was lost is lost in the same way."""
+    alike = (np.isnan(values) & np.isnan(y)) | (values == y)
+    return (alike | ~lost).all(axis=1)
+
+
+def _of_rows(ev: RunEvidence, about: RowEvidence, rows: IntArray, done: Any) -> RunEvidence:
+    """The evidence of some rows, with the steps of a run of these rows alone."""
+    problem = rows_of(ev.problem, rows)
+    truth = replace(ev.truth, hi=ev.truth.hi[rows], lo=ev.truth.lo[rows], exp2=ev.truth.exp2[rows])
+    errors = replace(ev.errors, ulp=ev.errors.ulp[rows], rel=ev.errors.rel[rows], verdicts=ev.errors.verdicts[rows])
+
+    def pick(a: Any) -> Any:
+        return a[rows] if isinstance(a, np.ndarray) and a.ndim == 2 and len(a) > 1 else a
+
+    limit = replace(ev.limit, ulp=pick(ev.limit.ulp), parts=pick(ev.limit.parts), base=pick(ev.limit.base))
+    part = replace(about, problem=problem, change=about.change[rows], raw=replace(about.raw, values=about.raw.values[rows],
+                   tokens=None if about.raw.tokens is None else [about.raw.tokens[r] for r in rows.tolist()]))  # fmt: skip
+    told = part.with_truth(ev.quantity.name, truth, ev.rounded[rows], limit, tolerance=ev.tolerance)
+    return told.with_run(done, errors, ev.numerics)
+
+
+def _told(found: Found, rows: IntArray, method: str, own: str) -> Found:
+    """A finding of some rows as one of the block, which says whose steps it looked at."""
+    tail = f"; so does the method {method}, which returns the same here"
+    message = found.message
+    if isinstance(message, Choice):
+        message = Choice(tuple(text + tail for text in message.options), message.index)
+    else:
+        message += tail
+    return replace(found, method=own, rows=rows[found.rows], message=message)
