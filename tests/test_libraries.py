@@ -66,7 +66,7 @@ def asked(kind: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_every_quantity_in_every_format(adapter: methods.Method, dtype: str) -> None:
-    f = FORMATS[dtype]
+    f, unable = FORMATS[dtype], list[str]()
     for kind, p in problems(dtype).items():
         for quantity in asked(kind):
             if not adapter.defines(quantity):
@@ -74,17 +74,24 @@ def test_every_quantity_in_every_format(adapter: methods.Method, dtype: str) -> 
             try:
                 done = methods.run(adapter, p, quantity, Arithmetic(f, f))
             except UnavailableError as error:
-                told = error.message
-                assert told.startswith(("it does not compute in ", "its ", "NumPy has no")), told
+                unable.append(error.message)
                 continue
             t = as_float(Reference(p).truth(quantity))
             assert done.values.shape == (5, QUANTITIES[quantity].size(p)), (kind, quantity)
             assert np.array_equal(f.round(done.values), done.values, equal_nan=True)
             assert done.version == adapter.version
             loose = 64 * f.unit_roundoff
+            if any("labels sum to 1" in note for note in done.notes):
+                assert (
+                    adapter.name == "tensorflow"
+                    and quantity == "gradient"
+                    and kind in {"soft", "smoothed", "soft smoothed"}
+                )
+                continue
             far = np.abs(done.values - t).max(axis=1) / np.maximum(np.abs(t).max(axis=1), 2**-3)
             if f.p >= 8:
                 assert (far <= loose).all(), (kind, quantity, far / f.unit_roundoff)
+    assert all(u.startswith(("it does not compute in ", "its ", "NumPy has no")) for u in unable), unable
 
 
 def test_a_library_takes_several_formats(adapter: methods.Method) -> None:
@@ -233,10 +240,8 @@ def test_real_libraries_print_nothing(name: str) -> None:
 
 
 def test_nothing_is_imported_before_it_is_called() -> None:
-    code = (
-        "from smcli import methods; methods.everything(); import smcli.report.catalogue as c; c.Catalogue().to_dict()"
-    )
-    code += "; import sys; print(*sys.modules)"
+    code = "from smcli import methods; methods.everything(); from smcli.report.catalogue import Catalogue"
+    code += "; Catalogue().to_dict(); import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "jax", "tensorflow", "onnxruntime", "scipy"} & set(done.stdout.split())
 
@@ -249,7 +254,7 @@ def test_a_new_library_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     class Halves(libraries.Library):
         """Says one half."""
 
-        def softmax(self, x: np.ndarray, task: object) -> np.ndarray:  # noqa: ARG002 - what every library is given
+        def softmax(self, x: np.ndarray, _: object) -> np.ndarray:
             return np.full_like(x, 0.5)
 
     assert "halves" in methods.everything() and methods.get("halves").summary == "Says one half."

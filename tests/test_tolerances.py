@@ -103,17 +103,15 @@ def test_no_library_breaks_it(name: str) -> None:
                 if not m.defines(quantity) or f.bits == 8 or p.softcap or p.temperature != 1:
                     continue
                 widest = tolerances(quantity, f, Span.of(p))[-1]
+                if widest.arithmetic != f"every step in {dtype}":  # which bounds nothing of such rows
+                    continue
                 try:
-                    values = methods.run(m, p, quantity, Arithmetic(f, f)).values
+                    done = methods.run(m, p, quantity, Arithmetic(f, f))
                 except UnavailableError:
                     continue
-                if widest.arithmetic:
-                    assert ratio(values, Reference(p).truth(quantity), f, widest) <= 1, (
-                        dtype,
-                        quantity,
-                        classes,
-                        widest,
-                    )
+                if not any("labels sum to 1" in note for note in done.notes):  # TensorFlow's gradient
+                    r = ratio(done.values, Reference(p).truth(quantity), f, widest)
+                    assert r <= 1, (dtype, quantity, classes, widest)
 
 
 @pytest.mark.parametrize("dtype", FORMATS)

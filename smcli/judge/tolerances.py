@@ -17,8 +17,8 @@ format of the values, with unit roundoff u. To first order in v:
 - r stands for what the logits themselves are rounded by, when they are divided by T or capped: 2·max|x| times 1 or 11.
 
 The first-order k·v stands as k·v/(1 − k·v); there is no bound where k·v > 1/2. Underflow adds half the least subnormal
-of the values' format and, since kernels may flush subnormals, the least normal of the format computed in. Overflow in
-the last rounding is not spoken of.
+of the values' format and, since kernels flush subnormals and clamp the arguments of exp, four times the least normal of
+the format computed in. Overflow in the last rounding is not spoken of.
 """
 
 from __future__ import annotations
@@ -190,9 +190,8 @@ class _Bound:
         once = 0.0 if self.inner is fmt else fmt.unit_roundoff
         rtol = (1 + once) * (1 + rel * v / (1 - rel * v)) - 1
         size *= (self.span.labels if factor else 1.0) * self.span.scale * max(self.span.reduced, 1)
-        under = fmt.smallest_subnormal / 2 + (
-            self.inner.smallest_normal if self.inner.p >= WIDE else fmt.smallest_subnormal
-        )
+        under = fmt.smallest_subnormal / 2
+        under += 4 * self.inner.smallest_normal if self.inner.p >= WIDE else fmt.smallest_subnormal
         atol = size * v / (1 - min(size * v, 0.5)) * (1 + once) + under * max(1.0, self.span.labels)
         if self.inner is fmt and fmt.p < WIDE and not elementwise:
             rtol += self.span.length * under  # what the sum misses of terms that underflow

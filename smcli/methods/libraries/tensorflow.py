@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from smcli.methods.libraries import WIDE, Library, library
 
@@ -25,6 +27,7 @@ class TensorFlow(Library):
 
     package, extra, dtypes = "tensorflow", "tensorflow", (*WIDE, "bfloat16")
     distributions = ("tensorflow", "tensorflow-cpu")
+    fused: ClassVar[bool] = True
 
     def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,8 +51,13 @@ class TensorFlow(Library):
         return tf.reduce_logsumexp(x, axis=-1)
 
     def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
-        value = self.of_labels(x, self.tensor(task.labels, task), task)
-        return value + task.loss.z_loss * self.logsumexp(x, task) ** 2 if task.loss.z_loss else value
+        loss, t = task.loss, task.targets
+        if t is None or loss.weights is None:
+            value = self.of_labels(x, self.tensor(task.labels, task), task)
+        else:  # a weight stands before the loss, as its users write it
+            hot = np.eye(x.shape[1])[np.maximum(t, 0)]
+            value = self.tensor(loss.weights[np.maximum(t, 0)], task) * self.of_labels(x, self.tensor(hot, task), task)
+        return value + loss.z_loss * self.logsumexp(x, task) ** 2 if loss.z_loss else value
 
     def of_labels(self, x: Tensor, y: Tensor, task: Task) -> Tensor:  # noqa: ARG002
         """The cross-entropy with a label for each class."""
@@ -65,6 +73,15 @@ class TensorFlow(Library):
     def gradient(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
 
+        if (
+            self.fused
+            and task.loss.kind != "bce"
+            and task.targets is None
+            and not np.allclose(task.labels.sum(axis=1), 1, rtol=1e-2)
+        ):
+            task.arithmetic.notes.append(
+                "its gradient is softmax − labels, which is that of the loss only where the labels sum to 1"
+            )
         with tf.GradientTape() as tape:
             tape.watch(x)
             value = self.bce(x, task) if task.loss.kind == "bce" else self.cross_entropy(x, task)
@@ -90,6 +107,8 @@ class TensorFlow(Library):
 @library("tensorflow-by-hand", source="-tf.reduce_sum(y * tf.math.log(tf.nn.softmax(x)))", backward="autograd")
 class TensorFlowByHand(TensorFlow):
     """TensorFlow with the loss by hand, −Σ y·log softmax(x), which its manual advises against."""
+
+    fused = False
 
     def log_softmax(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
