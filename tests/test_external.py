@@ -165,7 +165,7 @@ def test_temperature_is_divided_by_before_it() -> None:
 
 
 def test_what_a_target_does_not_tell_is_refused() -> None:
-    for more, word in ((Loss(target=np.array([0, 0, 0]), smoothing=0.1), "smoothing"), (None, "--target"),
+    for more, word in ((Loss(target=np.array([0, 0, 0]), smoothing=0.1), "smoothing"), (None, "target"),
                        (Loss(target=np.array([0, 0, 0]), weights=np.ones(3)), "class weights")):  # fmt: skip
         with pytest.raises(UnavailableError, match=word):
             compute("mine:batched_loss", block(loss=more), "cross-entropy")
@@ -217,7 +217,7 @@ def test_the_traceback_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str
     assert "Traceback" in said and 'raise RuntimeError("no such kernel")' in said and "external.py" not in said
     assert command(["compare", "1", "2", "-m", "shifted,mine:fails", "-q", "softmax", "-v"]) == 0
     out, err = capsys.readouterr()
-    assert "mine:fails: it raised RuntimeError" in out and "Traceback" in err and "Traceback" not in out
+    assert "it raised RuntimeError: no such kernel (mine.py:" in out and "Traceback" in err and "Traceback" not in out
 
 
 def test_others_run_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
