@@ -91,12 +91,11 @@ _smcli_fits() {
       | check: | scan:)
       files=1
       ;;
-    eval:-d | eval:--dtype | compare:-d | compare:--dtype | grad:-d | grad:--dtype | scan:-d | \
-      scan:--dtype | limits:)
+    *:-d | *:--dtype | limits:)
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
-    *:--accumulate | check:-d | check:--dtype)
+    *:--accumulate)
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2'
       ;;
     *:--sum)
@@ -139,7 +138,7 @@ _smcli_fits() {
       values='cross-entropy bce'
       ;;
     check:-q | check:--quantity)
-      values='softmax log-softmax logsumexp cross-entropy bce'
+      values='softmax log-softmax logsumexp cross-entropy bce gradient jacobian'
       ;;
     explain:)
       separated=1

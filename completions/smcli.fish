@@ -235,7 +235,9 @@ function __smcli_quantity_of_check
         log-softmax \
         logsumexp \
         cross-entropy \
-        bce
+        bce \
+        gradient \
+        jacobian
 end
 
 function __smcli_explain
@@ -325,7 +327,7 @@ complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quant
 complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of finite differences, the method fd.'
 complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Compute the product of this vector and the Jacobian of softmax.'
 complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences for many steps, and the best step.'
-complete -c smcli -n '__smcli_is check' -s d -l dtype -r -f -a '(__smcli_accumulate)' -d 'Number format of the outputs; the logits are rounded to it, too.'
+complete -c smcli -n '__smcli_is check' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format of the outputs; the logits are rounded to it, too.'
 complete -c smcli -n '__smcli_is check' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
 complete -c smcli -n '__smcli_is check' -s q -l quantity -r -f -a '(__smcli_quantity_of_check)' -d 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.'
 complete -c smcli -n '__smcli_is check' -l out-key -x -d 'Which array of OUT to read; --key is that of LOGITS.'

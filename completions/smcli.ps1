@@ -190,6 +190,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'logsumexp' = 'logsumexp'
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'gradient' = 'gradient'
+            'jacobian' = 'jacobian'
         }
         'explain' = [ordered]@{
             'SM101' = 'nan-logit (error)'
@@ -269,7 +271,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
         @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
         @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
-        @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'accumulate'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
+        @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
         @{ In = 'check'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
         @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.' }
         @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }

@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False  # typing itself would cost `smcli --version` a third of its time
 if TYPE_CHECKING:
-    from smcli.api import check, compare, evaluate, exact, gradient, truth
+    from smcli.api import check, compare, evaluate, exact, gradient, truth, watch
     from smcli.errors import InputError, OptionError, PrecisionError, SmcliError, UnavailableError, UsageError
     from smcli.version import __version__
 
@@ -20,6 +20,7 @@ __all__ = [
     "exact",
     "gradient",
     "truth",
+    "watch",
 ]
 
 

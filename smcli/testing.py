@@ -113,7 +113,8 @@ def _values(report: Report, wrong: list[BoolArray]) -> Iterator[str]:
         (judged,) = block.results
         ulp = np.where(wrong[k], np.nan_to_num(judged.methods[0].ulp, nan=np.inf), -1.0)
         some = np.argsort(-ulp, axis=None, kind="stable")[:SHOWN]
-        found += [(-float(ulp.flat[i]), k, *map(int, divmod(int(i), ulp.shape[1]))) for i in some if ulp.flat[i] >= 0]
+        columns = ulp.shape[1]
+        found += [(-float(ulp.flat[i]), k, i // columns, i % columns) for i in some.tolist() if ulp.flat[i] >= 0]
     for n, (_, k, r, i) in enumerate(sorted(found)[:SHOWN]):
         row = report.row(report.blocks[k], r)
         (q,) = row.results

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from smcli.api.objects import Objects
 from smcli.errors import InputError, UsageError
+from smcli.report.shown import Shown
 from smcli.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import os
+    from collections.abc import Callable, Iterable, Mapping
 
     from smcli.model import Truth
     from smcli.report.report import Comparison, Report
 
     Names = Iterable[str] | str | None
+
+
+def _render(thing: object, name: str) -> str:
+    from smcli import render
+
+    return render.text(thing, name, render.Style(color=False))
+
+
+Shown.render = staticmethod(_render)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def compare(
@@ -254,6 +267,24 @@ def truth(array: object, quantity: str = "softmax", *, dtype: str | None = None,
     from smcli.api import arrays
 
     return arrays.truth(array, quantity, dtype, target)
+
+
+def watch(f: Callable[P, T], directory: str | os.PathLike[str] = ".", limit: int = 3) -> Callable[P, T]:
+    """Watch a loss of a training loop: the function that is returned is called in its place, with the same result.
+
+    Where the result holds nan or an infinity, the first two arguments of the call are written to smcli-watch-K.npz (keys
+    logits and target; bfloat16 exactly as float32), and the first bad row is told on stderr, with what was found and the
+    command that shows all. It never raises for a failure of its own, and keeps no tensor alive. A call costs one isfinite
+    of the result.
+
+    Args:
+        f: such as `torch.nn.functional.cross_entropy`, called with logits and targets first.
+        directory: where the files go.
+        limit: how many calls are kept at the most.
+    """
+    from smcli.api import watching
+
+    return watching.watch(f, directory, limit)
 
 
 def _analyse(command: str, logits: object, keywords: Mapping[str, Any]) -> Report | Comparison:

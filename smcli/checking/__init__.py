@@ -51,11 +51,17 @@ def settle(request: Request, logits: Batch, outputs: Batch, numbers: tuple[int, 
     """
     from dataclasses import replace
 
+    from smcli import quantities
     from smcli.errors import OptionError
 
     settings = request.settle(replace(logits, dtype=outputs.dtype, origin=outputs.origin), numbers)
     if len(settings.numerics.dtypes) > 1:
         raise OptionError("dtype", "names several formats", "outputs are numbers of one; leave it out to take theirs")
+    quantity = quantities.get(settings.quantities[0])
+    if quantity.needs and not settings.loss.given:
+        raise OptionError(
+            "target", f"is needed by {quantity.name}", "or <labels>: a loss is what it is the gradient of"
+        )
     return settings
 
 

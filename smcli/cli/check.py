@@ -26,7 +26,7 @@ class Options(Compute):
 
     omitted = frozenset({"input", "accumulate", "sum", "trace"})
 
-    logits: Annotated[
+    logits: Annotated[  # type: ignore[assignment] # one file, where others take numbers
         str, typer.Argument(metavar="LOGITS", help="A file of logits; '-' is standard input.", show_default=False)
     ]
     outputs: Annotated[
@@ -36,7 +36,7 @@ class Options(Compute):
         ),
     ]
     dtype: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the outputs, else float64",
                      help="Number format of the outputs; the logits are rounded to it, too."),
     ] = None  # fmt: skip
@@ -46,7 +46,7 @@ class Options(Compute):
     ] = "softmax"
     out_key: Annotated[
         str | None,
-        typer.Option("--out-key", metavar="NAME", show_default="the only one",
+        typer.Option("--out-key", metavar="KEY", show_default="the only one",
                      help="Which array of OUT to read; --key is that of LOGITS."),
     ] = None  # fmt: skip
     rtol: Annotated[

@@ -68,10 +68,11 @@ def dtypes(place: Place) -> Iterable[Choice]:
 def quantities(place: Place) -> Iterable[Choice]:
     """What can be computed; of the derivatives, what of."""
     from smcli import quantities as table
+    from smcli.request import CHECKED
 
-    for name in table.losses() if place.command == "grad" else table.values():
+    for name in {"grad": table.losses(), "check": CHECKED}.get(place.command, table.values()):
         yield name, ""
-    if place.several and place.command != "grad":
+    if place.several and place.command not in {"grad", "check"}:
         yield "all", "All but bce."
 
 

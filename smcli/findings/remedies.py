@@ -184,8 +184,11 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     sum_format = formats.get(accumulate) if accumulate else f
     o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.format else f, trial.order or ev.numerics.order)
     part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
-    done = methods.run(methods.get(trial.method or ev.run.method), part, ev.quantity.name, o, ev.numerics.step)
-    values = ev.format.round(done.values)
+    if trial.method is None and ev.run.method == NAME:  # there is nothing to run again
+        values = ev.y[rows]
+    else:
+        method = methods.get(trial.method or ev.run.method)
+        values = ev.format.round(methods.run(method, part, ev.quantity.name, o, ev.numerics.step).values)
     truth = Truth(ev.truth.hi[rows], ev.truth.lo[rows], ev.truth.exp2[rows], ev.truth.bound)
     infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
     verdicts = measure(values, truth, ev.rounded[rows], ev.format, _limit_of(ev.limit, rows), infinite).verdicts

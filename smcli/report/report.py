@@ -16,6 +16,7 @@ from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
 from smcli.report.document import SCHEMA, finding_document, listed, reduced_document, row_document
+from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +80,7 @@ class CodeCount:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Report:
+class Report(Shown):
     """What one command found in one number format.
 
     Attributes:
@@ -363,7 +364,7 @@ class RowReports(Sequence[RowReport]):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Shown):
     """The same analysis in several number formats."""
 
     command: str

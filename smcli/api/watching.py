@@ -1,0 +1,230 @@
+"""A loss that is watched: the same call and value; where a result is not finite, the evidence is kept and told."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shlex
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from smcli.batch import Batch
+    from smcli.model import RowReport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+TOGETHER = 1 << 20  # logits that are looked at together
+LEFT_OUT = -100  # PyTorch's target of rows that are left out
+MOST = 1 << 16  # numbers of files that are tried
+
+
+class Watched:
+    """A function under watch; everything but the call itself is the function's own."""
+
+    def __init__(self, f: Callable[..., Any], directory: str | os.PathLike[str], limit: int) -> None:
+        self.__wrapped__ = f
+        self.__name__ = getattr(f, "__name__", type(f).__name__)
+        self.__doc__ = f.__doc__
+        self._directory, self._left = os.fspath(directory), limit
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; where its result holds nan or an infinity, keep the first two arguments."""
+        result = self.__wrapped__(*args, **kwargs)
+        if self._left > 0:
+            try:
+                self._look(result, args, kwargs)
+            except Exception as error:  # noqa: BLE001 - the training goes on, whatever goes wrong here
+                _say([f"{type(error).__name__}: {' '.join(str(error).split())}"])
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__wrapped__, name)
+
+    def _look(self, result: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if _finite(result):
+            return
+        with self._lock:
+            if self._left <= 0:
+                return
+            self._left -= 1
+        case = _Case.of(self.__name__, [*args, *kwargs.values()][:2], kwargs)
+        path = case.save(self._directory)
+        _say(case.told(path, _array(result)))
+
+
+def watch(f: Callable[P, T], directory: str | os.PathLike[str], limit: int) -> Callable[P, T]:
+    """What `smcli.watch` returns."""
+    return Watched(f, directory, limit)
+
+
+def _finite(result: Any) -> bool:
+    """Whether all numbers of a result are finite: one pass over it, on the device where it is."""
+    if isinstance(result, (float, int)):
+        return math.isfinite(result)
+    if isinstance(result, (tuple, list)):
+        return all(map(_finite, result))
+    if hasattr(result, "detach") and hasattr(result, "isfinite"):  # a torch tensor
+        return bool(result.detach().isfinite().all())
+    import numpy as np
+
+    return bool(np.isfinite(np.asarray(result)).all())
+
+
+def _array(obj: Any) -> NDArray[Any]:
+    """A NumPy array of an argument that keeps nothing of it alive; bfloat16 and float8 as float32, which is exact."""
+    import numpy as np
+
+    from smcli.read import array_of
+
+    found = array_of(obj)
+    array = np.array(obj if found is None else found)
+    return array.astype(np.float32) if array.dtype.name.startswith(("bfloat16", "float8")) else array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Case:
+    """The arguments of a call whose result was not finite.
+
+    Attributes:
+        name: of the function.
+        logits: with the classes as the last axis.
+        target: of its rows: classes, or labels of the same shape; or None.
+        dtype: the number format that the logits were in, where the array is of another.
+        options: what the command has to repeat of the call.
+    """
+
+    name: str
+    logits: NDArray[Any]
+    target: NDArray[Any] | None
+    dtype: str | None
+    options: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, args: list[Any], kwargs: Mapping[str, Any]) -> _Case:
+        """What the first two arguments are.
+
+        Raises:
+            SmcliError: the first one is no array of numbers.
+        """
+        import numpy as np
+
+        from smcli.read import from_object
+
+        logits = _array(args[0])
+        dtype = from_object(args[0]).dtype
+        target = _array(args[1]) if len(args) > 1 else None
+        if target is not None and target.shape != logits.shape:
+            behind = logits.shape[:1] + logits.shape[2:]
+            if logits.ndim > 2 and target.shape == behind and target.shape != logits.shape[:-1]:
+                logits = np.moveaxis(logits, 1, -1)  # as PyTorch has its classes
+            if target.size != logits.size // logits.shape[-1] or not np.array_equal(target, np.rint(target)):
+                target = None
+        options = [] if dtype in {None, logits.dtype.name} else ["-d", str(dtype)]
+        ignored = kwargs.get("ignore_index", LEFT_OUT)
+        if target is not None and target.shape != logits.shape and (target == ignored).any():
+            options += ["--ignore-index", str(ignored)]
+        if kwargs.get("label_smoothing"):
+            options += ["--label-smoothing", str(kwargs["label_smoothing"])]
+        if "binary" in name.lower():
+            options += ["-q", "bce"]
+        return cls(name, logits, target, dtype, tuple(options))
+
+    def save(self, directory: str) -> str:
+        """Write the next free smcli-watch-K.npz and return its name.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        import numpy as np
+
+        os.makedirs(directory, exist_ok=True)
+        arrays = {"logits": self.logits} | ({} if self.target is None else {"target": self.target})
+        for k in range(1, MOST):
+            path = os.path.join(directory, f"smcli-watch-{k}.npz")
+            with contextlib.suppress(FileExistsError), open(path, "xb") as out:
+                np.savez(out, **arrays)  # type: ignore[arg-type] # NumPy's stub takes them for its flag
+                return path
+        raise OSError(f"{directory} is full of smcli-watch-K.npz")
+
+    def told(self, path: str, result: NDArray[Any]) -> Iterator[str]:
+        """What happened, the first bad row with its findings, and the command that shows it."""
+        import numpy as np
+
+        values = result[~np.isfinite(result)]
+        yield f"{self.name} returned {values.flat[0]}; its arguments are in {path}"
+        row = self._bad_row(path, result)
+        command = ["smcli", "compare", "-i", path]
+        if row is None:
+            yield "no row alone explains it"
+        else:
+            command += ["--rows", f"{row.row}:{row.row + 1}"]
+            of = f", target {row.target}" if row.target is not None else ""
+            grave = [f for f in row.findings if f.severity != "note"] or row.findings
+            seen = dict.fromkeys((f.severity, f.code, f.name, f.message, f.remedy) for f in grave)
+            yield f"row {row.row}{of}, {row.logits.size} logits" + ("" if seen else ": no method here fails on it")
+            for severity, code, name, message, remedy in seen:
+                yield from (f"  {severity} {code} {name}: {message}", f"    → {remedy}")
+        yield shlex.join([*command, *self.options])
+
+    def _bad_row(self, path: str, result: NDArray[Any]) -> RowReport | None:
+        """The first row that alone makes a loss that is not finite."""
+        import numpy as np
+
+        from smcli import read
+
+        batch = read.from_file(path)
+        if result.size == len(batch) > 1:  # a loss for each row
+            first = int(np.flatnonzero(~np.isfinite(result.ravel()))[0])
+            return next(self._rows(batch, [first]))
+        flat = self.logits.reshape(len(batch), -1)
+        odd = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+        step = max(1, TOGETHER // flat.shape[1])
+        for some in (odd, *(np.arange(at, min(at + step, len(batch))) for at in range(0, len(batch), step))):
+            for row in self._rows(batch, some.tolist()) if some.size else ():
+                if any(f.severity == "error" for f in row.findings) or _infinite(row):
+                    return row
+        return None
+
+    def _rows(self, batch: Batch, numbers: list[int]) -> Iterator[RowReport]:
+        """Some rows as what everyone writes first computes them, and as careful code does."""
+        from smcli.analyse import analyse
+        from smcli.api.objects import Objects
+        from smcli.report.report import Report
+        from smcli.request import Request
+
+        words = dict(zip(self.options[::2], self.options[1::2], strict=True))
+        quantity = words.get("-q", "cross-entropy")
+        keywords = {
+            "quantities": quantity, "methods": "fused" if quantity == "bce" else "naive,fused", "dtype": self.dtype,
+            "ignore_index": int(words["--ignore-index"]) if "--ignore-index" in words else None,
+            "label_smoothing": float(words.get("--label-smoothing", 0)),
+        }  # fmt: skip
+        part = batch.select(numbers)
+        report = analyse(part, Request.of("compare", Objects(keywords)).settle(part, tuple(numbers)))
+        if isinstance(report, Report):
+            yield from report.rows
+
+
+def _infinite(row: RowReport) -> bool:
+    """Whether the true loss of a row is not finite."""
+    import numpy as np
+
+    return not row.ignored and any(not np.isfinite(q.truth).all() for q in row.results)
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print lines on stderr, whatever becomes of that."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        for line in lines:
+            print(f"smcli.watch: {line}" if not line.startswith(("smcli ", " ")) else line, file=sys.stderr, flush=True)

@@ -1,0 +1,137 @@
+"""smcli.watch: the same call and value; where a result is not finite, the evidence is kept and told."""
+
+import gc
+import json
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+
+import smcli
+
+CALLS = []
+
+
+def loss(x, t, *, scale=1.0):
+    """The mean loss, as everyone writes it first."""
+    CALLS.append((x, t, scale))
+    e = np.exp(x)
+    return -np.log(e[np.arange(len(t)), t] / e.sum(1)).mean() * scale
+
+
+GOOD, T = np.array([[1.0, 2.0]]), np.array([0])
+BAD, T2 = np.array([[1.0, 2.0], [1000.0, 0.0]]), np.array([0, 0])
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+    CALLS.clear()
+
+
+def test_the_same_call_and_value(tmp_path, capsys):
+    watched = smcli.watch(loss, directory=tmp_path)
+    assert watched(GOOD, T, scale=2.0) == loss(GOOD, T, scale=2.0)
+    assert CALLS[0][0] is GOOD and CALLS[0][1] is T and CALLS[0][2] == 2.0
+    assert watched.__name__ == "loss" and watched.__doc__ == loss.__doc__ and watched.__wrapped__ is loss
+    assert not list(tmp_path.iterdir()) and capsys.readouterr().err == ""
+
+
+def test_the_evidence_is_kept_and_told_and_the_command_shows_it(tmp_path, capsys):
+    watched = smcli.watch(loss, directory=tmp_path / "new", limit=2)
+    for _ in range(3):
+        assert np.isnan(watched(BAD, T2))
+    files = sorted((tmp_path / "new").iterdir())
+    assert [f.name for f in files] == ["smcli-watch-1.npz", "smcli-watch-2.npz"]
+    saved = np.load(files[0])
+    assert np.array_equal(saved["logits"], BAD) and np.array_equal(saved["target"], T2)
+    said = capsys.readouterr().err
+    assert said.count("loss returned nan") == 2 and "row 1, target 0" in said and "SM201 exp-overflow" in said
+    command = said.splitlines()[-1]
+    assert command == f"smcli compare -i {files[1]} --rows 1:2"
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split(), "-f", "json"], capture_output=True, text=True, check=True
+    )
+    assert "SM201" in json.loads(done.stdout)["summary"]["findings"]
+
+
+def test_what_was_there_before_is_not_overwritten(tmp_path):
+    (tmp_path / "smcli-watch-1.npz").write_text("mine")
+    smcli.watch(loss, directory=tmp_path)(BAD, T2)
+    assert (tmp_path / "smcli-watch-1.npz").read_text() == "mine" and (tmp_path / "smcli-watch-2.npz").exists()
+
+
+def test_keywords_and_no_target(tmp_path, capsys):
+    smcli.watch(loss, directory=tmp_path)(t=T2, x=BAD)  # the second argument is the logits: no fault of the program
+    smcli.watch(lambda x: x.sum(), directory=tmp_path)(np.array([[np.inf, 1.0]]))
+    assert "SM102" in capsys.readouterr().err
+
+
+def test_it_never_raises_for_a_failure_of_its_own(tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert np.isnan(smcli.watch(loss, directory=blocked)(BAD, T2))
+    assert capsys.readouterr().err.count("\n") == 1
+    assert np.isnan(smcli.watch(lambda _: np.nan, directory=tmp_path)(object()))
+    assert capsys.readouterr().err.startswith("smcli.watch: ")
+    assert smcli.watch(lambda: "text", directory=tmp_path)() == "text"
+
+
+def test_its_own_errors_go_through(tmp_path):
+    def wrong(x):
+        raise KeyError(x)
+
+    with pytest.raises(KeyError):
+        smcli.watch(wrong, directory=tmp_path)(1)
+
+
+def test_a_loss_for_each_row_tells_its_row(tmp_path, capsys):
+    def losses(x, t):
+        return np.where(np.arange(len(t)) == 3, np.nan, 1.0)
+
+    smcli.watch(losses, directory=tmp_path)(np.zeros((5, 2)), np.zeros(5, int))
+    said = capsys.readouterr().err
+    assert "row 3, target 0, 2 logits: no method here fails on it" in said and "--rows 3:4" in said
+
+
+def test_torch_keeps_value_graph_and_memory(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    cross_entropy = torch.nn.functional.cross_entropy
+    watched = smcli.watch(cross_entropy, directory=tmp_path, limit=9)
+    x, t = torch.randn(4, 10, requires_grad=True), torch.tensor([0, 1, 2, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(watched(x, t), cross_entropy(x, t))
+    a, b = watched(x, t), cross_entropy(x, t)
+    assert torch.equal(a, b) and type(a.grad_fn) is type(b.grad_fn)
+    assert torch.equal(torch.autograd.grad(a, x)[0], torch.autograd.grad(b, x)[0])
+    with torch.no_grad():
+        assert not watched(x, t).requires_grad
+    assert not list(tmp_path.iterdir())
+    bad = torch.randn(4, 10, dtype=torch.bfloat16)
+    bad[2, 3] = torch.nan
+    kept = bad.float().numpy().copy()
+    bad.requires_grad_()
+    result = watched(bad, t)
+    result.backward()
+    alive = weakref.ref(bad), weakref.ref(result)
+    del bad, result
+    gc.collect()
+    assert alive[0]() is None and alive[1]() is None
+    saved = np.load(tmp_path / "smcli-watch-1.npz")
+    assert np.array_equal(saved["logits"], kept, equal_nan=True) and saved["logits"].dtype == np.float32
+    said = capsys.readouterr().err
+    assert "row 2, target 2" in said and "SM101" in said and "-d bfloat16" in said
+
+
+def test_torch_with_classes_on_the_second_axis_and_rows_left_out(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    x, t = torch.zeros(2, 5, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)
+    x[1, 2, 0, 1] = torch.inf
+    t[0] = -100
+    smcli.watch(torch.nn.functional.cross_entropy, directory=tmp_path)(x, t)
+    assert np.load(tmp_path / "smcli-watch-1.npz")["logits"].shape == (2, 3, 3, 5)
+    said = capsys.readouterr().err
+    assert "row 10, target 0, 5 logits" in said and "--rows 10:11 --ignore-index -100" in said
