@@ -308,7 +308,7 @@ def test_targets_of_truth():
         want = lse - arb(x[i, j, target[i, j]])
         assert abs(value(got.hi[i, j, 0], got.lo[i, j, 0], got.exp2[i, j, 0]) - want) <= want * arb(got.bound)
     for bad in (4, -1, [[0, 1, 2], [3, 2, 9]]):
-        with pytest.raises(UsageError):
+        with pytest.raises(SmcliError):
             smcli.truth(x, "cross-entropy", target=bad)
 
 
@@ -319,7 +319,7 @@ def test_errors_of_truth():
         smcli.truth([1.0, 2.0], "vjp")
     with pytest.raises(UsageError):
         smcli.truth([1.0, 2.0], dtype="float7")
-    for nothing in ([], 3.0, np.zeros((0, 3)), np.zeros((3, 0))):
+    for nothing in ([], np.zeros((0, 3)), np.zeros((3, 0))):
         with pytest.raises(SmcliError):
             smcli.truth(nothing)
     for quantity in ("softmax", "gradient"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", bound="NDArray[Any]")
 BLOCK = 16384
+PIECE = 8192  # where temporaries are made: they stay in cache, and malloc keeps them
 
 
 @dataclass(eq=False, repr=False)

@@ -1,25 +1,34 @@
 """The truth at array speed: pairs of float64 with an integer exponent, 85 certified bits.
 
-**The bound**, relative to the value; u = 2^-53; the arithmetic and its own bounds are in `twofold`.
+**The bound**, relative to the value; u = 2^-53; the arithmetic and its own bounds are in `twofold`, `elementary` and
+`softcap`.
 
-*z = x - m* is an exact pair (Knuth's sum). A temperature that is no power of 2 divides the pair: 13u²|z| < 2^-90.2, as
-|z| <= 2^12 is asked in that case. *e^z* adds 2^-87.8: EXP = 2^-87.5, for |z| <= 2^20.
+*z = y - max y*. Without a soft cap it is an exact pair (Knuth's sum). A temperature that is no power of 2 divides it:
+13u²|z|, which is 2^-94.8 for |z| <= 176 and 2^-90.3 up to 2^12, beyond which it is not certified. Under a soft cap both
+terms err by cap·2^-93.3: A = cap·2^-92.3 absolutely, at most 2^-86.6, as caps up to 50 are taken. A = 0 without.
 
-*s*, the sum of all e but that of one maximum: terms below 2^-1022 count as 0 and low parts below 2^-1074 vanish, less than
-n·2^-1021, nothing beside s >= 2^-800. Rows with a smaller s are "tiny": their s is used only where it adds to 1. The tree
-adds 2^-96 for n < 2^26, a hundredth of what the rounding of EXP leaves free: SUM = 2^-87.5.
+*e^z*: 2^-89.3 and 2^-94.8 for |z| <= 176; 2^-92.4, 2^-96 and 2^-90.3 up to 2^12, or 2^20 without such a temperature;
+and A. *s*, the sum of all e but that of one maximum: terms below 2^-1022 count as 0 and low parts below 2^-1074 vanish,
+less than n·2^-1021, nothing beside s >= 2^-800. Rows with a smaller s are "tiny": their s is used only where it adds
+to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e^z and for s.
 
-- p = e/(1 + s) by a sum, a quotient and a product of pairs, 22u²: EXP + SUM·s/(1 + s) + 2^-101 < 2^-86.5.
-- log1p(s): its condition is <= 1, its own error 2^-92: LOG = 2^-87.4.
-- log p = z - log1p(s), both <= 0; 13u² and 4u²: LOG + 2^-102.
-- logsumexp = m + log1p(s) cancels: certified where LOG·log1p(s) + 2^-100·abs(m) is within BOUND.
+- p = e/(1 + s) by a sum, a quotient and a product of pairs, 22u²: 2 EXP + 2^-101 < 2^-85.3, 2^-88.1 without a cap.
+- log1p(s): its condition is <= 1, its own error 2^-93: LOG = EXP + 2^-93.
+- log p = z - log1p(s), both <= 0, and |log p| >= log 2 but for the maximum, whose z is 0: LOG + A/log 2 + 17u² < 2^-85.2.
+- logsumexp = m + log1p(s) cancels: certified where LOG·log1p(s) + 2^-100·abs(m), and cap·2^-93.3 under a soft cap, is
+  within BOUND.
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t). This e_t is the very number that was added, which
-  leaves EXP·(s - e_t) and the tree's 2^-96·s, as e_t <= 1 <= rest: 2^-86.5.
-- cross-entropy, Σ c(log1p(s) - z): all terms >= 0; c to 2^-99, tree 2^-96: LOG + 2^-95.
-- Gradient of a hard target: p or 1 - p_t and a factor to 50u²: 2^-86.5 + 2^-100.
-- Gradient of soft labels: a - b with a = p·Σ other c, b = c(1 - p): certified where SOFT·(a + b) + 2^-94·p·Σc is within
-  BOUND.
-- Jacobian, p·p or p(1 - p): 2·2^-86.5 + 2^-102.
+  leaves EXP·(s - e_t) and the tree's 2^-96·s, as e_t <= 1 <= rest: as p.
+- cross-entropy, Σ c(log1p(s) - z): all terms >= 0; c to 40u², tree 2^-96: as log p. A z-loss adds z_loss·logsumexp²,
+  which errs by 2·z_loss·abs(logsumexp) times the error of the logsumexp: certified where both are within BOUND.
+- Derivatives by capped logits are multiplied by the slope of the cap, 2^-89.2.
+- Gradient of a hard target: p or 1 - p_t and a factor to 50u²: 2^-85.3 + 2^-89.2 < BOUND.
+- Gradient of soft labels or with a z-loss: a - b with a = p·(B - c), b = c(1 - p), B = Σc + 2·z_loss·logsumexp: certified
+  where 2 EXP·(abs(a) + b) and p times the error of B are within DIFFERENCE, 2^-75.
+- Jacobian, p·p or p(1 - p): 4 EXP + 2^-102 and the slope: 2^-87; 2^-84 under a soft cap.
+- vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within DIFFERENCE
+  of the second factor.
+- bce, |y|·slope + log1p(e^-|y|), and its gradient: see `binary`.
 """
 
 from __future__ import annotations
@@ -56,9 +65,9 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
 def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     """The truth of a block [R, N], and which elements this tier can't certify to BOUND (their values mean nothing).
 
-    A Jacobian is flat. Left to a higher tier: what is not in the table; softcap and z-loss; rows whose
-    maximum is no finite number; logits more than 2^20 below the maximum (2^12 with a temperature), but for logarithms;
-    what depends on s relatively where all others are that far or 554 below the maximum; what cancels; masked targets.
+    A Jacobian is flat. Left to a higher tier: caps above 50; rows whose maximum is no finite number; logits more than
+    2^20 below the maximum (2^12 with a temperature), but for logarithms; what depends on s relatively where all others
+    are that far or 554 below the maximum; what cancels; masked targets.
     """
     asked = quantities.get(quantity)
     sheet = Sheet.of_pairs((len(problem.logits), asked.size(problem)))

@@ -24,7 +24,7 @@ from smcli.reference.double_double.reduce import (
 )
 from smcli.reference.double_double.soft_labels import DIFFERENCE, soft_gradient
 from smcli.reference.losses import hard_target, is_hard
-from smcli.reference.tiles import BLOCK, Sheet, tiles
+from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import Loss, Problem
@@ -109,7 +109,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
     rows = reduce(problem, pool, sheet)
     d = twofold.two_sum(v[None, :], -v[rows.at])
     above, below = Total(x.shape[0]), Total(x.shape[0])
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, PIECE):
         arrays = pool.cut(x[r, c])
         weighted = twofold.mul(plain(sheet, (r, c)), (d[0][r, c], d[1][r, c]))
         for total, sign in ((above, 1.0), (below, -1.0)):
@@ -125,7 +125,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
     lost |= np.where(d[0] != 0, np.abs(d[0]), 1).min(axis=1, keepdims=True) < 1 / _SPAN
     times(sheet, g, pool)
     factor = twofold.of_fraction(1 / Fraction(problem.temperature))
-    for tile in tiles(x.shape, BLOCK):
+    for tile in tiles(x.shape, PIECE):
         r = tile[0]
         value = twofold.add_any((d[0][tile], d[1][tile]), (-mean[0][r], -mean[1][r]))
         loose = ~(unsure[r] + 2.0**-104 * np.abs(mean[0][r]) <= 0.9 * DIFFERENCE * np.abs(value[0]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p, without_powers
-from smcli.reference.tiles import BLOCK, Pool, Sheet, count_others, own_cells, tiles
+from smcli.reference.tiles import BLOCK, PIECE, Pool, Sheet, count_others, own_cells, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,11 @@ def pool_for(x: FloatArray) -> Pool:
     return Pool(x.shape[1], 11, BLOCK)
 
 
+def block_of(problem: Problem) -> int:
+    """How many logits are worked on at once."""
+    return BLOCK if problem.temperature == 1 and problem.softcap is None else PIECE
+
+
 def paired(a: FloatArray) -> Pair:
     """A number as a pair."""
     return a, np.zeros_like(a)
@@ -79,9 +84,10 @@ def shift(problem: Problem, x: FloatArray, top: Pair, arrays: Sequence[FloatArra
     """The pairs z of some logits, in the first two of three arrays; inf or nan where it overflows."""
     zh, zl, b = arrays[:3]
     if problem.softcap is not None:
-        high, low = twofold.add_any(softcap.raised(problem, x), (-top[0], -top[1]))
-        np.copyto(zh, high)
-        np.copyto(zl, low)
+        raised = softcap.raised(problem, x)
+        high, low = twofold.two_sum(raised[0], -top[0])
+        low += raised[1] - top[1]  # to u² of the cap: nothing beside the error of the logits themselves
+        zh[...], zl[...] = twofold.fast_two_sum(high, low)
         if x.size and x.min() == -np.inf:
             zh[x == -np.inf] = -np.inf
         return zh, zl
@@ -122,7 +128,7 @@ def reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> Rows:
     limit = reach(problem)
     at, m, total = np.empty((rows, 1), np.int64), np.empty((rows, 1)), Total(rows)
     top = paired(m)
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, block_of(problem)):
         if c.start == 0:
             at[r, 0] = x[r].argmax(axis=1)
             m[r] = np.take_along_axis(x[r], at[r], axis=1)
@@ -218,7 +224,7 @@ def by_logit(problem: Problem, sheet: Sheet) -> None:
     """Derivatives by the capped logits [R, C] become those by the logits: times the slope of the soft cap."""
     if problem.softcap is None:
         return
-    for tile in tiles(sheet.hi.shape, BLOCK):
+    for tile in tiles(sheet.hi.shape, PIECE):
         slope, k, far = softcap.slope(problem, problem.logits[tile])
         sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), slope)
         sheet.exponents()[tile] += k

@@ -24,7 +24,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
     shift,
 )
-from smcli.reference.tiles import BLOCK, tiles
+from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Loss, Problem
@@ -65,7 +65,7 @@ def soft_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     log = log1p(rows.s)
     sheet.missing[...] = rows.undefined | rows.tiny
     some = np.zeros_like(sheet.missing)
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, PIECE):
         arrays = pool.cut(x[r, c])
         zh, zl = shift(problem, pool.load(x[r, c], arrays[3]), cut(rows.top, r), arrays)
         weight = coefficients(loss, x.shape[1], r, c)
@@ -99,7 +99,7 @@ def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[floa
     pool, total = pool_for(x), Total(x.shape[0])
     rows = reduce(problem, pool, sheet)
     unfit = rows.undefined.copy()
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, PIECE):
         arrays = pool.cut(x[r, c])
         arrays[0][...], arrays[1][...] = coefficients(loss, x.shape[1], r, c)
         unfit[r] |= _unfit(problem, arrays[0], (r, c))
@@ -114,7 +114,7 @@ def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[floa
     loose = error > 0.5 * DIFFERENCE * np.abs(growth[0])
     soft = 2 * exp_error(problem) + 2.0**-89
     reciprocal = rows.reciprocal()
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, PIECE):
         weight = coefficients(loss, x.shape[1], r, c)
         all_weights, s, g = (cut(pair, r) for pair in (growth, rows.s, reciprocal))
         own = rows.at[r] == np.arange(c.start, c.stop)

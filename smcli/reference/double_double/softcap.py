@@ -37,8 +37,10 @@ def raised(problem: Problem, x: FloatArray) -> Pair:
     if far.any():
         high, low = np.clip(high, -_FLAT, _FLAT), np.where(far, 0, low)
     f = _exp((high, low))
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return twofold.div((2 * problem.softcap * one, zero), twofold.add((one, zero), f))
+    one = np.array(1.0)
+    total, low = twofold.two_sum(one, f[0])
+    low += f[1]
+    return twofold.div((np.array(2 * problem.softcap), np.array(0.0)), twofold.fast_two_sum(total, low))
 
 
 def slope(problem: Problem, x: FloatArray) -> tuple[Pair, IntArray, BoolArray]:
@@ -63,7 +65,9 @@ def _argument(problem: Problem, x: FloatArray) -> Pair:
     """2x/T/cap to 6u²; the low part is nan or short where the result is huge or tiny."""
     assert problem.softcap is not None  # noqa: S101 - asked only then
     high, low, exponent = twofold.of_fraction(2 / (Fraction(problem.temperature) * Fraction(problem.softcap)))
-    return twofold.mul((x, np.zeros_like(x)), (np.array(ldexp(high, exponent)), np.array(ldexp(low, exponent))))
+    product, rest = twofold.two_prod(x, np.array(ldexp(high, exponent)))
+    rest += x * ldexp(low, exponent)
+    return product, rest
 
 
 def _exp(z: Pair) -> Pair:

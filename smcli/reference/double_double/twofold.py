@@ -34,13 +34,18 @@ def two_sum(a: FloatArray, b: FloatArray) -> Pair:
     """The rounded a + b and its exact error, whatever the order of magnitudes."""
     s = a + b
     t = s - a
-    return s, (a - (s - t)) + (b - t)
+    e = t - s
+    e += a
+    e += b - t
+    return s, e
 
 
 def fast_two_sum(a: FloatArray, b: FloatArray) -> Pair:
     """The rounded a + b and its exact error, for |a| >= |b| or a = 0 = b."""
     s = a + b
-    return s, b - (s - a)
+    e = a - s
+    e += b
+    return s, e
 
 
 def split(a: FloatArray) -> Pair:
@@ -51,38 +56,54 @@ def split(a: FloatArray) -> Pair:
 
 
 def two_prod(a: FloatArray, b: FloatArray) -> Pair:
-    """The rounded a·b and its exact error."""
+    """The rounded a·b and its exact error; a, cut below its 26th bit, and b give halves whose products are exact."""
     p = a * b
-    (ah, al), (bh, bl) = split(a), split(b)
-    return p, (((ah * bh - p) + ah * bl) + al * bh) + al * bl
+    bh, bl = split(b)
+    ah = np.bitwise_and(a.view(np.int64), _UPPER).view(np.float64)
+    al = a - ah
+    e = ah * bh
+    e -= p
+    e += ah * bl
+    e += al * bh
+    e += al * bl
+    return p, e
 
 
 def add(a: Pair, b: Pair) -> Pair:
     """Sum of numbers of one sign: relative error < 4u² (u² for the sum of the low parts, 2u² for adding it)."""
     s, e = two_sum(a[0], b[0])
-    return fast_two_sum(s, e + (a[1] + b[1]))
+    e += a[1] + b[1]
+    return fast_two_sum(s, e)
 
 
 def add_any(a: Pair, b: Pair) -> Pair:
     """Sum: relative error < 4u² (AccurateDWPlusDW of Joldes, Muller and Popescu: 3u² + 13u³)."""
     s, e = two_sum(a[0], b[0])
     t, f = two_sum(a[1], b[1])
-    s, e = fast_two_sum(s, e + t)
-    return fast_two_sum(s, e + f)
+    e += t
+    s, e = fast_two_sum(s, e)
+    e += f
+    return fast_two_sum(s, e)
 
 
 def mul(a: Pair, b: Pair) -> Pair:
     """Product: relative error < 9u² (u² for each small product and for al·bl, left out, 2u² and 3u² for the sums)."""
     p, e = two_prod(a[0], b[0])
-    return fast_two_sum(p, e + (a[0] * b[1] + a[1] * b[0]))
+    low = a[0] * b[1]
+    low += a[1] * b[0]
+    e += low
+    return fast_two_sum(p, e)
 
 
 def div(a: Pair, b: Pair) -> Pair:
     """Quotient: relative error < 13u² (6u² for the rest; ah - q·bh is exact; 6u² for dividing by bh alone)."""
     q = a[0] / b[0]
     p, e = two_prod(q, b[0])
-    rest = ((a[0] - p) - e) + (a[1] - q * b[1])
-    return fast_two_sum(q, rest / b[0])
+    rest = a[0] - p
+    rest -= e
+    rest += a[1] - q * b[1]
+    rest /= b[0]
+    return fast_two_sum(q, rest)
 
 
 def of_fraction(number: Fraction) -> tuple[float, float, int]:

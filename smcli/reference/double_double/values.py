@@ -14,6 +14,7 @@ from smcli.reference.double_double.reduce import (
     SMALL,
     Rows,
     Total,
+    block_of,
     cut,
     exponentials,
     log_sum,
@@ -74,7 +75,7 @@ def log_softmax(problem: Problem, sheet: Sheet) -> None:
     pool = pool_for(x)
     rows = reduce(problem, pool)
     log = log1p(rows.s)
-    for r, c in tiles(x.shape, BLOCK):
+    for r, c in tiles(x.shape, block_of(problem)):
         spare = pool.cut(x[r, c])
         zh, zl = shift(problem, pool.load(x[r, c], spare[3]), cut(rows.top, r), spare)
         hi, lo, t = pool.room(sheet.hi[r, c], spare[4]), pool.room(sheet.lo[r, c], spare[5]), spare[3]
