@@ -87,7 +87,7 @@ class Tally:
     findings: dict[str, tuple[int, int]] = field(default_factory=dict)
     worst_rows: tuple[BadRow, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
-    extremes: Extremes = Extremes()
+    extremes: Extremes = Extremes()  # noqa: RUF009 - it is frozen
 
     def __add__(self, later: Tally) -> Tally:
         """The tally of these rows and of some that come later in the input."""
