@@ -135,7 +135,7 @@ def test_keywords_are_spelled_out(entry):
 )
 def test_python_has_the_options_of_the_command_line(entry, command):
     python = {{"methods": "method", "quantities": "quantity"}.get(n, n) for n in inspect.signature(entry).parameters}
-    of_the_shell = {*Input.__annotations__, *Output.__annotations__, *Rendering.__annotations__, "sweep"}
+    of_the_shell = {*get_type_hints(Input), *get_type_hints(Output), *get_type_hints(Rendering), "sweep"}
     assert python - {"logits"} == {*get_type_hints(command.Options)} - of_the_shell | {"max_ulp", "max_rel"}
 
 
