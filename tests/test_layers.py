@@ -35,7 +35,7 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli", "render"},
     "mpmath": {"methods/bigfloat.py"},
-    "distributed": {"scan/run.py"},
+    "distributed": {"scan/pool.py"},
 }
 HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}
 HOMES |= {"onnx": {"methods/libraries/onnxruntime.py"}, "ml_dtypes": {"methods/libraries/__init__.py"}}
