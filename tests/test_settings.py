@@ -31,7 +31,7 @@ def batch(dtype=None, target=None, labels=None):
 def test_defaults(command):
     s = settings(command)
     assert s.numerics.dtypes == ("float64",) and s.quantities == DEFAULT_QUANTITIES[command]
-    assert s.methods == (() if command == "eval" else DEFAULT_METHODS)
+    assert s.methods == {"eval": (), "check": ("output",)}.get(command, DEFAULT_METHODS)
     assert (s.numerics.order, s.loss.reduction, s.loss.smoothing, s.trace) == ("pairwise", "none", 0, False)
     rest = (s.numerics.digits, s.numerics.accumulate, s.loss.target, s.loss.labels, s.tolerance.max_ulp, s.numbers)
     assert rest == (None,) * 6
