@@ -106,14 +106,17 @@ def exp_overflow(ev: RunEvidence) -> Iterator[Hit]:
             continue
         base = step.op
         shift = "use a form in which exp is only taken of negative numbers"
+        argument = pick(step.inputs[0], first(over))
+        top = np.full(len(over), f.exp_overflow if base == "exp" else f.exp_overflow / float(np.log(2)))
+        told = "{step} is {becomes} at {at}: {base}({argument}) is beyond {format}, which holds {base} only below {top}"
+        exactly = told.replace("{argument}", "{argument:repr}").replace("{top}", "{top:repr}")
         yield Hit(
             over,
-            "{step} is {becomes} at {at}: {base}({argument}) is beyond {format}, which holds {base} only below {top}",
+            choice(told, exactly, index=np.abs(argument - top) <= 1e-4 * top),  # six digits might be the same
             mend(ev, over, whole_rows=True, otherwise=shift if ev.elementwise else "subtract the maximum before exp"),
             step.expr,
             {"step": step.expr, "becomes": "inf" if f.has_inf else "nan", "base": base, "format": f.name,
-             "argument": pick(step.inputs[0], first(over)),
-             "top": f.exp_overflow if base == "exp" else f.exp_overflow / float(np.log(2))},
+             "argument": argument, "top": top},
         )  # fmt: skip
 
 
