@@ -112,6 +112,18 @@ def test_what_it_is_and_which_version(adapter: methods.Method, capsys: pytest.Ca
     assert f"libraries: {adapter.name} {adapter.version}" in capsys.readouterr().out
 
 
+def test_a_loss_at_an_offset_is_as_good_as_the_library(adapter: methods.Method) -> None:
+    if not adapter.defines("cross-entropy") or adapter.name == "numpy":  # whose exponentials underflow
+        pytest.skip("no loss")
+    f, p = FORMATS["float16"], Problem("float16", np.array([[-1000.0, -1001.0]]), Loss(target=np.array([0])))
+    for loss in (Loss(target=np.array([0])), Loss(target=np.array([0]), smoothing=0.5)):
+        try:
+            got = methods.run(adapter, replace(p, loss=loss), "cross-entropy", Arithmetic(f, f)).values[0, 0]
+        except UnavailableError:
+            continue
+        assert got == pytest.approx(0.3133 + 0.25 * (loss.smoothing > 0), rel=0.01)
+
+
 def test_numpy_is_the_function_as_written() -> None:
     rng, f = np.random.default_rng(0), FORMATS["float64"]
     x = rng.normal(0, 5, (40, 300))

@@ -74,7 +74,7 @@ class Jax(Library):
         loss, t = task.loss, task.targets
         if loss.kind == "bce":
             return _jax(self.jitted)[f"{what}bce"](x, self.tensor(task.labels, task))
-        z = self.tensor(np.array(loss.z_loss), task)
+        z = self.tensor(np.array(loss.z_loss), task) if loss.z_loss else None  # not 0: 0·lse² is nan beyond the format
         if t is None:
             return _jax(self.jitted)[f"{what}soft"](x, self.tensor(task.labels, task), z)
         w = np.ones(t.size) if loss.weights is None else loss.weights[np.maximum(t, 0)]
@@ -94,13 +94,13 @@ def _jax(jitted: bool) -> dict[str, Callable[..., Tensor]]:  # noqa: FBT001
     import jax
     import jax.numpy as jnp
 
-    def with_z(value: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        return value + z * jax.nn.logsumexp(x, axis=-1) ** 2
+    def with_z(value: Tensor, x: Tensor, z: Tensor | None) -> Tensor:
+        return value if z is None else value + z * jax.nn.logsumexp(x, axis=-1) ** 2
 
-    def hard(x: Tensor, t: Tensor, w: Tensor, z: Tensor) -> Tensor:
+    def hard(x: Tensor, t: Tensor, w: Tensor, z: Tensor | None) -> Tensor:
         return with_z(-w * jnp.take_along_axis(jax.nn.log_softmax(x), t[:, None], axis=-1)[:, 0], x, z)
 
-    def soft(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    def soft(x: Tensor, y: Tensor, z: Tensor | None) -> Tensor:
         return with_z(-(y * jax.nn.log_softmax(x)).sum(axis=-1), x, z)
 
     def bce(x: Tensor, y: Tensor) -> Tensor:
