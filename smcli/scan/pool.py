@@ -70,15 +70,16 @@ class Processes:
 
     apart = True
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, *, copies: bool) -> None:
         self._jobs, self._restarts, self._free = jobs, RESTARTS, FIRST
+        self._start_method = "fork" if copies and sys.platform == "linux" else "spawn"
         self.ahead = jobs * AHEAD
-        self._pool: Executor = self._start()
+        self._pool = self._start()
 
     def _start(self) -> Executor:
         from multiprocessing import get_context
 
-        return ProcessPoolExecutor(self._jobs, get_context("spawn"))
+        return ProcessPoolExecutor(self._jobs, get_context(self._start_method))
 
     def submit(self, work: Work, task: Task) -> Future[Tally]:
         """Send it to a worker, or to one of a new pool where this one broke; the first are done here, should they be all."""
@@ -94,6 +95,7 @@ class Processes:
                     return Here().submit(work, task)
             self._restarts -= 1
             self.close()
+            self._start_method = "spawn"  # there are threads now
             self._pool = self._start()
 
     def result(self, future: Future[Tally], work: Work, task: Task) -> Tally:
@@ -126,8 +128,13 @@ class Cluster:
 
 
 @contextmanager
-def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
+def open_pool(jobs: int, scheduler: str | None, *, copies: bool) -> Iterator[Pool]:
     """The workers that were asked for.
+
+    Args:
+        jobs: how many processes; with one, this one does it all.
+        scheduler: the address of a Dask scheduler, instead.
+        copies: workers may be copies of this process, which start at once; not where a library has threads in it.
 
     Raises:
         UsageError: the scheduler cannot be reached, or its client is not installed.
@@ -138,7 +145,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
     elif jobs <= 1:
         yield Here()
     else:
-        pool = Processes(jobs)
+        pool = Processes(jobs, copies=copies)
         try:
             yield pool
         finally:

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from smcli import read
+from smcli import methods, read
 from smcli.batch import Batch
 from smcli.errors import InputError, UnavailableError, UsageError
 from smcli.scan.pool import open_pool
@@ -107,7 +107,7 @@ class _Scan:
         """Do it all."""
         partial = False
         try:
-            with open_pool(self._way.jobs, self._way.scheduler) as pool:
+            with open_pool(self._way.jobs, self._way.scheduler, copies=self._only_formulas()) as pool:
                 self._work(pool)
         except KeyboardInterrupt:
             partial = True
@@ -125,6 +125,10 @@ class _Scan:
             options=tuple(self._options),
             targets=self._request.loss.target,
         )
+
+    def _only_formulas(self) -> bool:
+        """Whether every method is one of this program's own, which runs no library with threads."""
+        return all(name == "all" or name in methods.formulas() for name in self._request.methods)
 
     def _check_end(self) -> None:
         """Raise where there were more targets than rows, or no method could run."""

@@ -12,6 +12,7 @@ from smcli.errors import InputError
 from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
+from smcli.scan import sound
 from smcli.scan.look import look
 from smcli.scan.tally import Tally, of_block
 
@@ -83,6 +84,10 @@ def work(task: Task) -> Tally:
     block = replace(block, rows=range(len(block)))
     tally = Tally()
     for problem, raw in problems(Batch((block,)), task.settings, fmt):
-        judged = analyse.judge(problem, raw, Reference(problem), task.settings, fmt)
-        tally += of_block(judged, task.first, task.settings.tolerance)
+        reference = Reference(problem)
+        known = sound.tally(problem, raw, reference, task.settings, fmt, task.first)
+        if known is None:
+            judged = analyse.judge(problem, raw, reference, task.settings, fmt)
+            known = of_block(judged, task.first, task.settings.tolerance)
+        tally += known
     return tally

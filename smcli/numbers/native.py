@@ -1,0 +1,103 @@
+"""float32 arithmetic on float32 arrays: the results of `Arithmetic`, without its trace and in a third of the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import Arithmetic, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from smcli.model import FloatArray
+
+TILE = 1 << 15  # numbers that are converted at once, so that they stay in the cache
+
+
+class UntracedError(Exception):
+    """A method uses an operation that only the traced arithmetic has."""
+
+
+class Native(Arithmetic):
+    """Arithmetic in float32 whose arrays are float32: + − × ÷ are the processor's own, the rest passes through float64.
+
+    Sums are pairwise. Raises UntracedError for operations that it does not have.
+    """
+
+    def __init__(self) -> None:
+        single = formats.get("float32")
+        super().__init__(single, single)
+        self._wide = np.empty(TILE)
+
+    def _done(self, op: str, expr: str, value: FloatArray, *inputs: FloatArray) -> Rows:  # noqa: ARG002 - no trace
+        return Rows(value, expr)
+
+    def const(self, value: float, expr: str = "") -> Rows:
+        """A constant, rounded to float32."""
+        return self.given(np.array([[value]]), expr or f"{value:g}")
+
+    def given(self, values: FloatArray, expr: str) -> Rows:
+        """Numbers that are handed in, rounded to float32."""
+        rounded: Any = values.astype(np.float32)
+        return Rows(rounded, expr)
+
+    def exp(self, a: Rows, expr: str = "") -> Rows:
+        """e to the power a."""
+        return self._through(np.exp, a, expr or f"exp({a.expr})")
+
+    def exp2(self, a: Rows, expr: str = "") -> Rows:
+        """2 to the power a."""
+        return self._through(np.exp2, a, expr or f"exp2({a.expr})")
+
+    def log(self, a: Rows, expr: str = "") -> Rows:
+        """Natural logarithm; −inf at 0."""
+        return self._through(np.log, a, expr or f"log({a.expr})")
+
+    def log1p(self, a: Rows, expr: str = "") -> Rows:
+        """log(1 + a), accurate for small a."""
+        return self._through(np.log1p, a, expr or f"log1p({a.expr})")
+
+    def tanh(self, a: Rows, expr: str = "") -> Rows:
+        """Hyperbolic tangent."""
+        return self._through(np.tanh, a, expr or f"tanh({a.expr})")
+
+    def sum(self, a: Rows, expr: str = "") -> Rows:
+        """The sum of each row, [R, 1], neighbours added in pairs, level by level."""
+        terms: Any = a.values
+        if not terms.shape[1]:
+            raise UntracedError
+        while terms.shape[1] > 1:
+            even = terms.shape[1] // 2 * 2
+            pairs = terms[:, 0:even:2] + terms[:, 1:even:2]
+            terms = np.concatenate([pairs, terms[:, even:]], axis=1) if even < terms.shape[1] else pairs
+        return Rows(terms, expr or f"Σ {a.expr}")
+
+    def fma(self, a: Rows, b: Rows, c: Rows, expr: str = "") -> NoReturn:
+        """Not here."""
+        raise UntracedError
+
+    def ldexp(self, a: Rows, n: Rows, expr: str = "") -> NoReturn:
+        """Not here."""
+        raise UntracedError
+
+    def running(self, expr: str, output: FloatArray, terms: FloatArray, stall: tuple[FloatArray, FloatArray]) -> NoReturn:
+        """Not here."""
+        raise UntracedError
+
+    def _through(self, function: Callable[..., Any], a: Rows, expr: str) -> Rows:
+        """A function of each number, computed in float64 and rounded once."""
+        given: NDArray[Any] = np.ascontiguousarray(a.values)
+        out: Any = np.empty(given.shape, np.float32)
+        flat, result = given.reshape(-1), out.reshape(-1)
+        for start in range(0, flat.size, TILE):
+            part = flat[start : start + TILE]
+            wide = self._wide[: part.size]
+            np.copyto(wide, part)
+            function(wide, wide)
+            np.copyto(result[start : start + TILE], wide, casting="unsafe")
+        return Rows(out, expr)
