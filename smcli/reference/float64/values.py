@@ -12,6 +12,8 @@ from smcli.reference.losses import hard_target
 from smcli.reference.tiles import BLOCK, Pool, tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
@@ -30,20 +32,31 @@ def softmax(problem: Problem, sheet: Sheet) -> None:
 
 def _direct(x: FloatArray, sheet: Sheet) -> bool:
     """e^x / Σ e^x for long rows of moderate logits, which are exact as they are."""
-    if not (float(x.min()) >= -_MODERATE and float(x.max()) <= _MODERATE):
+    if not is_moderate(float(x.min()), float(x.max())):
         return False
+    for r, total in exponentials(x, sheet.hi):
+        sheet.hi[r] /= total
+    return True
+
+
+def is_moderate(least: float, most: float) -> bool:
+    """Whether logits in this range can be exponentiated as they are."""
+    return least >= -_MODERATE and most <= _MODERATE
+
+
+def exponentials(x: FloatArray, out: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Fill `out` with e^x of moderate logits [R, C]; gives some rows and their sums [r, 1] as they are done."""
     parts: list[FloatArray] = []
     spare = Pool(x.shape[1], 1, BLOCK)
     for r, c in tiles(x.shape, BLOCK):
-        e = np.exp(x[r, c], sheet.hi[r, c])
+        e = np.exp(x[r, c], out[r, c])
         parts.append(
             halve(e, spare.cut(e)[0], max(32, 1024 // len(e))).copy()
         )  # a level costs two calls, however short
         if c.stop == x.shape[1]:
             part = np.concatenate(parts, axis=1)
-            sheet.hi[r] /= halve(part, np.empty_like(part), 1)
+            yield r, halve(part, np.empty_like(part), 1)
             parts.clear()
-    return True
 
 
 def log_softmax(problem: Problem, sheet: Sheet) -> None:
