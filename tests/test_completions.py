@@ -126,7 +126,7 @@ def test_options_of_names_have_values():
 
 def test_table_of_values_names_nothing_that_is_gone():
     known = {o.long for _, o in SEVERAL} | set(COMMANDS)
-    assert set(SOURCES) - known <= {"check", "scan", "--plot"}  # announced, not there yet
+    assert set(SOURCES) - known <= {"check", "--plot"}  # announced, not there yet
 
 
 # bash: the function itself, without any program in reach

@@ -23,7 +23,13 @@ COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE:
 
 
 def pieces(thing: Any, style: Style) -> Iterator[str]:
-    """A command for each finding, then a summary line; other nouns are plain lines."""
+    """A command for each finding, then a summary line; nouns without findings are plain lines."""
+    if hasattr(thing, "annotations"):
+        for severity, name, said in thing.annotations():
+            yield f"{_annotation(severity, name, said)}\n"
+        doc = document.of(thing, style)
+        yield f"{_plain(f'{doc.title}: {doc.subject}')}\n"
+        return
     if not isinstance(thing, Report | Comparison):
         tables = (part for part in document.of(thing, style).parts if isinstance(part, Table))
         for cells in (line for t in tables for line in (t.head, *t.rows)):
@@ -39,8 +45,12 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
 
 def _command(f: FindingBlock, dtype: str) -> str:
     where = "".join(f"{said}: " for said in (dtype, f.where, f.about) if said)
-    title = _escape(f"{f.code} {f.name}").replace(":", "%3A").replace(",", "%2C")
-    return f"::{COMMANDS[f.severity]} title={title}::{_escape(f'{where}{f.message} — {f.remedy}')}"
+    return _annotation(f.severity, f"{f.code} {f.name}", f"{where}{f.message} — {f.remedy}")
+
+
+def _annotation(severity: Severity, name: str, said: str) -> str:
+    title = _escape(name).replace(":", "%3A").replace(",", "%2C")
+    return f"::{COMMANDS[severity]} title={title}::{_escape(said)}"
 
 
 def _escape(text: str) -> str:

@@ -37,7 +37,8 @@ def table(thing: Any) -> Iterator[list[list[str]]]:
     if not isinstance(thing, Report | Comparison):
         tables = [part for part in document.of(thing, Style()).parts if isinstance(part, Table)]
         for k, t in enumerate(tables):
-            yield [[]] * bool(k) + [[cell.text for cell in cells] for cells in (t.head, *t.rows)]
+            shown = [i for i, cell in enumerate(t.head) if cell.kind != "bar"]
+            yield [[]] * bool(k) + [[cells[i].text for i in shown] for cells in (t.head, *t.rows)]
         return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     several = len(reports) > 1

@@ -36,6 +36,7 @@ LONG = 4096  # logits of a row from which on this pays
 TILE = 1 << 15  # numbers that are worked on at once: fewer calls, and still in the cache
 LOW_BITS = 28  # of a float64: a tie between two numbers of float32, and a power of 2, lie where these are 0
 NEAR = 2.0 * BOUND * 2.0**53 + 8  # spacings of float64: as close to one of these the truth's bound may leave them open
+NEAR_ONE = 0.02  # as close to 1, the sum of numbers in [0, 1] makes them look like probabilities, or nearly (SM903)
 MARGIN = 1 - 2.0**-16  # errors just below their limits are not looked at here, so that their sum has room for rounding
 
 
@@ -50,7 +51,7 @@ def tally(
     if some is None or not _simple(problem, settings, fmt):
         return None
     top, low = float(x.max()), float(x.min())
-    if not is_moderate(low, top) or (low >= 0 and top <= 1):  # the latter may be probabilities
+    if not is_moderate(low, top) or (low >= 0 and top <= 1 and abs(float(x.sum()) - 1) < NEAR_ONE):
         return None
     with np.errstate(all="ignore"):
         return _Row(x[0], reference, settings.tolerance.max_ulp, fmt, top, low).tally(some, first + int(problem.rows[0]))
