@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -73,13 +77,12 @@ class Processes:
     def __init__(self, jobs: int, *, copies: bool) -> None:
         self._jobs, self._restarts, self._free = jobs, RESTARTS, FIRST
         self._start_method = "fork" if copies and sys.platform == "linux" else "spawn"
+        self._others = set(active_children())
         self.ahead = jobs * AHEAD
         self._pool = self._start()
 
     def _start(self) -> Executor:
-        from multiprocessing import get_context
-
-        return ProcessPoolExecutor(self._jobs, get_context(self._start_method))
+        return ProcessPoolExecutor(self._jobs, get_context(self._start_method), initializer=_end_with_parent)
 
     def submit(self, work: Work, task: Task) -> Future[Tally]:
         """Send it to a worker, or to one of a new pool where this one broke; the first are done here, should they be all."""
@@ -107,8 +110,14 @@ class Processes:
                 future = self.submit(work, task)
 
     def close(self) -> None:
-        """Let the workers go, once each has done what it has in hand."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let the workers go, and wait until they have: this process may end without a look back."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def stop(self) -> None:
+        """Let them go at once, whatever they have in hand."""
+        for process in set(active_children()) - self._others:
+            process.terminate()
+        self.close()
 
 
 class Cluster:
@@ -148,8 +157,10 @@ def open_pool(jobs: int, scheduler: str | None, *, copies: bool) -> Iterator[Poo
         pool = Processes(jobs, copies=copies)
         try:
             yield pool
-        finally:
-            pool.close()
+        except BaseException:
+            pool.stop()
+            raise
+        pool.close()
 
 
 @contextmanager
@@ -166,6 +177,18 @@ def _client(scheduler: str) -> Iterator[Executor]:
         ) from None
     with client:
         yield client.get_executor()
+
+
+def _end_with_parent() -> None:
+    """In a worker: see to it that it is not left behind where this process is killed."""
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
