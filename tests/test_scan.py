@@ -80,7 +80,10 @@ def test_the_document_is_that_of_compare(rows):
     for one in doc["methods"]:
         of = [m for r in report["rows"] for m in r["results"][0]["methods"] if m["method"] == one["method"]]
         verdicts = [v for m in of for v in m["verdicts"]]
-        assert one["verdicts"] == {v: verdicts.count(v) for v in one["verdicts"]} and sum(one["verdicts"].values()) == x.size
+        assert (
+            one["verdicts"] == {v: verdicts.count(v) for v in one["verdicts"]}
+            and sum(one["verdicts"].values()) == x.size
+        )
         assert sum(one["histogram"]["counts"]) == x.size
         row, index = one["worst_at"]
         worst = of[row]["ulp"][index]
@@ -155,7 +158,9 @@ def test_when_every_worker_dies_this_process_does_it(rows, monkeypatch):
 def test_a_dask_cluster_says_the_same(rows):
     distributed = pytest.importorskip("distributed")
     path, _ = rows
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
         got = scanned([path, path], scheduler=cluster.scheduler_address)
     assert got.to_dict() == scanned([path, path]).to_dict()
 
@@ -164,7 +169,9 @@ def test_a_dask_cluster_says_the_same(rows):
 def test_a_worker_of_a_dask_cluster_that_is_killed_loses_nothing(tmp_path):
     distributed = pytest.importorskip("distributed")
     np.save(tmp_path / "x.npy", RANDOM.normal(0, 20, (3000, 30)).astype(np.float32))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
         killed = []
 
         def progress(_done, _of):
@@ -342,7 +349,9 @@ def test_targets_run_over_all_files(tmp_path):
 def test_targets_that_a_file_carries(tmp_path):
     np.savez(tmp_path / "x.npz", logits=np.array([[1.0, 2.0], [0.0, -800.0]]), target=np.array([0, 1]))
     report = scanned([tmp_path / "x.npz"], request(quantities=("cross-entropy",)))
-    assert report.tally.findings["SM303"] == (1, 1) and report.tally.counts["shifted", "cross-entropy"].verdicts.sum() == 2
+    assert (
+        report.tally.findings["SM303"] == (1, 1) and report.tally.counts["shifted", "cross-entropy"].verdicts.sum() == 2
+    )
 
 
 def test_a_file_that_fails_does_not_shift_the_targets_of_others(tmp_path):
@@ -502,7 +511,9 @@ def test_csv_and_plain_have_no_bars(rows):
 
 def test_annotations_of_a_run(rows):
     *lines, last = render.text(scanned([rows[0]]), "github").splitlines()
-    assert any(re.fullmatch(r"::error title=SM103 all-masked::1 row, the first is row 42 of .*x\.npy — .*", s) for s in lines)
+    assert any(
+        re.fullmatch(r"::error title=SM103 all-masked::1 row, the first is row 42 of .*x\.npy — .*", s) for s in lines
+    )
     assert last.startswith("smcli scan: float32 · 400 rows")
 
 
@@ -536,7 +547,17 @@ def test_progress_is_for_terminals_only(tmp_path):
     big = np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=np.float64, shape=(4000, 2000))
     big[:] = RANDOM.normal(0, 5, (1, 2000))
     del big
-    words = ["-m", "smcli", "scan", str(tmp_path / "big.npy"), "--jobs", "1", "--summary", "-o", str(tmp_path / "o.json")]
+    words = [
+        "-m",
+        "smcli",
+        "scan",
+        str(tmp_path / "big.npy"),
+        "--jobs",
+        "1",
+        "--summary",
+        "-o",
+        str(tmp_path / "o.json"),
+    ]
     shown = pexpect.run(f"{sys.executable} {shlex.join(words)}", env={**os.environ, "TERM": "xterm"}, timeout=120)
     assert b"rows/s" in shown and b" rows" in shown
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
@@ -544,7 +565,9 @@ def test_progress_is_for_terminals_only(tmp_path):
 
 
 def test_tallies_add_up_in_any_grouping():
-    some = [Tally(rows=k, values=k * k, findings={"SM101": (k, k)}, worst_rows=(BadRow(k % 3, k),)) for k in range(1, 9)]
+    some = [
+        Tally(rows=k, values=k * k, findings={"SM101": (k, k)}, worst_rows=(BadRow(k % 3, k),)) for k in range(1, 9)
+    ]
     total = Tally()
     for one in some:
         total += one

@@ -131,7 +131,9 @@ def test_a_target_does_not_matter_to_softmax():
 def test_the_margin_covers_what_it_has_to():
     """Errors below margin times limit cannot add up to more than the limits' sum by what the roundings of a sum are."""
     u, size = 2.0**-53, 2**24
-    least = 8 * SINGLE.unit_roundoff  # of the limits' sum, as every limit is 8 spacings or more, and the truths sum to 1
+    least = (
+        8 * SINGLE.unit_roundoff
+    )  # of the limits' sum, as every limit is 8 spacings or more, and the truths sum to 1
     assert (1 - sound.MARGIN) * least > sound.BOUND + 4 * math.log2(size) * u
 
 

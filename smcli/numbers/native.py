@@ -85,17 +85,10 @@ class Native(Arithmetic):
             terms = np.concatenate([pairs, terms[:, even:]], axis=1) if even < terms.shape[1] else pairs
         return Rows(terms, expr or f"Σ {a.expr}")
 
-    def fma(self, a: Rows, b: Rows, c: Rows, expr: str = "") -> NoReturn:
-        """Not here."""
+    def _not_here(self, *_: object) -> NoReturn:
         raise UntracedError
 
-    def ldexp(self, a: Rows, n: Rows, expr: str = "") -> NoReturn:
-        """Not here."""
-        raise UntracedError
-
-    def running(self, expr: str, output: FloatArray, terms: FloatArray, stall: tuple[FloatArray, FloatArray]) -> NoReturn:
-        """Not here."""
-        raise UntracedError
+    fma = ldexp = running = _not_here  # type: ignore[assignment]
 
     def _through(self, function: Callable[..., Any], a: Rows, expr: str) -> Rows:
         """A function of each number, computed in float64 and rounded once."""

@@ -58,9 +58,19 @@ def _look(part: RawBlock, fmt: Format, first: int) -> Tally:
             found[code] = (int(at.size), first + int(at[0]))
             bad += [BadRow(RANKS[code], first + r) for r in at[:WORST].tolist()]
     each = {b.row: b for b in sorted(bad)}  # a row once, by what is worst of it
-    lowest, highest = low[np.isfinite(low)], top[np.isfinite(top)]
-    extremes = Extremes(float(lowest.min(initial=np.inf)), float(highest.max(initial=-np.inf)))
-    return Tally(count, count * classes, {}, found, worst_of(each.values()), {}, extremes)
+    return Tally(count, count * classes, {}, found, worst_of(each.values()), {}, _extremes(part, fmt, top, low))
+
+
+def _extremes(part: RawBlock, fmt: Format, top: FloatArray, low: FloatArray) -> Extremes:
+    """The least and the largest finite logit, for which rows that hold others have to be gone through once more."""
+    odd = ~(np.isfinite(top) & np.isfinite(low))
+    least, most = float(low[~odd].min(initial=np.inf)), float(top[~odd].max(initial=-np.inf))
+    if odd.any():
+        written, _ = part.take()
+        rest = fmt.round(written[odd])
+        rest = rest[np.isfinite(rest)]
+        least, most = min(least, float(rest.min(initial=np.inf))), max(most, float(rest.max(initial=-np.inf)))
+    return Extremes(least, most)
 
 
 def _ends(part: RawBlock, fmt: Format) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
@@ -77,7 +87,9 @@ def _ends(part: RawBlock, fmt: Format) -> tuple[FloatArray, FloatArray, BoolArra
     at = np.flatnonzero(~(np.isfinite(top) & np.isfinite(low)))
     if at.size:
         nan[at] = np.isnan(written[at]).any(axis=1)
-        beyond[at] = (np.isfinite(written[at]) & ~np.isfinite(rounded[at])).any(axis=1)
+        lost = np.isfinite(written[at]) & ~np.isfinite(rounded[at])
+        lost |= np.isinf(written[at]) & np.isnan(rounded[at])  # a format without infinity
+        beyond[at] = lost.any(axis=1)
     return top, low, nan, beyond
 
 
@@ -94,7 +106,7 @@ def _half_ends(x: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     bits = by_columns(x.view(np.uint16))
     signed = bits.view(np.int16)
     high, deep = signed.max(axis=1), bits.max(axis=1)  # of the positive, else of the negative; of the negative, if any
-    top, low = np.where(high >= 0, high, signed.min(axis=1)), np.where(deep > 0x8000, deep, bits.min(axis=1))
+    top, low = np.where(high >= 0, high, signed.min(axis=1)), np.where(deep >= 0x8000, deep, bits.min(axis=1))
     nan = (high > 0x7C00) | (deep > 0xFC00)
     ends = (end.astype(np.uint16).view(np.float16).astype(np.float64) for end in (top, low))
     highest, lowest = (np.where(nan, np.nan, end) for end in ends)

@@ -15,8 +15,8 @@ import numpy as np
 from smcli import methods
 from smcli.findings.accuracy import CONDITION, WELL
 from smcli.judge.limits import LEAST
-from smcli.methods.base import Formula
 from smcli.judge.measure import round_truth
+from smcli.methods.base import Formula
 from smcli.model import Truth, Verdict
 from smcli.numbers.arithmetic import Rows
 from smcli.numbers.native import Native, UntracedError
@@ -54,7 +54,9 @@ def tally(
     if not is_moderate(low, top) or (low >= 0 and top <= 1 and abs(float(x.sum()) - 1) < NEAR_ONE):
         return None
     with np.errstate(all="ignore"):
-        return _Row(x[0], reference, settings.tolerance.max_ulp, fmt, top, low).tally(some, first + int(problem.rows[0]))
+        return _Row(x[0], reference, settings.tolerance.max_ulp, fmt, top, low).tally(
+            some, first + int(problem.rows[0])
+        )
 
 
 def _simple(problem: Problem, settings: Settings, fmt: Format) -> bool:
@@ -78,7 +80,7 @@ def _formulas(names: tuple[str, ...]) -> tuple[Formula, ...] | None:
     formulas = tuple(m for m in some if isinstance(m, Formula))
     try:
         for m in formulas:
-            m.algorithm.softmax(Rows(np.zeros((1, 2), np.float32), "x"), Native())  # type: ignore[arg-type]
+            m.algorithm.softmax(Rows(np.zeros((1, 2), np.float32), "x"), Native())
     except UntracedError:
         return None
     return formulas if formulas and len(formulas) == len(some) else None
@@ -90,7 +92,11 @@ class _Room:
     def __init__(self, size: int) -> None:
         self.native, self.e = Native(), np.empty((1, size))
         self.truth, self.per_ulp, self.ulp = np.empty((3, TILE))
-        self.rounded, self.bits, self.mask = np.empty(TILE, np.float32), np.empty(TILE, np.uint32), np.empty(TILE, np.bool_)
+        self.rounded, self.bits, self.mask = (
+            np.empty(TILE, np.float32),
+            np.empty(TILE, np.uint32),
+            np.empty(TILE, np.bool_),
+        )
 
 
 _room = lru_cache(maxsize=2)(_Room)
@@ -127,7 +133,7 @@ class _Row:
     def tally(self, some: tuple[Formula, ...], first: int) -> Tally | None:
         """What is counted, or None where something is unusual."""
         room, size = self.room, self.x.size
-        (_, total), = exponentials(self.x[None], room.e)
+        ((_, total),) = exponentials(self.x[None], room.e)
         if not math.exp(self.low) * MARGIN / float(total[0, 0]) >= self.fmt.smallest_normal:
             return None
         given: Any = self.x.astype(np.float32)[None]
@@ -140,7 +146,9 @@ class _Row:
             if piece is None or not all(self._count(y, piece, s) for y, s in zip(values, sums, strict=True)):
                 return None
         worst = [s.worst for s in sums]
-        if min(worst) > WELL and 2 * max(abs(self.top), abs(self.low)) > CONDITION * MARGIN:  # which bounds the condition
+        if (
+            min(worst) > WELL and 2 * max(abs(self.top), abs(self.low)) > CONDITION * MARGIN
+        ):  # which bounds the condition
             return None
         most = worst.index(max(worst))
         bad = BadRow(worst[most], first, some[most].name, "softmax", worst[most])
@@ -188,7 +196,7 @@ class _Row:
             return False
         if most > known.worst:
             known.worst, known.at = most, piece.at.start + place
-        known.correct += np.count_nonzero(np.equal(got, piece.rounded, out=mask))
+        known.correct += int(np.count_nonzero(np.equal(got, piece.rounded, out=mask)))
         for k, edge in enumerate(EDGES):
             if most <= edge:
                 known.below[k:] += got.size
