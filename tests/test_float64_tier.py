@@ -17,6 +17,7 @@ from flint import arb
 
 from smcli.model import Loss, Problem
 from smcli.reference import float64
+from smcli.reference.float64 import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,3 +225,19 @@ def test_a_target_changes_nothing_but_the_loss(quantity: str) -> None:
     alone, _ = float64.attempt(Problem("float32", x), quantity)
     beside, _ = float64.attempt(Problem("float32", x, Loss(target=np.array([0, 2]))), quantity)
     assert np.array_equal(alone.hi, beside.hi)
+
+
+@pytest.mark.parametrize("size", [64, 1000, 16385, 131072])
+def test_softmax_of_moderate_logits_has_a_bound_of_its_own(size):
+    """e^x / Σ e^x, as it is counted with, is within `direct_bound` of Arb's."""
+    x = np.random.default_rng(size).normal(0, 12, (1, size)).astype(np.float32).astype(np.float64)
+    x[0, :3] = 250, -250, 249
+    e = np.empty_like(x)
+    ((_, total),) = values.exponentials(x, e)
+    t = (e / total)[0]
+    exact = [arb(v).exp() for v in x[0].tolist()]
+    s = sum(exact, arb(0))
+    bound = values.direct_bound(size)
+    assert bound < values.BOUND
+    for i in [*range(0, size, max(1, size // 500)), 0, 1, 2]:
+        assert abs(arb(float(t[i])) * s / exact[i] - 1) < bound

@@ -6,10 +6,8 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.connection import wait
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +16,7 @@ from smcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
+    from multiprocessing.process import BaseProcess
 
     from smcli.scan.tally import Tally
     from smcli.scan.work import Task
@@ -77,11 +76,14 @@ class Processes:
     def __init__(self, jobs: int, *, copies: bool) -> None:
         self._jobs, self._restarts, self._free = jobs, RESTARTS, FIRST
         self._start_method = "fork" if copies and sys.platform == "linux" else "spawn"
-        self._others = set(active_children())
+        self._others = set(_children())
         self.ahead = jobs * AHEAD
         self._pool = self._start()
 
     def _start(self) -> Executor:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
         return ProcessPoolExecutor(self._jobs, get_context(self._start_method), initializer=_end_with_parent)
 
     def submit(self, work: Work, task: Task) -> Future[Tally]:
@@ -115,7 +117,7 @@ class Processes:
 
     def stop(self) -> None:
         """Let them go at once, whatever they have in hand."""
-        for process in set(active_children()) - self._others:
+        for process in set(_children()) - self._others:
             process.terminate()
         self.close()
 
@@ -179,8 +181,17 @@ def _client(scheduler: str) -> Iterator[Executor]:
         yield client.get_executor()
 
 
+def _children() -> list[BaseProcess]:
+    from multiprocessing import active_children
+
+    return active_children()
+
+
 def _end_with_parent() -> None:
     """In a worker: see to it that it is not left behind where this process is killed."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
     parent = parent_process()
     if parent is not None:
 

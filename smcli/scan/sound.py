@@ -20,7 +20,7 @@ from smcli.methods.base import Formula
 from smcli.model import Truth, Verdict
 from smcli.numbers.arithmetic import Rows
 from smcli.numbers.native import Native, UntracedError
-from smcli.reference.float64.values import BOUND, exponentials, is_moderate
+from smcli.reference.float64.values import BOUND, direct_bound, exponentials, is_moderate
 from smcli.scan.tally import EDGES, BadRow, Count, Tally
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class _Row:
         if (np.minimum(mantissa - 0.5, 1 - mantissa) <= 2 * BOUND).any():
             return False
         zeros = np.broadcast_to(np.float64(0), (1, t.size)), np.broadcast_to(np.int64(0), (1, t.size))
-        _, open_ones = round_truth(Truth(t[None], *zeros, BOUND), self.fmt)
+        _, open_ones = round_truth(Truth(t[None], *zeros, direct_bound(self.x.size)), self.fmt)
         if open_ones.any():
             whole = np.zeros((2, 1, self.x.size))
             whole[:, 0, at] = rounded, open_ones[0]

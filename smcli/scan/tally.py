@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from smcli.judge.block import Block, Judged
-    from smcli.model import FloatArray, IntArray
+    from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.problem.specs import Tolerance
 
 EDGES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)  # ulp; one more for what is beyond, or nan
@@ -186,10 +186,10 @@ def _note_worst(worst: dict[int, BadRow], m: Judged, quantity: str, each: FloatA
 
 def _codes(block: Block) -> dict[str, IntArray]:
     """The rows of the block that each code was found in."""
-    found: dict[str, list[IntArray]] = {}
+    found: dict[str, BoolArray] = {}
     for f in block.findings:
-        found.setdefault(f.code, []).append(f.rows)
-    return {code: np.unique(np.concatenate(rows)) for code, rows in sorted(found.items())}
+        found.setdefault(f.code, np.zeros(len(block.places), dtype=bool))[f.rows] = True
+    return {code: np.flatnonzero(rows) for code, rows in sorted(found.items())}
 
 
 def as_counts(count: Count) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,16 @@ def exponentials(x: FloatArray, out: FloatArray) -> Iterator[tuple[slice, FloatA
             part = np.concatenate(parts, axis=1)
             yield r, halve(part, np.empty_like(part), 1)
             parts.clear()
+
+
+def direct_bound(columns: int) -> float:
+    """The bound of e^x / Σ e^x as `exponentials` gives them for so many columns, relative; below BOUND.
+
+    In units of u = 2^-53, as in the package's docstring: e^x 8, the sum 8 and a rounding for each of its levels, of which a
+    length that is no power of 2 has one more in each of the two stages, the quotient 1, and 2 for all of higher order.
+    """
+    levels = ceil(log2(columns)) + 2
+    return (8 + 8 + levels + 1 + 2) * 2.0**-53
 
 
 def log_softmax(problem: Problem, sheet: Sheet) -> None:
