@@ -11,6 +11,7 @@ import numpy as np
 from smcli import methods
 from smcli.errors import InputError, UnavailableError
 from smcli.findings import RowEvidence, examine
+from smcli.findings.accuracy import WELL
 from smcli.findings.witness import testify
 from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
@@ -93,16 +94,21 @@ def judge(
     fmt: formats.Format,
     given: Reference | None = None,
     handed: Mapping[str, Method] = NONE,
+    *,
+    counted: bool = False,
 ) -> Block:
-    """One block: truth, methods, errors, findings; and errors against the logits as given where those are asked for."""
-    about_rows = RowEvidence.of(problem, raw, settings.quantities)
+    """One block: truth, methods, errors, findings; and errors against the logits as given where those are asked for.
+
+    Where all of it is only counted there are no bounds, no condition numbers and no remedies.
+    """
+    about_rows = RowEvidence.of(problem, raw, settings.quantities, counted=counted)
     found: list[Found] = [*examine(about_rows)]
     infinite = (problem.logits == np.inf).any(axis=1, keepdims=True)
     results = []
     for quantity in settings.quantities:
         truth = reference.truth(quantity)
         rounded = reference.settle(quantity, *round_truth(truth, fmt), fmt)
-        conditions = condition(problem, quantity, reference)
+        conditions = None if counted else condition(problem, quantity, reference)
         limit = limits.limit(problem, quantity, reference, settings.tolerance)
         about_truth = about_rows.with_truth(
             quantity, truth, rounded, limit, condition=conditions, tolerance=settings.tolerance
@@ -124,9 +130,11 @@ def judge(
             found += own
             if not done.steps and not evidence.all_fine:
                 found += testify(evidence, about_rows, own)
-            bound = m.bound(problem, quantity, fmt, settings)
+            bound = None if counted else m.bound(problem, quantity, fmt, settings)
             total = None if given is None else total_error(done.values, given.truth(quantity))
             judged.append(Judged.of(done, errors, bound, total, trace=settings.trace))
+        if counted and not any((e.ulp <= WELL).all() for e in errors_of.values()):
+            about_truth = replace(about_truth, condition=condition(problem, quantity, reference))
         found += examine(replace(about_truth, judged=errors_of))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
         results.append(JudgedQuantity(quantity, truth, worst, tuple(judged)))

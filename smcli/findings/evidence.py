@@ -40,6 +40,7 @@ class RowEvidence:
         raw: the logits as they were written.
         change: float64 [R, C], what rounding them to the format changed; inf where they no longer are finite numbers.
         asked: what is computed of them.
+        counted: whether findings are only counted, so that nobody reads what to do.
     """
 
     about: ClassVar[About] = "row"
@@ -48,9 +49,10 @@ class RowEvidence:
     raw: Written
     change: FloatArray
     asked: tuple[Quantity, ...] = ()
+    counted: bool = False
 
     @classmethod
-    def of(cls, problem: Problem, raw: Written, asked: Sequence[str] = ()) -> RowEvidence:
+    def of(cls, problem: Problem, raw: Written, asked: Sequence[str] = (), *, counted: bool = False) -> RowEvidence:
         """Compare the logits of a block with what was written."""
         return cls(
             problem=problem,
@@ -58,6 +60,7 @@ class RowEvidence:
             raw=raw,
             change=_change(problem, raw),
             asked=tuple(map(quantities.get, asked)),
+            counted=counted,
         )
 
     def with_truth(

@@ -66,6 +66,8 @@ def mend(
 ) -> str | Choice:
     """For each row with a hit, the first thing with which all its values are accurate; else those that were hit.
 
+    Where findings are only counted nothing is tried.
+
     Where a hit concerns a whole row, some of its values are better than none.
 
     Args:
@@ -75,6 +77,8 @@ def mend(
         sums_first: whether the sum is the suspect.
         otherwise: what to say where none of them helps.
     """
+    if ev.counted:
+        return otherwise
     others, sums, wider = _other_methods(ev), _other_sums(ev), _wider(ev)
     both = [replace(m, text=f"{m.text}, and {s.text}", accumulate=s.accumulate, order=s.order)
             for m in others[:1] for s in sums[:1]]  # fmt: skip

@@ -87,7 +87,7 @@ def work(task: Task) -> Tally:
         reference = Reference(problem)
         known = sound.tally(problem, raw, reference, task.settings, fmt, task.first)
         if known is None:
-            judged = analyse.judge(problem, raw, reference, task.settings, fmt)
+            judged = analyse.judge(problem, raw, reference, task.settings, fmt, counted=True)
             known = of_block(judged, task.first, task.settings.tolerance)
         tally += known
     return tally
