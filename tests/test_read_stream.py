@@ -272,3 +272,17 @@ def test_faulty_lists_in_lines(write, text, message):
     with pytest.raises(InputError) as caught:
         list(read.stream(path))
     assert message in caught.value.message.replace(os.path.dirname(path) + os.sep, "")
+
+
+def test_a_file_that_becomes_shorter_just_when_it_is_opened(tmp_path, monkeypatch):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((100, 100)))
+    mapped = np.memmap
+
+    def late(*args, **kwargs):
+        path.write_bytes(path.read_bytes()[:5000])
+        return mapped(*args, **kwargs)
+
+    monkeypatch.setattr(np, "memmap", late)
+    with pytest.raises(InputError, match=r"x\.npy became shorter while it was opened"):
+        read.block_from_file(str(path))

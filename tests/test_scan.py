@@ -532,7 +532,10 @@ def test_exit_codes(rows, capsys):
     assert cli(path, "-m", "shifted", "--max-ulp", "2", capsys=capsys)[0] == 1
     assert cli(path, "-m", "shifted", "--max-rel", "1e-7", capsys=capsys)[0] == 1
     assert cli(path, "-d", "float32,float16", capsys=capsys)[0] == 2
-    assert cli(path, "--quick", "-T", "2", capsys=capsys)[0] == 2
+    for words in (["-T", "2"], ["-m", "naive"], ["-q", "softmax"], ["--max-ulp", "3"]):
+        code, _, err = cli(path, "--quick", *words, capsys=capsys)
+        assert code == 2 and "--quick" in err
+    assert cli(path, "--quick", "--fail-on", "SM103", capsys=capsys)[0] == 1
 
 
 def test_a_method_that_is_not_there(rows, capsys, monkeypatch):

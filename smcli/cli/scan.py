@@ -19,6 +19,9 @@ Examples:
   smcli scan huge.npy --quick"""
 
 
+NOT_QUICK = ("method", "quantity", "temperature", "softcap", "accumulate", "max_ulp", "max_rel")
+
+
 class Options(Judging, Loss, Arithmetic, Reading):
     """The options of scan."""
 
@@ -66,7 +69,7 @@ def main(options: Options) -> int:
     Files are mapped or read block by block, so that their size does not matter. Ctrl-C ends with what was seen so far.
     """
     from smcli.cli.messages import report_error
-    from smcli.cli.texts import split
+    from smcli.cli.texts import flag, split
     from smcli.errors import UsageError
     from smcli.report.report import fails
     from smcli.request import check_fail_on
@@ -75,8 +78,9 @@ def main(options: Options) -> int:
     request = request_of("scan", options)
     if len(request.numerics.dtypes) > 1:
         raise UsageError("scan takes one number format", "compare shows several beside each other")
-    if options.quick and (options.temperature is not None or options.softcap is not None):
-        raise UsageError("--quick looks at the logits as they are", "leave out --temperature and --softcap")
+    idle = [flag(name) for name in NOT_QUICK if getattr(options, name) is not None]
+    if options.quick and idle:
+        raise UsageError("--quick looks at the logits as they are", f"leave out {' and '.join(idle)}")
     how = How(
         kind=options.input_format,
         key=options.key,

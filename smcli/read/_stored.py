@@ -80,7 +80,10 @@ class Stored(NamedTuple):
     def array(self) -> NDArray[Any]:
         """The array, mapped where it can be."""
         if self.offset is not None:
-            flat: NDArray[Any] = np.memmap(self.stream, self.dtype, "r", self.offset, math.prod(self.shape))
+            try:
+                flat: NDArray[Any] = np.memmap(self.stream, self.dtype, "r", self.offset, math.prod(self.shape))
+            except ValueError:  # its length was checked, but that was a moment ago
+                raise InputError(f"{self.name} became shorter while it was opened", _HINT) from None
         else:
             flat = np.frombuffer(self._bytes(math.prod(self.shape) * self.dtype.itemsize), self.dtype)
             self._check_end()

@@ -1,0 +1,51 @@
+"""docs/scan.md says what is so: its example, the keys of the document, the codes of a quick look."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smcli.cli.app import run
+from smcli.problem.specs import NO_LIMIT, LossSpec, Numerics
+from smcli.request import Request
+from smcli.scan.look import RANKS
+from smcli.scan.run import How, Way, scan
+from smcli.scan.tally import WORST
+
+PAGE = (Path(__file__).parent.parent / "docs" / "scan.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("command", "output"), re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", PAGE, re.DOTALL))
+def test_examples(command, output, tmp_path, monkeypatch, capsys):
+    rows = re.search(r"```\n(1 2 3\n.*?)```", PAGE, re.DOTALL)
+    assert rows
+    (tmp_path / "rows.txt").write_text(rows[1])
+    monkeypatch.chdir(tmp_path)
+    assert run(shlex.split(command)[1:]) == 0
+    assert [s.rstrip() for s in capsys.readouterr().out.splitlines()] == [s.rstrip() for s in output.splitlines()]
+
+
+def test_keys(tmp_path):
+    x = np.zeros((2, 3))
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "bad.npy").write_bytes(b"junk")
+    request = Request(
+        command="scan", methods=(), quantities=(), numerics=Numerics(), loss=LossSpec(), tolerance=NO_LIMIT, trace=False
+    )
+    said = {key for line in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)}
+    for quick in (False, True):
+        paths = [str(tmp_path / "x.npy"), str(tmp_path / "bad.npy")]
+        doc = scan(paths, request, How(), Way(quick=quick, keep_going=True)).to_dict()
+        assert set(doc) - {"schema", "smcli"} <= said
+        for method in doc["methods"]:
+            assert set(method) == {"method", "quantity", "worst_ulp", "worst_at", "verdicts", "histogram"}
+    assert doc["schema"] in PAGE and f"up to {WORST}:" in PAGE
+
+
+def test_codes_of_a_quick_look():
+    section = PAGE.partition("## A quick look")[2].partition("\n## ")[0].rpartition("```")[2]
+    assert set(re.findall(r"SM\d{3}", section)) == set(RANKS)
