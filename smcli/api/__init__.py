@@ -49,6 +49,7 @@ def compare(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:
@@ -72,6 +73,8 @@ def compare(
         accumulate: the number format of the running sum.
         sum: how sums are added up: pairwise, sequential or compensated.
         trace: whether every step of every method is reported.
+        confirm: whether every digit of the truth is computed once more by other arithmetic, mpmath and, where it is
+            installed, python-flint.
         max_ulp: what counts as accurate, in ulp.
         max_rel: what counts as accurate, as a relative error.
 
@@ -80,6 +83,7 @@ def compare(
 
     Raises:
         SmcliError: the input or an option is wrong.
+        PrecisionError: the other arithmetic differs; the message has both values.
     """
     return _analyse("compare", logits, locals())
 
@@ -103,6 +107,7 @@ def evaluate(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:
@@ -131,6 +136,7 @@ def gradient(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:

@@ -94,7 +94,8 @@ def closing(report: Report, style: Style) -> Paragraph:
     rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     more = f"; smcli explain {found[0].code}" if found else ""
     whence = f" ({report.origin})" if report.origin else ""
-    return Paragraph((*runs, Cell(f"; {report.dtype}{whence}{rows}; exact certified{more}", "dim")))
+    by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
+    return Paragraph((*runs, Cell(f"; {report.dtype}{whence}{rows}; exact certified{by}{more}", "dim")))
 
 
 def _parts(report: Report, style: Style) -> Iterator[Part]:
