@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+    from smcli.checking.summary import Summary
     from smcli.model import Truth
     from smcli.report.report import Comparison, Report
 
@@ -168,7 +169,7 @@ def check(
     max_rel: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
-) -> Report:
+) -> Report | Summary:
     """Judge values that other code computed.
 
     Args:
@@ -192,7 +193,8 @@ def check(
         atol: likewise.
 
     Returns:
-        A report with one method, "output", and the tolerance that a test of such values should use.
+        A report with one method, "output", and the tolerance that a test of such values should use; of more than 10^5
+        values a `Summary` of them.
 
     Raises:
         InputError: the shapes do not agree (the message has both), or an output is no number of the format.

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from smcli.judge.tolerances import Allclose, looks_like, tolerances
+from smcli.model import Truth
 
 if TYPE_CHECKING:
+    from smcli.checking.sums import Sums
     from smcli.judge.tolerances import Span
     from smcli.model import FloatArray
     from smcli.numbers.formats import Format
@@ -37,6 +41,22 @@ class Trial:
         if user:
             self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
 
+    def settle(self, sums: Sums, fmt: Format, *, user: bool) -> bool:
+        """The same from what is kept of a large check; False where it does not tell."""
+        t, worst = self.tolerance, sums.worst
+        largest = np.array([sums.largest])
+        self.zeros = not sums.undefined and t.zeros_pass(largest)
+        truth = Truth(worst.hi, worst.lo, worst.exp2, sums.bound).nearest()
+        known = bool(t.rtol > 0 and sums.rel <= t.rtol)
+        self.passes = known or bool(t.passes(worst.value, truth).all())
+        known = known or not self.passes
+        if user:
+            self.below_ulp = t.below_ulp(largest, fmt) or t.below_ulp(truth, fmt)
+            known = known and (self.below_ulp or t.rtol >= 2 * fmt.unit_roundoff)
+        if not known:
+            self.passes = self.zeros = True
+        return known
+
 
 @dataclass(slots=True)
 class Trials:
@@ -58,6 +78,13 @@ class Trials:
             trial.add(values, truth, rel, self.format, user=False)
         if self.yours is not None:
             self.yours.add(values, truth, rel, self.format, user=True)
+
+    def settle(self, sums: Sums) -> bool:
+        """Tell from what is kept of a large check how all values do; False where that takes another look at them."""
+        told = True
+        for trial in (*self.known, *filter(None, [self.yours])):
+            told &= trial.settle(sums, self.format, user=trial is self.yours)
+        return told
 
     def document(self) -> dict[str, Any]:
         """The document `tolerance` of a check: the tightest one that all values pass, or else the tightest."""

@@ -77,7 +77,9 @@ def main(options: Options) -> int:
     on = check_fail_on(options.fail_on)
     logits, outputs = _read(options, request)
     numbers = None if options.rows is None else chosen_rows(len(logits), options.rows)
-    report = checking.run(logits, outputs, checking.settle(request, logits, outputs, numbers), yours)
+    report = checking.run(
+        logits, outputs, checking.settle(request, logits, outputs, numbers), yours, whole=options.all or None
+    )
     write(report, options)
     return int(checking.fails(report, on))
 
