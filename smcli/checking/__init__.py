@@ -29,12 +29,13 @@ def check_objects(logits: object, outputs: object, given: Given, *, whole: bool 
 
 
 def run(
-    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None
-) -> Report | Summary:
+    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None,
+    forks: bool = False,
+) -> Report | Summary:  # fmt: skip
     """Judge every value; arguments and errors as in `pipeline.check`."""
     from smcli.checking.pipeline import check
 
-    return check(logits, outputs, settings, yours, whole=whole)
+    return check(logits, outputs, settings, yours, whole=whole, forks=forks)
 
 
 def per_class(request: Request, logits: Batch) -> bool:

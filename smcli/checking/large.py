@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smcli import analyse
+from smcli.checking.fit import number_of
+from smcli.checking.pair import both, can_fork
 from smcli.checking.screen import Screen
 from smcli.checking.summary import Summary
 from smcli.checking.sums import Sums
@@ -16,7 +20,7 @@ from smcli.errors import InputError
 from smcli.findings.remedies import rows_of
 from smcli.judge.tolerances import Span
 from smcli.methods import run
-from smcli.methods.outputs import NAME
+from smcli.methods.outputs import NAME, output
 from smcli.model import Truth
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
@@ -24,16 +28,29 @@ from smcli.problem.build import problems, targets
 from smcli.reference import Reference
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from smcli.batch import Batch, Written
+    from smcli.checking.fit import Outputs
     from smcli.judge.tolerances import Allclose
     from smcli.methods.outputs import Output
     from smcli.model import FloatArray, IntArray, Problem
     from smcli.problem.specs import Settings
 
 
-def sum_up(logits: Batch, outputs: Output, settings: Settings, yours: Allclose | None) -> Summary:
+WORTHWHILE = 1 << 24  # logits that are worth a process of their own
+
+
+@dataclass(slots=True)
+class Part:
+    """What is known of some rows: what is kept, what a tolerance depends on, and the factor of a reduction."""
+
+    sums: Sums
+    span: Span
+    scale: Fraction
+
+
+def sum_up(
+    logits: Batch, outputs: Outputs, settings: Settings, yours: Allclose | None, *, forks: bool = False
+) -> Summary:
     """Judge every value, and keep of them what a reader can take in.
 
     Args:
@@ -41,6 +58,7 @@ def sum_up(logits: Batch, outputs: Output, settings: Settings, yours: Allclose |
         outputs: the values, a row for each row of logits.
         settings: with one quantity and one number format.
         yours: a tolerance to be judged, too.
+        forks: whether this process may copy itself, which one that is a user's may not.
 
     Raises:
         InputError: there are no logits, or an output is no number of the format.
@@ -48,33 +66,52 @@ def sum_up(logits: Batch, outputs: Output, settings: Settings, yours: Allclose |
     if not len(logits):
         raise InputError("no logits", "give a row of numbers, or several")
     fmt, (quantity,) = formats.get(settings.numerics.dtypes[0]), settings.quantities
-    sums, span = Sums(), Span(scale=0.0)
-    screen = None if settings.tolerance.given else Screen(quantity, fmt, sums)
-    for problem, raw in problems(logits, settings, fmt):
-        with np.errstate(invalid="ignore"):
-            ends = problem.logits.max(axis=1), problem.logits.min(axis=1)
-        span |= Span.of(problem, ends)
-        _judge(problem, raw, outputs, settings, fmt, sums, screen, ends)
+
+    def some(rows: range) -> Part:
+        return _part(logits.select(rows), outputs.select(rows), settings, fmt)
+
+    whole, half = range(len(logits)), len(logits) // 2
+    if forks and not settings.loss.given and number_of(logits) >= WORTHWHILE and half and can_fork():
+        part, later = both(partial(some, whole[:half]), partial(some, whole[half:]))
+        part.sums.join(later.sums, half)
+        part.span |= later.span
+    else:
+        part = _part(logits, outputs, settings, fmt)
+    sums, span = part.sums, part.span
     trials = Trials.of(quantity, fmt, span, yours)
     if not trials.settle(sums):
         trials = Trials.of(quantity, fmt, span, yours)
         for problem, _ in problems(logits, settings, fmt):
             truth = Reference(problem).truth(quantity).nearest()
-            values = _values(outputs, problem, quantity, fmt)
+            values = _values(output(outputs), problem, quantity, fmt)
             trials.add(values, truth, np.full(values.shape, np.inf))
     digits = settings.numerics.digits or fmt.digits
-    texts = _texts(logits, settings, fmt, sums, problem.scale, digits)
+    texts = _texts(logits, settings, fmt, sums, part.scale, digits)
     return Summary(settings, fmt.name, digits, sums, trials.document(), texts, targets(settings, len(logits)))
 
 
+def _part(logits: Batch, outputs: Outputs, settings: Settings, fmt: formats.Format) -> Part:
+    part = Part(Sums(), Span(scale=0.0), Fraction(1))
+    screen = None if settings.tolerance.given else Screen(settings.quantities[0], fmt, part.sums)
+    for problem, raw in problems(logits, settings, fmt):
+        ends = _ends(logits, problem)
+        part.span |= Span.of(problem, ends)
+        part.scale = problem.scale
+        _judge(problem, raw, outputs, settings, fmt, part.sums, screen, ends)
+    return part
+
+
 def _judge(
-    problem: Problem, raw: Written, outputs: Output, settings: Settings, fmt: formats.Format, sums: Sums,
+    problem: Problem, raw: Written, source: Outputs, settings: Settings, fmt: formats.Format, sums: Sums,
     screen: Screen | None, ends: tuple[FloatArray, FloatArray],
 ) -> None:  # fmt: skip
     """Judge a block: the rows that are beyond doubt at a glance, the others by all the rules."""
-    reference = Reference(problem)
+    reference, outputs = Reference(problem), output(source)
     if screen is not None and screen.suits(problem, raw):
-        fine = screen.sift(problem, reference, _values(outputs, problem, screen.quantity, fmt), ends)
+        values = None if problem.rows is None else source.stored(problem.rows, fmt)
+        if values is None:
+            values = _values(outputs, problem, screen.quantity, fmt)
+        fine = screen.sift(problem, reference, values, ends)
         if fine.all():
             return
         if fine.any():
@@ -82,6 +119,16 @@ def _judge(
             problem, raw = _rows(problem, left), replace(raw, values=raw.values[left])
             reference = Reference(problem)
     sums.add_block(analyse.judge(problem, raw, reference, settings, fmt, None, {NAME: outputs}))
+
+
+def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """The largest and the least logit of each row, nan where there is one; of an array as it was read, if it is float32."""
+    x: Any = problem.logits
+    (block, *more), places = logits.blocks, problem.rows
+    plain = block.array.dtype == np.float32 and block.array.ndim == 2 and block.widen is None
+    if not more and plain and problem.dtype == "float32" and places is not None and isinstance(block.rows, range):
+        x = np.asarray(block.array[int(places[0]) : int(places[-1]) + 1])  # half as many bytes
+    return x.max(axis=1).astype(np.float64), x.min(axis=1).astype(np.float64)
 
 
 def _rows(problem: Problem, rows: IntArray) -> Problem:

@@ -33,8 +33,9 @@ LARGE = 10**5  # values beyond which a check is summed up
 
 
 def check(
-    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None
-) -> Report | Summary:
+    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None,
+    forks: bool = False,
+) -> Report | Summary:  # fmt: skip
     """Judge every value.
 
     Args:
@@ -42,6 +43,7 @@ def check(
         outputs: the values.
         settings: with one quantity and one number format.
         yours: a tolerance to be judged, too.
+        forks: whether this process may copy itself.
         whole: whether every value is kept; None: where they are not too many. Reduced losses always are.
 
     Raises:
@@ -58,7 +60,7 @@ def check(
     if not whole:
         from smcli.checking.large import sum_up
 
-        return sum_up(logits, output(source), settings, yours)
+        return sum_up(logits, source, settings, yours, forks=forks)
     report = analyse(logits, settings, {NAME: output(source)})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     trials = Trials.of(quantity.name, formats.get(report.dtype), span_of(report.blocks), yours)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from smcli.judge.measure import spacing
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from smcli.batch import Written
     from smcli.checking.sums import Sums
     from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 TILE = 1 << 14  # values that are worked on together, so that they stay in cache
 LONG = 1 << 11  # values of a row from which on a look at each row by itself is worth it
 FAR = 400.0  # logits beyond it may have a condition number above 1000
-EXPONENT = np.int64(1 << 52)
+EXPONENT = np.uint64(1 << 52)  # numbers whose bits differ there are of other exponents, or signs
 SLACK = 66  # float64 within which the truth's bound of 2^-47 leaves its rounding open
 QUANTITIES = {"softmax", "log-softmax"}
 
@@ -57,14 +59,14 @@ class Screen:
         )  # fmt: skip
 
     def sift(
-        self, problem: Problem, reference: Reference, values: FloatArray, ends: tuple[FloatArray, FloatArray]
+        self, problem: Problem, reference: Reference, values: NDArray[Any], ends: tuple[FloatArray, FloatArray]
     ) -> BoolArray:
         """Take up the rows that are beyond doubt, and tell which they are, [R].
 
         Args:
             problem: the block.
             reference: its truth.
-            values: what was returned.
+            values: what was returned, [R, C]: float64, or as it is stored.
             ends: the largest and the least logit of each row; nan where there is one.
         """
         top, low = ends
@@ -75,7 +77,7 @@ class Screen:
         if any(truth.lo.strides) or any(truth.exp2.strides):
             return np.zeros(len(good), dtype=bool)
         for r in np.flatnonzero(good).tolist():
-            good[r] = _Row(self, problem, reference, truth, r, values[r], float(top[r])).is_fine()
+            good[r] = _Row(self, problem, reference, truth, r, values[r], float(top[r]), float(low[r])).is_fine()
         return good
 
 
@@ -86,106 +88,122 @@ class _Look:
     Attributes:
         correct: how many values are the truth rounded, but for those that are undecided.
         undecided: where that is open.
-        across: where a power of 2 lies between value and truth.
-        largest: the largest truth.
+        some: where a value may be among the worst, or beyond what is accurate everywhere; ascending.
     """
 
     correct: int
     undecided: IntArray
-    across: IntArray
-    largest: float
+    some: IntArray
 
 
-def _joined(parts: list[IntArray]) -> IntArray:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+EMPTY = np.empty(0, dtype=np.int64)
 
 
 class _Row:
     """One row of values y beside the truth t."""
 
     def __init__(
-        self, screen: Screen, problem: Problem, reference: Reference, truth: Truth, r: int, y: FloatArray, top: float
+        self,
+        screen: Screen,
+        problem: Problem,
+        reference: Reference,
+        truth: Truth,
+        r: int,
+        y: FloatArray,
+        top: float,
+        low: float,
     ) -> None:
         self.screen, self.reference, self.truth, self.r, self.y = screen, reference, truth, r, y
-        self.t, self.x, self.top = truth.hi[r], problem.logits[r], top
+        self.t, self.x, self.top, self.low = truth.hi[r], problem.logits[r], top, low
+        self.largest = 0.0
         self.place = int(r if problem.rows is None else problem.rows[r])
         self.unit = 2 ** (53 - screen.format.p)  # float64 in a spacing of the format
         self.apart = np.empty(y.size, dtype=np.int64)
 
     def is_fine(self) -> bool:
         """Whether the row is beyond doubt; then it was taken up."""
-        look = self._look()
-        if look is None or not self._within(look):
+        look = self._look() if self._is_usual() else None
+        if look is None:
             return False
-        first = float(self.apart.max()) / self.unit
-        some = np.flatnonzero(self.apart >= self.unit * min(first, self._cutoff()))
-        some = np.union1d(some, look.across) if look.across.size else some
-        ulp = self._ulp(some)
-        right = self.apart[some] < self.unit // 2
+        ulp = self._ulp(look.some)
+        if not (ulp <= self._allowed(look.some)).all():
+            return False
+        right = self.apart[look.some] < self.unit // 2
         correct = look.correct
         if look.undecided.size:
             settled = self._settled(look.undecided)
             correct += int(np.count_nonzero(settled))
-            right[np.isin(some, look.undecided)] = settled[np.isin(look.undecided, some)]
-        most = int(ulp.argmax())
-        self._take_up(some, ulp, right, most, correct)
-        self.screen.sums.see(look.largest, float(ulp[most]) * 2 * self.screen.format.unit_roundoff)
+            right[np.isin(look.some, look.undecided)] = settled[np.isin(look.undecided, look.some)]
+        self._take_up(look.some, ulp, right, correct)
         return True
 
-    def _within(self, look: _Look) -> bool:
-        """Whether every value is accurate, and no finding asks why it is not more so."""
-        flat, far = max(LEAST, 2 * (math.log2(self.y.size) + 4)), self.screen.quantity == "softmax"
-        if not far:  # of a logarithm the condition number may be large
-            flat = LEAST
-        some = np.flatnonzero(self.apart > self.unit * flat)
-        some = np.union1d(some, look.across) if look.across.size else some
-        if not some.size:
-            return True
-        allowed = flat + 2 * np.abs(self.x[some] - self.top) if far else flat
-        return bool((self._ulp(some) <= np.maximum(LEAST, allowed)).all())
+    @property
+    def _flat(self) -> float:
+        """The error, in ulp, that is accurate wherever it is, and that no finding asks about."""
+        if self.screen.quantity != "softmax":  # of a logarithm the condition number may be large
+            return LEAST
+        return max(LEAST, 2 * (math.log2(self.y.size) + 4))
+
+    def _allowed(self, at: IntArray) -> FloatArray | float:
+        """The errors, in ulp, that are accurate at some places."""
+        if self.screen.quantity != "softmax":
+            return LEAST
+        far: FloatArray = np.abs(self.x[at] - self.top)
+        return np.asarray(np.maximum(LEAST, 2 * (math.log2(self.y.size) + 4 + far)))
+
+    def _is_usual(self) -> bool:
+        """Whether every truth is a normal number of the format, and not near its largest."""
+        fmt = self.screen.format
+        if self.screen.quantity == "softmax":
+            log = float(self.x[0]) - math.log(self.t[0]) if self.t[0] > 0 else math.inf  # of Σ e^x, to some digits
+            self.largest = math.exp(min(self.top - log, 0.0))
+            return self.low - log - 1e-6 > math.log(fmt.smallest_normal)
+        self.largest = -float(self.t.min())
+        return -float(self.t.max()) >= fmt.smallest_normal and self.largest <= fmt.max / 2
 
     def _look(self) -> _Look | None:
         """What a few passes tell; None where there is doubt at once."""
-        fmt, half = self.screen.format, self.unit // 2
-        probabilities = self.screen.quantity == "softmax"
-        total, correct, least, most = 0.0, 0, math.inf, 0.0
-        undecided, across = [], []
-        spare = np.empty(min(TILE, self.y.size), dtype=np.int64)
-        for start in range(0, self.y.size, TILE):
+        size, half, probabilities = self.y.size, self.unit // 2, self.screen.quantity == "softmax"
+        cutoff = self.screen.sums.cutoff
+        least = self.unit * min(self._flat, cutoff or math.inf)
+        total, correct, most = 0.0, 0, -1
+        undecided, across, some = [], [], []
+        spare, wide = np.empty(min(TILE, size), dtype=np.uint64), np.empty(min(TILE, size))
+        for start in range(0, size, TILE):
             part = slice(start, start + TILE)
-            t, y, apart = self.t[part], self.y[part], self.apart[part]
-            of_y, of_t = y.view(np.int64), t.view(np.int64)
-            other = np.bitwise_xor(of_y, of_t, out=spare[: t.size]) >= EXPONENT  # the last bit of it, or one above
-            if other.any():
+            t, apart = self.t[part], self.apart[part]
+            y = wide[: t.size]
+            y[:] = self.y[part]
+            other = np.bitwise_xor(y.view(np.uint64), t.view(np.uint64), out=spare[: t.size]) >= EXPONENT
+            if np.count_nonzero(other):
                 across.append(start + np.flatnonzero(other))
-            np.subtract(of_y, of_t, apart)
+            np.subtract(y.view(np.int64), t.view(np.int64), apart)
             np.abs(apart, apart)
             sure = int(np.count_nonzero(apart < half - SLACK))
             if sure != int(np.count_nonzero(apart <= half + SLACK)):
                 undecided.append(start + np.flatnonzero(np.abs(apart - half) <= SLACK))
             correct += sure
-            low, high = (t.min(), t.max()) if probabilities else (-t.max(), -t.min())
-            least, most = min(least, float(low)), max(most, float(high))
-            total += float(y.sum()) if probabilities else 0.0
-        if not (least >= fmt.smallest_normal and most <= fmt.max / 2):
-            return None
-        if probabilities and not abs(total - 1) <= (LEAST - 1) * fmt.unit_roundoff:
+            top = int(np.maximum.reduce(apart))
+            if top >= least:
+                some.append(start + np.flatnonzero(apart >= least))
+            elif top > most:
+                some.append(np.array([start + int(apart.argmax())]))
+            most = max(most, top)
+            total += float(np.add.reduce(y)) if probabilities else 0.0
+        if probabilities and not abs(total - 1) <= (LEAST - 1) * self.screen.format.unit_roundoff:
             return None  # rounding may explain it still: LEAST spacings of every value, added up
-        if sum(map(len, across)) > self.y.size / 16:  # of other signs or sizes, not just near a power of 2
+        if sum(map(len, across)) > size / 16:  # of other sizes, not just near a power of 2
             return None
-        return _Look(correct, _joined(undecided), _joined(across), most)
-
-    def _cutoff(self) -> float:
-        """The error, in ulp, from which on a value may be among the worst of all."""
-        known = self.screen.sums.cutoff
-        if known or self.y.size <= WORST:
-            return known
-        kept = self.y.size - WORST
-        return float(np.partition(self.apart, kept)[kept]) / self.unit
+        if not cutoff:  # there are not yet as many of the worst as are wanted
+            kept = max(size - WORST, 0)
+            some = [np.flatnonzero(self.apart >= min(least, np.partition(self.apart, kept)[kept]))]
+        if across:
+            some = [np.union1d(np.concatenate(some), np.concatenate(across))]
+        return _Look(correct, np.concatenate([EMPTY, *undecided]), np.concatenate(some))
 
     def _ulp(self, at: IntArray) -> FloatArray:
         t = self.t[at]
-        errors: FloatArray = np.abs(self.y[at] - t) / spacing(t, self.screen.format)
+        errors: FloatArray = np.abs(self.y[at].astype(np.float64) - t) / spacing(t, self.screen.format)
         return errors
 
     def _settled(self, at: IntArray) -> BoolArray:
@@ -197,16 +215,17 @@ class _Row:
         same: BoolArray = settled[self.r, at] == self.y[at]
         return same
 
-    def _take_up(self, some: IntArray, ulp: FloatArray, right: BoolArray, most: int, correct: int) -> None:
+    def _take_up(self, some: IntArray, ulp: FloatArray, right: BoolArray, correct: int) -> None:
+        sums = self.screen.sums
         counts = np.zeros((1, len(Verdict)), dtype=np.int64)
         counts[0, Verdict.CORRECT], counts[0, Verdict.OK] = correct, self.y.size - correct
-        t, y = self.t[some], self.y[some]
+        t, y, most = self.t[some], self.y[some].astype(np.float64), int(ulp.argmax())
         rel = np.abs(y - t) / np.abs(t)
-        one = slice(most, most + 1)
-        lines = Lines(np.array([self.place]), counts, some[one], ulp[one], rel[one])
-        keep = ulp >= self.screen.sums.cutoff
+        lines = Lines(np.array([self.place]), counts, some[most, None], ulp[most, None], rel[most, None])
+        keep = ulp >= sums.cutoff
         n = int(np.count_nonzero(keep))
         verdicts = np.where(right[keep], np.uint8(Verdict.CORRECT), np.uint8(Verdict.OK))
         values = Values(np.full(n, self.place), some[keep], y[keep], t[keep], np.zeros(n), np.zeros(n, np.int64),
                         ulp[keep], rel[keep], verdicts)  # fmt: skip
-        self.screen.sums.add(lines, values, self.truth.bound)
+        sums.add(lines, values, self.truth.bound)
+        sums.see(self.largest, float(ulp[most]) * 2 * self.screen.format.unit_roundoff)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -87,17 +88,12 @@ class Sums:
         self.rel = 0.0  # no error is larger, relatively; nan where there is one
         self.largest = 0.0  # of the finite truths
         self.undefined = False  # whether a truth is nan
-        self.notes: dict[str, None] = {}
+        self.notes: dict[str, None] = {}  # what is to be known of how values came about
         self._lines: list[Lines] = []
         self._kept = 0
+        self.cutoff = 0.0  # an error, in ulp, below which a value is not among the worst
         self._worst: Values | None = None
         self._said = 0
-
-    @property
-    def cutoff(self) -> float:
-        """An error, in ulp, below which a value is not among the worst."""
-        worst = self._worst
-        return 0.0 if worst is None or worst.ulp.size < WORST else float(np.nan_to_num(worst.ulp[-1], nan=np.inf))
 
     @property
     def worst(self) -> Values:
@@ -111,13 +107,11 @@ class Sums:
         columns: list[Any] = [column[np.argsort(whole.place, kind="stable")] for column in whole]
         return Lines(*columns)
 
-    def see(self, truth: FloatArray | float, rel: float) -> None:
-        """Note the size of some truths, and that no relative error is larger than that."""
-        size = np.abs(np.asarray(truth))
-        finite = np.isfinite(size)
-        self.largest = max(self.largest, float(size.max(initial=0.0, where=finite)))
-        self.undefined = self.undefined or bool(np.isnan(size).any())
-        self.rel = float(np.maximum(self.rel, rel))  # which passes nan on
+    def see(self, largest: float, rel: float, *, undefined: bool = False) -> None:
+        """Note the largest of some finite truths, that no relative error is larger than that, whether a truth is nan."""
+        self.largest = max(self.largest, largest)
+        self.undefined |= undefined
+        self.rel = rel if math.isnan(rel) else max(self.rel, rel) if self.rel == self.rel else self.rel
 
     def add(self, lines: Lines, worst: Values, bound: float) -> None:
         """Take up some rows, and the candidates for the worst values among theirs."""
@@ -125,11 +119,34 @@ class Sums:
         self.values += int(lines.counts.sum())
         self.counts += lines.counts.sum(axis=0)
         self.bound = max(self.bound, bound)
-        self._worst = (worst if self._worst is None else _joined(Values, [self._worst, worst])).worst()
+        if worst.ulp.size:
+            self._worst = (worst if self._worst is None else _joined(Values, [self._worst, worst])).worst()
+            if self._worst.ulp.size == WORST:
+                last = float(self._worst.ulp[-1])
+                self.cutoff = math.inf if math.isnan(last) else last
         self._lines.append(lines)
         self._kept += lines.place.size
         if self._kept > KEPT and len(self._lines) > 1:
             self._drop()
+
+    def join(self, later: Sums, first: int) -> None:
+        """Take up what is kept of later rows, which are counted there from that row on."""
+        lines, worst = later.lines(), later.worst
+        values = self.values + later.values
+        self.add(lines._replace(place=lines.place + first), worst._replace(place=worst.place + first), later.bound)
+        self.rows += later.rows - lines.place.size
+        self.counts += later.counts - lines.counts.sum(axis=0)
+        self.values = values
+        self.see(later.largest, later.rel, undefined=later.undefined)
+        self.notes.update(later.notes)
+        for code, theirs in later.codes.items():
+            own = self.codes.setdefault(code, CodeSum(code, theirs.name, theirs.severity, theirs.first))
+            own.rows += theirs.rows
+            own.first_rows += [row + first for row in theirs.first_rows[: FIRST_ROWS - len(own.first_rows)]]
+            own.methods.update(theirs.methods)
+            own.quantities.update(theirs.quantities)
+        for row, found in later.told.items():
+            self.told.setdefault(row + first, []).extend(found)
 
     def _drop(self) -> None:
         """Let go of the lines of rows that are fine, and of the last of the others where they are too many."""
@@ -157,7 +174,12 @@ class Sums:
         errors: list[Any] = [part.ravel()[some] for part in (own.ulp, own.rel, own.verdicts)]
         values = Values(places[some // columns], some % columns, own.values.ravel()[some], *of_truth, *errors)
         self.add(lines, values, t.bound)
-        self.see(t.nearest(), float(own.rel.max()))
+        size = np.abs(t.nearest())
+        self.see(
+            float(size.max(initial=0.0, where=np.isfinite(size))),
+            float(own.rel.max()),
+            undefined=bool(np.isnan(size).any()),
+        )
         self.notes.update(dict.fromkeys(f"{own.method}: {note}" for note in own.notes))
         self._add_findings(block)
 
