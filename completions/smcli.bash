@@ -10,7 +10,7 @@ _smcli_takes() {
       ;;
     eval)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
@@ -20,7 +20,7 @@ _smcli_takes() {
       ;;
     compare)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
@@ -30,7 +30,7 @@ _smcli_takes() {
       ;;
     grad)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity --step
         --cotangent --sweep -h --help'

@@ -298,6 +298,7 @@ complete -c smcli -n '__smcli_is eval compare grad scan' -l sum -r -f -a '(__smc
 complete -c smcli -n '__smcli_is eval compare grad check scan' -s T -l temperature -x -d 'Divide the logits by T.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
 complete -c smcli -n '__smcli_is eval compare grad check' -l digits -x -d 'Significant digits of the truth, 1 to 10000.'
+complete -c smcli -n '__smcli_is eval compare grad' -l confirm -d 'Compute every digit of the truth once more by other arithmetic, mpmath and python-flint.'
 complete -c smcli -n '__smcli_is eval compare grad' -l trace -d 'Show the steps of every method: the range of each, and where it first went wrong.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -s t -l target -r -F -d 'The right class, counted from 0; for a batch a list (0,2,1) or a file.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l labels -r -F -d 'Soft labels, one for each class, or a file of them.'

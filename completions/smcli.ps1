@@ -243,6 +243,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--digits'; Takes = 'text'; Help = 'Significant digits of the truth, 1 to 10000.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '--confirm'; Takes = ''; Help = 'Compute every digit of the truth once more by other arithmetic, mpmath and python-flint.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '--trace'; Takes = ''; Help = 'Show the steps of every method: the range of each, and where it first went wrong.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-t', '--target'; Takes = 'files'; Help = 'The right class, counted from 0; for a batch a list (0,2,1) or a file.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--labels'; Takes = 'files'; Help = 'Soft labels, one for each class, or a file of them.' }

@@ -83,7 +83,12 @@ def _in_format(
         if settings.loss.reduction != "none":
             references.append(reference)
     reduced = reduce(blocks, references, settings, fmt, totals) if references else ()
-    return Report.of(settings, fmt, blocks, reduced)
+    report = Report.of(settings, fmt, blocks, reduced)
+    if not settings.confirm:
+        return report
+    from smcli.confirm import confirm
+
+    return replace(report, confirmed=confirm(blocks, reduced, settings.loss.reduction, report.digits))
 
 
 def judge(

@@ -141,7 +141,7 @@ class RawBlock:
         if self.widen is not None:
             return self.widen(part)
         with np.errstate(all="ignore"):  # a signaling nan
-            values = part.astype(np.float64)
+            values = np.asarray(part).astype(np.float64)  # a part of a memmap would stay one, and be slow to cut
         first = start * self.classes
         low, high = (bisect_left(self.texts, row * self.classes, key=lambda pair: pair[0]) for row in (start, stop))
         return values, [(i - first, token) for i, token in self.texts[low:high]]

@@ -38,6 +38,7 @@ class Request:
     loss: LossSpec
     tolerance: Tolerance
     trace: bool
+    confirm: bool
 
     @classmethod
     def of(cls, command: str, given: Given) -> Request:
@@ -57,6 +58,7 @@ class Request:
             loss=LossSpec.of(given, loss),
             tolerance=Tolerance.of(given),
             trace=given.flag("trace"),
+            confirm=given.flag("confirm"),
         )
 
     def settle(self, batch: Batch | None = None, numbers: Sequence[int] | None = None) -> Settings:
@@ -81,6 +83,7 @@ class Request:
             loss=loss,
             tolerance=self.tolerance,
             trace=self.trace,
+            confirm=self.confirm,
             numbers=numbers,
             origin=batch.origin if batch is not None and carried else "",
         )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from smcli import checking
 from smcli.api.objects import Objects
+from smcli.checking.summary import Summary
 from smcli.document.spelling import error, number
 from smcli.document.tolerance import sentences, spelled
-from smcli.judge.tolerances import Allclose
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.model import BoolArray, Finding
-    from smcli.report.report import Report
 
 SHOWN = 3  # values that a message tells
 FINDINGS = 2  # findings that it tells
@@ -55,85 +52,45 @@ def assert_accurate(
     """
     __tracebackhide__ = True  # pytest shows the line of the caller
     keywords = {"quantities": quantity, "dtype": dtype, "target": target, "max_ulp": max_ulp, "max_rel": max_rel}
-    report = checking.check_objects(logits, outputs, Objects(keywords))
-    message = "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in _complaint(report))
-    if message:
-        raise AssertionError(message)
+    report = checking.check_objects(logits, outputs, Objects(keywords), whole=False)
+    assert isinstance(report, Summary)  # noqa: S101 - asked for
+    lines = list(_complaint(report))
+    if lines:
+        raise AssertionError("\n".join(map(_shortened, lines)))
 
 
-def _complaint(report: Report) -> Iterator[str]:
+def _complaint(report: Summary) -> Iterator[str]:
     """What is wrong, line by line; nothing where all is well."""
-    wrong = [_wrong(report, k) for k in range(len(report.blocks))]
-    count = sum(int(w.sum()) for w in wrong)
+    limits, model = report.limits, report.tolerance["models"][0]
+    count = int(report.sums.counts[[Verdict.LOST, Verdict.INACCURATE]].sum()) if limits.given else model["failures"]
     if not count:
         return
-    total = sum(w.size for w in wrong)
-    (quantity,) = report.blocks[0].results
-    yield f"{quantity.quantity} in {report.dtype}: {count} of {total} values are not accurate"
-    yield from _values(report, wrong)
-    limits = report.limits
+    yield f"{report.quantity} in {report.dtype}: {count} of {report.sums.values} values are not accurate"
+    yield from _values(report)
     if limits.given:
         own = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
         yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in own.items() if value is not None)}"
     else:
-        rtol, atol, formula = _bound(report)
-        yield f"  allowed: rtol={spelled(rtol)}, atol={spelled(atol)}; {formula}"
-    for code in [c.code for c in report.digest() if c.severity != Severity.NOTE][:FINDINGS]:
-        yield from _finding(next(f for f in _first(report, code) if f.code == code))
-    assert report.tolerance is not None  # noqa: S101 - a check has one
+        yield f"  allowed: rtol={spelled(model['rtol'])}, atol={spelled(model['atol'])}; {model['formula']}"
+    for told in [c.first for c in report.sums.sorted_codes() if c.severity != Severity.NOTE][:FINDINGS]:
+        yield f"  {told.severity} {told.code} {told.name}: {told.message}"
+        yield f"    → {told.remedy}"
     yield from (f"  {said}" for said in sentences(report.tolerance) if said.startswith("the values look"))
 
 
-def _bound(report: Report) -> tuple[float, float, str]:
-    """The tolerance for a kernel of the format: the tightest."""
-    assert report.tolerance is not None  # noqa: S101 - a check has one
-    best = report.tolerance["models"][0]
-    return best["rtol"], best["atol"], best["formula"]
+def _values(report: Summary) -> Iterator[str]:
+    """The worst of the values."""
+    side = math.isqrt(int(report.sums.lines().counts[0].sum())) if report.quantity == "jacobian" else 0
+    single = report.sums.values == report.sums.rows
+    worst = report.sums.worst
+    for k in range(min(SHOWN, worst.at.size)):
+        i, row = int(worst.at[k]), report.number(int(worst.place[k]))
+        at = "the value" if single else f"index {divmod(i, side)}" if side else f"index {i}"
+        off = f"{error(float(worst.ulp[k]))} ulp, relative error {error(float(worst.rel[k]))}"
+        yield (f"  {'worst' if not k else 'then'}: row {row}, {at} is {number(float(worst.value[k]))}, where it should be "
+               f"{report.exact[k]}: {off}, {Verdict(int(worst.verdict[k])).label}")  # fmt: skip
 
 
-def _wrong(report: Report, k: int) -> BoolArray:
-    """The values of a block that are beyond what is allowed."""
-    (judged,) = report.blocks[k].results
-    (own,) = judged.methods
-    limits = report.limits
-    if not limits.given:
-        rtol, atol, _ = _bound(report)
-        return ~Allclose(rtol, atol).passes(own.values, judged.truth.nearest())
-    bad = np.zeros(own.values.shape, dtype=bool)
-    for limit, errors in ((limits.max_ulp, own.ulp), (limits.max_rel, own.rel)):
-        if limit is not None:
-            bad |= ~(errors <= limit)
-    return bad
-
-
-def _values(report: Report, wrong: list[BoolArray]) -> Iterator[str]:
-    """The worst of the wrong values."""
-    found: list[tuple[float, int, int, int]] = []
-    for k, block in enumerate(report.blocks):
-        (judged,) = block.results
-        ulp = np.where(wrong[k], np.nan_to_num(judged.methods[0].ulp, nan=np.inf), -1.0)
-        some = np.argsort(-ulp, axis=None, kind="stable")[:SHOWN]
-        columns = ulp.shape[1]
-        found += [(-float(ulp.flat[i]), k, i // columns, i % columns) for i in some.tolist() if ulp.flat[i] >= 0]
-    for n, (_, k, r, i) in enumerate(sorted(found)[:SHOWN]):
-        row = report.row(report.blocks[k], r)
-        (q,) = row.results
-        (m,) = q.methods
-        at = f"index {divmod(i, q.square)}" if q.square else f"index {i}" if q.size > 1 else "the value"
-        off = f"{error(float(m.ulp[i]))} ulp, relative error {error(float(m.rel[i]))}"
-        yield (f"  {'worst' if not n else 'then'}: row {row.row}, {at} is {number(float(m.values[i]))}, where it should be "
-               f"{q.exact([i])[0]}: {off}, {Verdict(int(m.verdicts[i])).label}")  # fmt: skip
-
-
-def _first(report: Report, code: str) -> Iterator[Finding]:
-    """The findings of the first row that has that code."""
-    for block in report.blocks:
-        for f in block.findings:
-            if f.code == code:
-                yield from report.row(block, int(f.rows[0])).findings
-                return
-
-
-def _finding(f: Finding) -> Iterator[str]:
-    yield f"  {f.severity} {f.code} {f.name}: {f.message}"
-    yield f"    → {f.remedy}"
+def _shortened(line: str) -> str:
+    """A line that is not too long, cut between two words."""
+    return line if len(line) <= WIDTH else f"{line[:WIDTH].rpartition(' ')[0]} …"

@@ -21,7 +21,7 @@ LEVELS = [  # from the top; a room imports from its own level and below
     {"read", "document"},
     {"analyse", "report"},
     {"request"},
-    {"findings"},
+    {"findings", "confirm"},
     {"judge", "methods", "reference"},
     {"problem"},
     {"quantities"},
@@ -34,7 +34,7 @@ LEVEL = {room: k for k, rooms in enumerate(LEVELS) for room in rooms}
 HOMES = {
     "typer": {"cli"},
     "rich": {"cli", "render"},
-    "mpmath": {"methods/bigfloat.py"},
+    "mpmath": {"methods/bigfloat.py", "confirm.py"},
     "distributed": {"scan/pool.py"},
 }
 HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+    from smcli.checking.summary import Summary
     from smcli.model import Truth
     from smcli.report.report import Comparison, Report
 
@@ -49,6 +50,7 @@ def compare(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:
@@ -72,6 +74,8 @@ def compare(
         accumulate: the number format of the running sum.
         sum: how sums are added up: pairwise, sequential or compensated.
         trace: whether every step of every method is reported.
+        confirm: whether every digit of the truth is computed once more by other arithmetic, mpmath and, where it is
+            installed, python-flint.
         max_ulp: what counts as accurate, in ulp.
         max_rel: what counts as accurate, as a relative error.
 
@@ -80,6 +84,7 @@ def compare(
 
     Raises:
         SmcliError: the input or an option is wrong.
+        PrecisionError: the other arithmetic differs; the message has both values.
     """
     return _analyse("compare", logits, locals())
 
@@ -103,6 +108,7 @@ def evaluate(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:
@@ -131,6 +137,7 @@ def gradient(
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
+    confirm: bool = False,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> Report | Comparison:
@@ -162,7 +169,7 @@ def check(
     max_rel: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
-) -> Report:
+) -> Report | Summary:
     """Judge values that other code computed.
 
     Args:
@@ -186,7 +193,8 @@ def check(
         atol: likewise.
 
     Returns:
-        A report with one method, "output", and the tolerance that a test of such values should use.
+        A report with one method, "output", and the tolerance that a test of such values should use; of more than 10^5
+        values a `Summary` of them.
 
     Raises:
         InputError: the shapes do not agree (the message has both), or an output is no number of the format.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smcli.batch import Batch
+    from smcli.checking.summary import Summary
     from smcli.judge.tolerances import Allclose
     from smcli.problem.given import Given
     from smcli.problem.specs import Settings
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from smcli.request import Request
 
 
-def check_objects(logits: object, outputs: object, given: Given) -> Report:
+def check_objects(logits: object, outputs: object, given: Given, *, whole: bool | None = None) -> Report | Summary:
     """What `smcli.check` returns.
 
     Raises:
@@ -24,14 +25,17 @@ def check_objects(logits: object, outputs: object, given: Given) -> Report:
 
     request, yours = Request.of("check", given), tolerance_of(given)
     batch, values = from_object(logits), from_object(outputs)
-    return run(batch, values, settle(request, batch, values), yours)
+    return run(batch, values, settle(request, batch, values), yours, whole=whole)
 
 
-def run(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None) -> Report:
+def run(
+    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None,
+    forks: bool = False,
+) -> Report | Summary:  # fmt: skip
     """Judge every value; arguments and errors as in `pipeline.check`."""
     from smcli.checking.pipeline import check
 
-    return check(logits, outputs, settings, yours)
+    return check(logits, outputs, settings, yours, whole=whole, forks=forks)
 
 
 def per_class(request: Request, logits: Batch) -> bool:
@@ -83,7 +87,7 @@ def tolerance_of(given: Given) -> Allclose | None:
     return Allclose(found["rtol"] or 0.0, found["atol"] or 0.0)
 
 
-def fails(report: Report, on: str) -> bool:
+def fails(report: Report | Summary, on: str) -> bool:
     """Whether a check fails: by a finding that `on` names, a limit that was given, or a value that is not good enough.
 
     A value that is lost counts as an error, one that is inaccurate as a warning, whether or not a finding explains it.

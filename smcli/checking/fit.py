@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from smcli.numbers.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from smcli.model import FloatArray, IntArray
     from smcli.numbers.formats import Format
@@ -122,6 +124,16 @@ class Outputs:
             rows = np.asarray(part.rows)
             values[rows] = self._numbers(part, 0, len(part), places[rows], o)
         return values
+
+    def stored(self, places: IntArray, fmt: Format) -> NDArray[Any] | None:
+        """The values of neighbouring rows as they are stored, [R, N]; None where that is another format, or in bits."""
+        blocks = self.batch.blocks
+        block = blocks[0]
+        plain = len(blocks) == 1 and isinstance(block.rows, range) and block.widen is None and block.array.ndim == 2
+        if not plain or block.array.dtype.name != fmt.name or places[-1] - places[0] != places.size - 1:
+            return None
+        block.take(0, 1)  # raises where the file became shorter
+        return np.asarray(block.array[int(places[0]) : int(places[-1]) + 1])
 
     def select(self, numbers: Sequence[int]) -> Outputs:
         """Some rows alone."""

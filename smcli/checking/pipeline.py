@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from smcli.batch import Batch
+    from smcli.checking.summary import Summary
     from smcli.judge.block import Block
     from smcli.judge.reduce import Reduced
     from smcli.model import MethodResult
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 LARGE = 10**5  # values beyond which a check is summed up
 
 
-def check(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None) -> Report:
+def check(
+    logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | None = None, *, whole: bool | None = None,
+    forks: bool = False,
+) -> Report | Summary:  # fmt: skip
     """Judge every value.
 
     Args:
@@ -39,6 +43,8 @@ def check(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | N
         outputs: the values.
         settings: with one quantity and one number format.
         yours: a tolerance to be judged, too.
+        forks: whether this process may copy itself.
+        whole: whether every value is kept; None: where they are not too many. Reduced losses always are.
 
     Raises:
         InputError: the shapes do not agree, or an output is no number of the format.
@@ -49,6 +55,12 @@ def check(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose | N
     source = source_of(logits, outputs, settings, quantity)
     if settings.numbers is not None:
         logits, source = logits.select(settings.numbers), source.select(settings.numbers)
+    if whole is None:
+        whole = number_of(source.batch) <= LARGE
+    if not whole:
+        from smcli.checking.large import sum_up
+
+        return sum_up(logits, source, settings, yours, forks=forks)
     report = analyse(logits, settings, {NAME: output(source)})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     trials = Trials.of(quantity.name, formats.get(report.dtype), span_of(report.blocks), yours)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from smcli.judge.tolerances import Allclose, looks_like, tolerances
+from smcli.model import Truth
 
 if TYPE_CHECKING:
+    from smcli.checking.sums import Sums
     from smcli.judge.tolerances import Span
     from smcli.model import FloatArray
     from smcli.numbers.formats import Format
@@ -19,23 +23,41 @@ class Trial:
 
     Attributes:
         tolerance: what it allows.
-        passes, zeros: whether all values passed so far, and whether all zeros would.
+        failures: how many values did not pass so far.
+        zeros: whether all zeros would pass.
         below_ulp: whether it asked for less than a spacing of the format somewhere.
     """
 
     tolerance: Allclose
-    passes: bool = True
+    failures: int = 0
     zeros: bool = True
     below_ulp: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether all values passed."""
+        return not self.failures
 
     def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, *, user: bool) -> None:
         """Put more values to the test."""
         t = self.tolerance
-        if self.passes and not (t.rtol > 0 and (rel <= t.rtol).all()):
-            self.passes = bool(t.passes(values, truth).all())
+        if not (t.rtol > 0 and (rel <= t.rtol).all()):
+            self.failures += int(values.size - np.count_nonzero(t.passes(values, truth)))
         self.zeros = self.zeros and t.zeros_pass(truth)
         if user:
             self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
+
+    def settle(self, sums: Sums, fmt: Format, *, user: bool) -> bool:
+        """The same from what is kept of a large check; False where it does not tell."""
+        t, worst = self.tolerance, sums.worst
+        largest = np.array([sums.largest])
+        self.zeros = not sums.undefined and t.zeros_pass(largest)
+        known = bool(t.rtol > 0 and sums.rel <= t.rtol)  # so that all pass
+        if user:
+            truth = Truth(worst.hi, worst.lo, worst.exp2, sums.bound).nearest()
+            self.below_ulp = t.below_ulp(largest, fmt) or t.below_ulp(truth, fmt)
+            known &= self.below_ulp or t.rtol >= 2 * fmt.unit_roundoff
+        return known
 
 
 @dataclass(slots=True)
@@ -59,12 +81,19 @@ class Trials:
         if self.yours is not None:
             self.yours.add(values, truth, rel, self.format, user=True)
 
+    def settle(self, sums: Sums) -> bool:
+        """Tell from what is kept of a large check how all values do; False where that takes another look at them."""
+        told = True
+        for trial in (*self.known, *filter(None, [self.yours])):
+            told &= trial.settle(sums, self.format, user=trial is self.yours)
+        return told
+
     def document(self) -> dict[str, Any]:
         """The document `tolerance` of a check: the tightest one that all values pass, or else the tightest."""
         best = next((t for t in self.known if t.passes), self.known[0])
         known = [
             {"rtol": t.tolerance.rtol, "atol": t.tolerance.atol, "formula": t.tolerance.formula,
-             "arithmetic": t.tolerance.arithmetic, "passes": t.passes}
+             "arithmetic": t.tolerance.arithmetic, "passes": t.passes, "failures": t.failures}
             for t in self.known
         ]  # fmt: skip
         yours = self.yours

@@ -24,7 +24,7 @@ CHECKED = ", ".join(q.name for q in QUANTITIES.values() if q.needs != "cotangent
 class Options(Compute):
     """The options of check."""
 
-    omitted = frozenset({"input", "accumulate", "sum", "trace"})
+    omitted = frozenset({"input", "accumulate", "sum", "trace", "confirm"})
 
     logits: Annotated[  # type: ignore[assignment] # one file, where others take numbers
         str, typer.Argument(metavar="LOGITS", help="A file of logits; '-' is standard input.", show_default=False)
@@ -77,7 +77,9 @@ def main(options: Options) -> int:
     on = check_fail_on(options.fail_on)
     logits, outputs = _read(options, request)
     numbers = None if options.rows is None else chosen_rows(len(logits), options.rows)
-    report = checking.run(logits, outputs, checking.settle(request, logits, outputs, numbers), yours)
+    report = checking.run(
+        logits, outputs, checking.settle(request, logits, outputs, numbers), yours, whole=options.all or None
+    )
     write(report, options)
     return int(checking.fails(report, on))
 

@@ -127,6 +127,10 @@ class Numbers(Arithmetic):
         typer.Option("--digits", metavar="N", help="Significant digits of the truth, 1 to 10000.",
                      show_default="enough for the format"),
     ] = None  # fmt: skip
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Compute every digit of the truth once more by other arithmetic, mpmath and python-flint."),
+    ] = False  # fmt: skip
     trace: Annotated[
         bool,
         typer.Option(

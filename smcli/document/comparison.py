@@ -27,6 +27,13 @@ def document(comparison: Comparison, style: Style) -> Document:
 
 
 def _parts(comparison: Comparison, style: Style) -> Iterator[Part]:
+    yield from _tables(comparison, style)
+    for report in comparison.reports:
+        if report.confirmed is not None:
+            yield Paragraph.of(f"{report.dtype}: {report.confirmed.sentence}", "dim")
+
+
+def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
     scores = [(r.dtype, r.scores()) for r in comparison.reports]
     for quantity in dict.fromkeys(s.quantity for _, some in scores for s in some):
         of = [(dtype, s) for dtype, some in scores for s in some if s.quantity == quantity]

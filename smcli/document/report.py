@@ -80,8 +80,15 @@ def counted(found: Sequence[CodeCount]) -> list[Cell]:
 
 
 def closing(report: Report, style: Style) -> Paragraph:
-    """What was found, in which format, and where to read on; notes that ask for nothing by their codes."""
-    found = report.digest()
+    """What was found, in which format, and where to read on."""
+    rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
+    whence = f" ({report.origin})" if report.origin else ""
+    by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
+    return ending(report.digest(), f"; {report.dtype}{whence}{rows}; exact certified{by}", style)
+
+
+def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:
+    """How much was found, in what, and where to read on; notes that ask for nothing by their codes."""
     quiet = [] if style.verbose else [c.code for c in found if c.code in QUIET]
     runs: list[Cell] = []
     for cell in counted([c for c in found if c.code not in quiet]):
@@ -91,10 +98,8 @@ def closing(report: Report, style: Style) -> Paragraph:
         runs += [Cell(", " if runs else ""), Cell(said, Severity.NOTE)]
     if not runs:
         runs.append(Cell("nothing to report", "dim"))
-    rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     more = f"; smcli explain {found[0].code}" if found else ""
-    whence = f" ({report.origin})" if report.origin else ""
-    return Paragraph((*runs, Cell(f"; {report.dtype}{whence}{rows}; exact certified{more}", "dim")))
+    return Paragraph((*runs, Cell(f"{of}{more}", "dim")))
 
 
 def _parts(report: Report, style: Style) -> Iterator[Part]:

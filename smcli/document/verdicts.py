@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from smcli.document.parts import Cell, Verdicts
 from smcli.document.spelling import error
@@ -12,7 +12,7 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.report.report import CodeCount, Report, Score
+    from smcli.report.report import CodeCount, Score
 
 BADNESS = [Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.INACCURATE, Verdict.LOST, Verdict.UNDEFINED]
 MEANINGS = {
@@ -27,7 +27,21 @@ NAMED = 3  # quantities that a line names one by one
 IMPRECISE = {"SM401", "SM403", "SM404", "SM405", "SM503"}  # they tell of inaccurate values, all others of lost ones
 
 
-def verdicts(report: Report) -> Verdicts:
+class Told(Protocol):
+    """What a verdict is read from."""
+
+    @property
+    def dtype(self) -> str:
+        """The number format."""
+
+    def digest(self) -> list[CodeCount]:
+        """Each code that was found."""
+
+    def scores(self) -> list[Score]:
+        """How each method did at each quantity."""
+
+
+def verdicts(report: Told) -> Verdicts:
     """A line for each method that was asked for."""
     found = {c.code: c for c in report.digest()}
     of: dict[str, list[Score]] = {}

@@ -81,19 +81,17 @@ class Span:
     reduced: int = 0
 
     @classmethod
-    def of(cls, problem: Problem) -> Span:
-        """The span of a block."""
+    def of(cls, problem: Problem, ends: tuple[FloatArray, FloatArray] | None = None) -> Span:
+        """The span of a block; `ends` are the largest and the least logit of each row, where they are known."""
         x, loss = problem.logits, problem.loss
         with np.errstate(all="ignore"):
-            if problem.temperature != 1:
-                x = x / problem.temperature
-            if problem.softcap is not None:
-                x = problem.softcap * np.tanh(x / problem.softcap)
-            finite = np.where(np.isfinite(x), x, np.nan)
-            top, bottom = np.fmax.reduce(finite, axis=None), np.fmin.reduce(finite, axis=None)
-            drop = np.fmax.reduce(np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1))
-        size = max(abs(float(top)), abs(float(bottom))) if math.isfinite(top) else 0.0
-        span = cls(length=x.shape[1], drop=float(drop) if math.isfinite(drop) else 0.0, size=size)
+            top, bottom = (x.max(axis=1), x.min(axis=1)) if ends is None else ends
+            if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+                finite = np.where(np.isfinite(x), x, np.nan)
+                top, bottom = np.fmax.reduce(finite, axis=1), np.fmin.reduce(finite, axis=1)
+            top, bottom = (_entering(problem, end[np.isfinite(end)]) for end in (top, bottom))
+            drop, size = np.max(top - bottom, initial=0.0), max(np.abs(end).max(initial=0.0) for end in (top, bottom))
+        span = cls(length=x.shape[1], drop=float(drop) if math.isfinite(drop) else 0.0, size=float(size))
         span = replace(
             span,
             scale=float(problem.scale),
@@ -115,6 +113,15 @@ class Span:
             max(self.labels, other.labels), self.soft or other.soft, max(self.scale, other.scale),
             max(self.rounds, other.rounds), self.bounded and other.bounded, self.reduced + other.reduced,
         )  # fmt: skip
+
+
+def _entering(problem: Problem, x: FloatArray) -> FloatArray:
+    """Logits as the function meets them: divided by the temperature and capped, which keeps their order."""
+    if problem.temperature != 1:
+        x = x / problem.temperature
+    if problem.softcap is not None:
+        x = problem.softcap * np.tanh(x / problem.softcap)
+    return x
 
 
 @dataclass(frozen=True, slots=True)

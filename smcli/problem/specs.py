@@ -246,6 +246,7 @@ class Settings:
         numerics, loss, tolerance: the groups of options; `numerics` names at least one format.
         trace: whether every step is reported.
         numbers: where only some rows of the input were chosen, their numbers in it.
+        confirm: whether every digit of the truth is computed once more by other arithmetic.
         origin: whence the number format is known where the input carries it, such as "the file's dtype".
     """
 
@@ -257,4 +258,5 @@ class Settings:
     tolerance: Tolerance = NO_LIMIT
     trace: bool = False
     numbers: Sequence[int] | None = None
+    confirm: bool = False
     origin: str = ""

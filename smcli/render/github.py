@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smcli import document
-from smcli.document.parts import Table
+from smcli.document.parts import FindingBlock, Table
 from smcli.document.report import counted, findings
 from smcli.model import Severity
 from smcli.numbers import words
@@ -15,7 +15,6 @@ from smcli.report.report import Comparison, Report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.document.parts import FindingBlock
     from smcli.document.style import Style
 
 SUFFIXES: tuple[str, ...] = ()
@@ -31,9 +30,13 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
         yield f"{_plain(f'{doc.title}: {doc.subject}')}\n"
         return
     if not isinstance(thing, Report | Comparison):
-        tables = (part for part in document.of(thing, style).parts if isinstance(part, Table))
-        for cells in (line for t in tables for line in (t.head, *t.rows)):
+        doc = document.of(thing, style)
+        parts = list(doc.parts)
+        yield from (f"{_command(f, '')}\n" for f in parts if isinstance(f, FindingBlock))
+        for cells in (line for t in parts if isinstance(t, Table) for line in (t.head, *t.rows)):
             yield f"{_plain(' '.join(c.text for c in cells if c.text))}\n"
+        if doc.closing is not None:
+            yield f"{_plain(f'{doc.title}: {doc.closing.text}')}\n"
         return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     for report in reports:

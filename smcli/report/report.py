@@ -21,6 +21,7 @@ from smcli.report.shown import Shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from smcli.confirm import Confirmation
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
     from smcli.model import Finding, Found, IntArray, Truth
@@ -95,6 +96,7 @@ class Report(Shown):
         limits: limits that were given explicitly.
         tolerance: of `check`, what a test of these values should allow.
         about_all: findings about the reduced loss.
+        confirmed: who computed the digits of the truth once more, or None where that was not asked for.
         origin: whence the number format is known where the input carries it, or an empty string.
     """
 
@@ -109,6 +111,7 @@ class Report(Shown):
     limits: Tolerance
     tolerance: dict[str, Any] | None = None
     about_all: tuple[Finding, ...] = ()
+    confirmed: Confirmation | None = None
     origin: str = ""
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
@@ -310,6 +313,8 @@ class Report(Shown):
             summary["reduced"] = {r.quantity: reduced_document(r) for r in self.reduced}
         if self.about_all:
             summary["reduced"][self.about_all[0].quantity]["findings"] = [finding_document(f) for f in self.about_all]
+        if self.confirmed is not None:
+            summary["confirmed"] = self.confirmed.to_dict()
         return {"summary": summary} | ({"tolerance": self.tolerance} if self.tolerance else {})
 
     def to_dict(self) -> dict[str, Any]:

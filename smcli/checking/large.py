@@ -1,0 +1,169 @@
+"""A check of many values: block by block, in the memory of a block and a line a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli import analyse
+from smcli.checking.fit import number_of
+from smcli.checking.pair import both, can_fork
+from smcli.checking.screen import Screen
+from smcli.checking.summary import Summary
+from smcli.checking.sums import Sums
+from smcli.checking.tolerance import Trials
+from smcli.errors import InputError
+from smcli.findings.remedies import rows_of
+from smcli.judge.tolerances import Span
+from smcli.methods import run
+from smcli.methods.outputs import NAME, output
+from smcli.model import Truth
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import Arithmetic
+from smcli.problem.build import problems, targets
+from smcli.reference import Reference
+
+if TYPE_CHECKING:
+    from smcli.batch import Batch, Written
+    from smcli.checking.fit import Outputs
+    from smcli.judge.tolerances import Allclose
+    from smcli.methods.outputs import Output
+    from smcli.model import FloatArray, IntArray, Problem
+    from smcli.problem.specs import Settings
+
+
+WORTHWHILE = 1 << 24  # logits that are worth a process of their own
+
+
+@dataclass(slots=True)
+class Part:
+    """What is known of some rows: what is kept, what a tolerance depends on, and the factor of a reduction."""
+
+    sums: Sums
+    span: Span
+    scale: Fraction
+
+
+def sum_up(
+    logits: Batch, outputs: Outputs, settings: Settings, yours: Allclose | None, *, forks: bool = False
+) -> Summary:
+    """Judge every value, and keep of them what a reader can take in.
+
+    Args:
+        logits: what the values were computed of.
+        outputs: the values, a row for each row of logits.
+        settings: with one quantity and one number format.
+        yours: a tolerance to be judged, too.
+        forks: whether this process may copy itself, which one that is a user's may not.
+
+    Raises:
+        InputError: there are no logits, or an output is no number of the format.
+    """
+    if not len(logits):
+        raise InputError("no logits", "give a row of numbers, or several")
+    fmt, (quantity,) = formats.get(settings.numerics.dtypes[0]), settings.quantities
+
+    def some(rows: range) -> Part:
+        return _part(logits.select(rows), outputs.select(rows), settings, fmt)
+
+    whole, half = range(len(logits)), len(logits) // 2
+    if forks and not settings.loss.given and number_of(logits) >= WORTHWHILE and half and can_fork():
+        part, later = both(partial(some, whole[:half]), partial(some, whole[half:]))
+        part.sums.join(later.sums, half)
+        part.span |= later.span
+    else:
+        part = _part(logits, outputs, settings, fmt)
+    sums, span = part.sums, part.span
+    trials = Trials.of(quantity, fmt, span, yours)
+    if not trials.settle(sums):
+        trials = Trials.of(quantity, fmt, span, yours)
+        for problem, _ in problems(logits, settings, fmt):
+            truth = Reference(problem).truth(quantity).nearest()
+            values = _values(output(outputs), problem, quantity, fmt)
+            trials.add(values, truth, np.full(values.shape, np.inf))
+    digits = settings.numerics.digits or fmt.digits
+    texts = _texts(logits, settings, fmt, sums, part.scale, digits)
+    return Summary(settings, fmt.name, digits, sums, trials.document(), texts, targets(settings, len(logits)))
+
+
+def _part(logits: Batch, outputs: Outputs, settings: Settings, fmt: formats.Format) -> Part:
+    part = Part(Sums(), Span(scale=0.0), Fraction(1))
+    screen = None if settings.tolerance.given else Screen(settings.quantities[0], fmt, part.sums)
+    for problem, raw in problems(logits, settings, fmt):
+        ends = _ends(logits, problem)
+        part.span |= Span.of(problem, ends)
+        part.scale = problem.scale
+        _judge(problem, raw, outputs, settings, fmt, part.sums, screen, ends)
+    return part
+
+
+def _judge(
+    problem: Problem, raw: Written, source: Outputs, settings: Settings, fmt: formats.Format, sums: Sums,
+    screen: Screen | None, ends: tuple[FloatArray, FloatArray],
+) -> None:  # fmt: skip
+    """Judge a block: the rows that are beyond doubt at a glance, the others by all the rules."""
+    reference, outputs = Reference(problem), output(source)
+    if screen is not None and screen.suits(problem, raw):
+        values = None if problem.rows is None else source.stored(problem.rows, fmt)
+        if values is None:
+            values = _values(outputs, problem, screen.quantity, fmt)
+        fine = screen.sift(problem, reference, values, ends)
+        if fine.all():
+            return
+        if fine.any():
+            left = np.flatnonzero(~fine)
+            problem, raw = _rows(problem, left), replace(raw, values=raw.values[left])
+            reference = Reference(problem)
+    sums.add_block(analyse.judge(problem, raw, reference, settings, fmt, None, {NAME: outputs}))
+
+
+def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """The largest and the least logit of each row, nan where there is one; of an array as it was read, if it is float32."""
+    x: Any = problem.logits
+    (block, *more), places = logits.blocks, problem.rows
+    plain = block.array.dtype == np.float32 and block.array.ndim == 2 and block.widen is None
+    if not more and plain and problem.dtype == "float32" and places is not None and isinstance(block.rows, range):
+        x = np.asarray(block.array[int(places[0]) : int(places[-1]) + 1])  # half as many bytes
+    return x.max(axis=1).astype(np.float64), x.min(axis=1).astype(np.float64)
+
+
+def _rows(problem: Problem, rows: IntArray) -> Problem:
+    places = np.arange(len(problem.logits)) if problem.rows is None else problem.rows
+    return replace(rows_of(problem, rows), rows=places[rows])
+
+
+def _values(outputs: Output, problem: Problem, quantity: str, fmt: formats.Format) -> FloatArray:
+    return run(outputs, problem, quantity, Arithmetic(fmt, fmt)).values
+
+
+def _texts(
+    logits: Batch, settings: Settings, fmt: formats.Format, sums: Sums, scale: Fraction, digits: int
+) -> list[str]:
+    """The digits of the worst values' truths; what the bound leaves open from a row alone."""
+    from smcli.reference.double_double.decimal import MOST_DIGITS, texts
+
+    worst, (quantity,) = sums.worst, settings.quantities
+    nothing: list[str | None] = [None] * worst.at.size
+    known = texts(Truth(worst.hi, worst.lo, worst.exp2, sums.bound), digits) if digits <= MOST_DIGITS else nothing
+    out = []
+    for text, place, at in zip(known, worst.place.tolist(), worst.at.tolist(), strict=True):
+        if text is not None:
+            out.append(text)
+            continue
+        ((problem, _),) = problems(logits.select([place]), _of_row(settings, place), fmt)
+        out += Reference(replace(problem, scale=scale)).strings(quantity, 0, [at], digits)
+    return out
+
+
+def _of_row(settings: Settings, place: int) -> Settings:
+    """The settings of one row alone."""
+    loss, number = settings.loss, place if settings.numbers is None else settings.numbers[place]
+
+    def own(given: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return given if given is None or len(given) == 1 else (given[number if len(given) > number else place],)
+
+    return replace(settings, numbers=None, loss=replace(loss, target=own(loss.target), labels=own(loss.labels)))

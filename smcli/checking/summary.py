@@ -1,0 +1,235 @@
+"""The result of a large check: a line a row, the worst values, what was found; in the schema of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Paragraph, Table
+from smcli.document.report import ending
+from smcli.document.spelling import error, listed, number, plural
+from smcli.document.tolerance import sentences
+from smcli.document.values import HEAD
+from smcli.document.verdicts import verdicts
+from smcli.errors import UsageError
+from smcli.methods.outputs import NAME
+from smcli.model import Verdict
+from smcli.report.document import SCHEMA, finding_document, json_number
+from smcli.report.report import CodeCount, Score
+from smcli.report.shown import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from smcli.checking.sums import Sums
+    from smcli.document.figure import Figure
+    from smcli.document.parts import Part
+    from smcli.document.style import Style
+    from smcli.model import Finding
+    from smcli.problem.specs import Settings, Tolerance
+
+WORST_SHOWN = 10  # of the worst values
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Shown):
+    """A check that is summed up.
+
+    Attributes:
+        settings: what was asked.
+        dtype: the number format.
+        digits: significant digits of the truth.
+        sums: what is kept.
+        tolerance: what a test of these values should allow.
+        exact: the truths of the worst values.
+        targets: the right class of each row, or None.
+    """
+
+    settings: Settings
+    dtype: str
+    digits: int
+    sums: Sums
+    tolerance: dict[str, Any]
+    exact: list[str]
+    targets: Sequence[int] | None
+
+    command = "check"
+    reduced: tuple[()] = ()
+
+    @property
+    def quantity(self) -> str:
+        """What the values are of."""
+        return self.settings.quantities[0]
+
+    @property
+    def limits(self) -> Tolerance:
+        """Limits that were given explicitly."""
+        return self.settings.tolerance
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found: of each code the first row's, and of the first thousand rows each."""
+        told = [f for some in self.sums.told.values() for f in some]
+        return told or [c.first for c in self.sums.sorted_codes()]
+
+    def number(self, place: int) -> int:
+        """The number of a row in the input."""
+        return place if self.settings.numbers is None else int(self.settings.numbers[place])
+
+    def digest(self) -> list[CodeCount]:
+        """Each code that was found, the most severe first."""
+        return [
+            CodeCount(c.code, c.name, c.severity, c.rows, tuple(map(self.number, c.first_rows)), tuple(c.methods),
+                      tuple(c.quantities))
+            for c in self.sums.sorted_codes()
+        ]  # fmt: skip
+
+    def scores(self) -> list[Score]:
+        """How the values are."""
+        counts = {v.label: int(self.sums.counts[v]) for v in Verdict if self.sums.counts[v]}
+        worst = self.sums.worst
+        at = self.number(int(worst.place[0])), int(worst.at[0])
+        codes = tuple(sorted(c.code for c in self.sums.codes.values() if NAME in c.methods))
+        return [Score(self.quantity, NAME, counts, float(worst.ulp[0]), float(worst.rel[0]), at, codes=codes)]
+
+    def worst_ulp(self, method: str = NAME, quantity: str | None = None) -> float:
+        """The worst error, in ulp; nan ranks worst.
+
+        Raises:
+            UsageError: it is of another quantity or method.
+        """
+        if method != NAME or quantity not in {None, self.quantity}:
+            raise UsageError(f"this report has no {quantity} by {method}")
+        return float(self.sums.worst.ulp[0])
+
+    def beyond_limits(self) -> bool:
+        """Whether a value is beyond a limit that was given explicitly."""
+        bad = [Verdict.LOST, Verdict.INACCURATE]
+        return self.limits.given and bool(self.sums.counts[bad].any())
+
+    @cached_property
+    def _worst_values(self) -> list[dict[str, Any]]:
+        worst = self.sums.worst
+        columns = (worst.place.tolist(), worst.at.tolist(), worst.value.tolist(), self.exact, worst.ulp.tolist(),
+                   worst.rel.tolist(), worst.verdict.tolist())  # fmt: skip
+        return [
+            {"row": self.number(place), "at": at, "value": json_number(value), "exact": exact, "ulp": json_number(ulp),
+             "rel": json_number(rel), "verdict": Verdict(verdict).label}
+            for place, at, value, exact, ulp, rel, verdict in zip(*columns, strict=True)
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document: as a report's, with counts of verdicts and the worst values in place of the arrays."""
+        from smcli.version import __version__
+
+        codes = self.sums.sorted_codes()
+        lines = self.sums.lines()
+        return {
+            "schema": SCHEMA,
+            "smcli": __version__,
+            "command": self.command,
+            "dtype": self.dtype,
+            "digits": self.digits,
+            "rows": list(self._rows()),
+            "summary": {
+                "rows": self.sums.rows,
+                "rows_left_out": self.sums.rows - lines.place.size,
+                "values": self.sums.values,
+                "verdicts": _labels(self.sums.counts),
+                "findings": {c.code: c.rows for c in sorted(codes, key=lambda c: c.code)},
+                "worst": codes[0].severity if codes else None,
+                "worst_values": self._worst_values,
+            },
+            "tolerance": self.tolerance,
+        }
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        of: dict[int, list[dict[str, Any]]] = {}
+        for value in self._worst_values:
+            of.setdefault(value["row"], []).append(value)
+        lines = self.sums.lines()
+        bound = f"{self.sums.bound:.0e}".replace("e-0", "e-")
+        plain = (lines.place, lines.at, lines.ulp, lines.rel)
+        for counts, place, at, ulp, rel in zip(lines.counts, *(c.tolist() for c in plain), strict=True):
+            row = self.number(place)
+            yield {
+                "row": row,
+                "target": None if self.targets is None else self.targets[place],
+                "results": [
+                    {
+                        "quantity": self.quantity,
+                        "certified": bound,
+                        "methods": [
+                            {"method": NAME, "available": True, "verdicts": _labels(counts),
+                             "worst": {"at": at, "ulp": json_number(ulp), "rel": json_number(rel)}}
+                        ],
+                        "worst_values": of.get(row, []),
+                    }
+                ],
+                "findings": [finding_document(f) for f in self.sums.told.get(place, ())],
+            }  # fmt: skip
+
+    def document(self, style: Style) -> Document:
+        """What is to be said of it, in the order of reading."""
+        answer = verdicts(self)
+        rows, values = plural(self.sums.rows, "row"), plural(self.sums.values, "value")
+        return Document(
+            "smcli check", f"{self.dtype} · {rows} · {values}", self._parts(style),
+            ending(self.digest(), f"; {self.dtype}, {rows}; exact certified", style), answer,
+        )  # fmt: skip
+
+    def _parts(self, style: Style) -> Iterator[Part]:
+        yield verdicts(self)
+        codes = self.digest()
+        if codes:
+            head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
+            lines = tuple(
+                (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(str(c.rows), right=True),
+                 Cell(listed(c.first_rows, c.rows)))
+                for c in codes
+            )  # fmt: skip
+            yield Table(f"findings in {self.sums.rows} rows", head, lines, marks=False)
+        if not style.summary:
+            yield self._table(len(self.exact) if style.every_class else WORST_SHOWN)
+            yield Drawing(self._figures)
+        for c, told in zip(codes, self.sums.sorted_codes(), strict=True):
+            rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
+            f = told.first
+            here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
+            about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
+            yield FindingBlock(f.severity, f.code, f.name, rows + here, about, f.message, f.remedy)
+        yield from map(Paragraph.of, sentences(self.tolerance))
+        yield from (Paragraph.of(note, "dim") for note in self.sums.notes)
+        yield Paragraph.of("a large check is summed up; --all shows every value", "dim")
+
+    def _table(self, most: int) -> Table:
+        head = [Cell(text, HEAD, right=k < 2) for k, text in enumerate(("row", "at", "exact", self.quantity))]
+        head += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
+        lines = []
+        worst = self.sums.worst
+        for k in range(min(most, worst.at.size)):
+            word = Verdict(int(worst.verdict[k])).label
+            lines.append((
+                Cell(str(self.number(int(worst.place[k]))), right=True), Cell(str(worst.at[k]), right=True),
+                Cell(self.exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
+                Cell(error(float(worst.rel[k])), word, near=True), Cell(error(float(worst.ulp[k])), word, near=True),
+            ))  # fmt: skip
+        return Table("the worst values", tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
+
+    def _figures(self) -> Iterator[Figure]:
+        from smcli.document.figure import Axis, Figure, Series
+
+        lines = self.sums.lines()
+        with np.errstate(all="ignore"):
+            size = np.log10(lines.ulp)
+        x = np.array([self.number(place) for place in lines.place.tolist()], dtype=np.float64)
+        told = f"The worst error of each of {lines.place.size} rows, in ulp of {self.dtype}; the worst of all is "
+        yield Figure("the worst error of each row", f"{told}{error(self.worst_ulp())}.", Axis("row"),
+                     Axis("error in ulp", decades=True), (Series(NAME, x, size),))  # fmt: skip
+
+
+def _labels(counts: Any) -> dict[str, int]:
+    return {v.label: int(counts[v]) for v in Verdict if counts[v]}
