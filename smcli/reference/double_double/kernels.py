@@ -210,11 +210,11 @@ def of_target(
     return rows, (at, weight, wrong), twofold.mul(complement(at == rows.at, rows.s, e), g), log, twofold.mul(e, g)
 
 
-def signed_sum(problem: Problem) -> tuple[Rows, Pair, FloatArray, BoolArray]:
+def signed_sum(problem: Problem, sheet: Sheet | None = None) -> tuple[Rows, Pair, FloatArray, BoolArray]:
     """Σ b·e^z [R, 1] beside the rows: with its absolute error, and where it is not known at all."""
     b, x = problem.coefficients, problem.logits
     assert b is not None  # noqa: S101 - asked only then
-    pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
+    pool, soft = pool_for(x), sheet or Sheet.of_pairs(x.shape)
     rows = reduce(problem, pool, soft)
     above, below = Total(len(x)), Total(len(x))
     size = np.abs(b)
