@@ -28,6 +28,7 @@ to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e
 - Jacobian, p·p or p(1 - p): 4 EXP + 2^-102 and the slope: 2^-87; 2^-84 under a soft cap.
 - vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within DIFFERENCE
   of the second factor.
+- entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
 - bce, |y|·slope + log1p(e^-|y|), and its gradient: see `binary`.
 """
 
@@ -39,14 +40,15 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import binary, derivatives, softcap, values
+from smcli.reference.double_double import binary, binary_focal, derivatives, kernels, softcap, values
 from smcli.reference.double_double.reduce import BOUND
+from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, Problem
+    from smcli.model import BoolArray, FloatArray, Loss, Problem
 
 _WIDE, _SPAN = 2.0**900, 2.0**400  # above, products may overflow
 
@@ -59,6 +61,11 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "bce": binary.bce,
     "jacobian": derivatives.jacobian,
     "vjp": derivatives.vjp,
+    "sigmoid": kernels.sigmoid,
+    "log-sigmoid": kernels.log_sigmoid,
+    "entropy": kernels.entropy,
+    "kl": kernels.kl,
+    "focal": binary_focal.focal,
 }
 
 
@@ -82,12 +89,21 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 
 
+def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
+    """The sign of Σ b_i e^x_i [R, 1] of a logsumexp with coefficients, and where this tier does not know it."""
+    if problem.coefficients is None or not _supported(problem, "logsumexp"):
+        return np.ones((len(problem.logits), 1)), np.ones((len(problem.logits), 1), np.bool_)
+    return kernels.signs(problem)
+
+
 def _supported(problem: Problem, quantity: str) -> bool:
     loss, cap = problem.loss, problem.softcap
     if quantity not in QUANTITIES or not 1 / _WIDE < problem.temperature < _WIDE:
         return False
     if not 0 < problem.logits.shape[1] < 2**26 or (cap is not None and not 1 / _WIDE < cap <= softcap.LARGEST):
         return False
+    if loss is not None and loss.kind in {"focal", "kl"} and quantity in {"gradient", "focal", "kl"}:
+        return _has_what_it_takes(loss)
     if quantity == "vjp":
         return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "gradient" and loss is None:
@@ -95,3 +111,10 @@ def _supported(problem: Problem, quantity: str) -> bool:
     if quantity not in {"gradient", "cross-entropy", "bce"} or loss is None:
         return True
     return 0 <= loss.smoothing <= 1 and (not loss.z_loss or 1 / _SPAN < abs(loss.z_loss) < _SPAN)
+
+
+def _has_what_it_takes(loss: Loss) -> bool:
+    if loss.kind == "kl":
+        return loss.teacher is not None
+    plain = loss.labels is not None or is_hard(loss)
+    return plain and not loss.smoothing and not loss.z_loss and 0 <= loss.gamma <= kernels.MOST
