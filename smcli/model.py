@@ -71,12 +71,16 @@ class Loss:
     """What the loss of a block of rows is.
 
     Attributes:
-        kind: "cross-entropy" or "bce".
+        kind: the name of a quantity that is a loss: "cross-entropy", "bce", "focal", "kl" or "entropy".
         target: int64 [R], the right class of each row, or None.
-        labels: float64 [R, C], soft labels, or None. Just one of `target` and `labels` is given.
+        labels: float64 [R, C], soft labels, or None. At most one of `target` and `labels` is given; kl and entropy have
+            neither.
         smoothing: E of y(1 - E) + E/K.
         weights: float64 [C], a factor for each class, or None.
         z_loss: factor of logsumexp squared, added to the loss.
+        gamma: focal: (1 − p_t)^gamma · (−log p_t); with labels its form for the sigmoid of each logit.
+        teacher: kl: float64 [R, C], the logits of the teacher, KL(softmax(teacher) ‖ softmax(x)).
+        reverse: kl the other way round, KL(softmax(x) ‖ softmax(teacher)).
     """
 
     kind: str = "cross-entropy"
@@ -85,6 +89,9 @@ class Loss:
     smoothing: float = 0.0
     weights: FloatArray | None = None
     z_loss: float = 0.0
+    gamma: float = 2.0
+    teacher: FloatArray | None = None
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -99,7 +106,9 @@ class Problem:
         softcap: cap * tanh(x / cap) is applied to the logits (after the temperature), or None.
         ignored: bool [R], rows that contribute nothing, or None.
         scale: the factor that a reduction puts before each row's gradient.
-        cotangent: float64 [C], the vector of a vector-Jacobian product, or None.
+        cotangent: float64 [C], or [1] for logsumexp: the vector of a vector-Jacobian product, or None.
+        vjp_of: the quantity whose vector-Jacobian product that is: softmax, log-softmax or logsumexp.
+        coefficients: float64 [C], logsumexp: log |Σ b_i e^{x_i}|, or None.
         rows: int64 [R], the place of each row in the input, counted from 0.
     """
 
@@ -111,6 +120,8 @@ class Problem:
     ignored: BoolArray | None = None
     scale: Fraction = Fraction(1)
     cotangent: FloatArray | None = None
+    vjp_of: str = "softmax"
+    coefficients: FloatArray | None = None
     rows: IntArray | None = None
 
 

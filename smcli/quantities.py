@@ -10,8 +10,8 @@ from smcli.errors import UsageError, nearest
 if TYPE_CHECKING:
     from smcli.model import Problem
 
-Shape = Literal["class", "row", "loss", "matrix"]
-Limit = Literal["flat", "distance", "condition", "parts"]
+Shape = Literal["class", "row", "loss", "target", "matrix"]
+Limit = Literal["flat", "distance", "condition", "entropy", "divergence", "focal"]
 Condition = Literal["none", "probability", "logarithm", "logsumexp"]
 
 
@@ -23,7 +23,7 @@ class Quantity:
         name: what the user types.
         title: what outputs call it.
         shape: how many values a row has: one a class, one a row, one a row where there is a loss and else one a class,
-            or a matrix of classes by classes, held flat.
+            one a row with a target and else one a class, or a matrix of classes by classes, held flat.
         needs: fields of the request without which it has no value: "target or labels", "labels", "cotangent", or none.
         is_loss: it can be reduced over a batch and differentiated.
         is_derivative: `grad` computes it.
@@ -60,6 +60,8 @@ class Quantity:
         classes = int(problem.logits.shape[1])
         if self.shape == "row" or (self.shape == "loss" and problem.loss is not None):
             return 1
+        if self.shape == "target" and problem.loss is not None and problem.loss.target is not None:
+            return 1
         return classes**2 if self.shape == "matrix" else classes
 
     def side(self, problem: Problem) -> int:
@@ -87,6 +89,19 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             "bce", "binary cross-entropy", needs="labels", is_loss=True, is_log=True, zero_when_ignored=True,
             elementwise=True, aliases=("binary-cross-entropy", "binary_cross_entropy", "bce-with-logits"),
+        ),
+        Quantity("sigmoid", "sigmoid", elementwise=True, aliases=("expit", "logistic")),
+        Quantity(
+            "log-sigmoid", "log-sigmoid", is_log=True, elementwise=True, aliases=("logsigmoid", "log_sigmoid", "log-expit"),
+        ),
+        Quantity("entropy", "entropy", "row", is_loss=True, limit="entropy", aliases=("shannon-entropy",)),
+        Quantity(
+            "kl", "Kullback–Leibler divergence", "row", needs="against", is_loss=True, zero_when_ignored=True,
+            limit="divergence", aliases=("kl-div", "kl_div", "kld", "kl-divergence"),
+        ),
+        Quantity(
+            "focal", "focal loss", "target", needs="target or labels", is_loss=True, zero_when_ignored=True, limit="focal",
+            aliases=("focal-loss", "focal_loss"),
         ),
         Quantity(
             "gradient", "gradient of the loss", needs="target or labels", is_derivative=True, zero_when_ignored=True,
