@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smcli import findings, methods, quantities
 from smcli.errors import UsageError
-from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, choice
+from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, check_wider, choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,8 @@ class Request:
         """
         carried = batch is not None and batch.dtype is not None and not self.numerics.dtypes
         dtypes = self.numerics.dtypes or ((batch.dtype or "float64") if batch is not None else "float64",)
+        if self.numerics.compute is not None:
+            check_wider(self.numerics.compute, dtypes)
         loss = self.loss.settle() if batch is None else self.loss.settle(batch.target, batch.labels)
         wanted = self._quantities(loss)
         return Settings(

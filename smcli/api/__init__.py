@@ -46,6 +46,7 @@ def compare(
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
@@ -69,7 +70,8 @@ def compare(
         temperature: the logits are divided by it.
         softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
         digits: significant digits of the truth, 1 to 10000.
-        accumulate: the number format of the running sum.
+        compute: a wider number format to compute in; the result is rounded once to dtype, as kernels do.
+        accumulate: the number format of the running sum; by default that of the arithmetic.
         sum: how sums are added up: pairwise, sequential or compensated.
         trace: whether every step of every method is reported.
         max_ulp: what counts as accurate, in ulp.
@@ -100,6 +102,7 @@ def evaluate(
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
@@ -128,6 +131,7 @@ def gradient(
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,

@@ -100,9 +100,14 @@ class Arithmetic(OptionSet):
         typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the input, else float64",
                      help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
     ] = None  # fmt: skip
+    compute: Annotated[
+        str | None,
+        typer.Option("--compute", metavar="NAME", show_default="as --dtype",
+                     help="Compute in this wider format and round the result once to --dtype, as kernels do."),
+    ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
-        typer.Option("--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --dtype"),
+        typer.Option("--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --compute"),
     ] = None
     sum: Annotated[
         str,

@@ -140,6 +140,7 @@ def _title(module: str) -> str:
 SOURCES: Mapping[str, Callable[[Place], Iterable[Choice]]] = {
     "--accumulate": dtypes,
     "--class-weights": files,
+    "--compute": dtypes,
     "--dtype": dtypes,
     "--fail-on": failures,
     "--format": outputs,

@@ -248,6 +248,11 @@ class RunEvidence(TruthEvidence):
         return self.run.method
 
     @property
+    def inner(self) -> formats.Format:
+        """The format that steps compute in; the result is rounded to `format`."""
+        return self.numerics.inner(self.format)
+
+    @property
     def y(self) -> FloatArray:
         """The returned values [R, N]."""
         return self.run.values

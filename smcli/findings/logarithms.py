@@ -145,7 +145,7 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
             {
                 "step": step.expr,
                 "class": at,
-                "product": "0·(−inf)" if ev.format.has_inf else "0·log 0",
+                "product": "0·(−inf)" if ev.inner.has_inf else "0·log 0",
                 "which": choice(
                     "index {class}, where a log of 0 was taken",
                     "the masked class {class}, as in frameworks",
@@ -159,7 +159,7 @@ def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
     """Where a product is nan because one factor is 0 and the other the logarithm of 0."""
     a, b = step.inputs
     where = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
-    if not ev.format.has_inf:  # the logarithm of 0 is nan there
+    if not ev.inner.has_inf:  # the logarithm of 0 is nan there
         for log in ev.steps("log"):
             for one, other in ((a, b), (b, a)):
                 if log.output is other:

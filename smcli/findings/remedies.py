@@ -124,7 +124,7 @@ def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:
 
 
 def _wider(ev: RunEvidence) -> list[Trial]:
-    wider = [f for f in ("float32", "float64") if formats.get(f).p > ev.format.p]
+    wider = [f for f in ("float32", "float64") if formats.get(f).p > ev.inner.p]
     return [Trial(f"compute in {f} and round the result", compute=f) for f in wider]
 
 
@@ -151,7 +151,7 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
     """A wider accumulator and better orders than what was used, for methods that sum at all."""
     if ev.elementwise or not ev.run.steps:  # nothing is summed, or nobody knows how
         return []
-    wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.format
+    wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
     out = []
     if wide.p < 53:
         better = "float32" if wide.p < 24 else "float64"
@@ -165,14 +165,14 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
 
 def _right(ev: RunEvidence, rows: IntArray, trial: Trial, cancels: BoolArray) -> BoolArray:
     """Which values of these rows are accurate when computed so; with a formula, also those that cancelled."""
-    f = formats.get(trial.compute) if trial.compute else ev.format
+    f = formats.get(trial.compute) if trial.compute else ev.inner
     values, right = _computed(ev, rows, f, trial)
     return right | (cancels[rows] & np.isfinite(values)) if trial.formula else right
 
 
 def with_more_exponents(ev: RunEvidence, rows: IntArray) -> BoolArray:
     """Which values of these rows are accurate in a format with as many digits, in which nothing is subnormal."""
-    f = ev.format
+    f = ev.inner
     return _computed(ev, rows, formats.Format(f"{f.name} with more exponents", f.bits, f.p, -900, 2.0**900), Trial(""))[
         1
     ]
@@ -182,7 +182,7 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     """The values of these rows as computed in a format, rounded to that of the run, and which of them are accurate."""
     accumulate = trial.accumulate or ev.numerics.accumulate
     sum_format = formats.get(accumulate) if accumulate else f
-    o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.format else f, trial.order or ev.numerics.order)
+    o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.inner else f, trial.order or ev.numerics.order)
     part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
     if trial.method is None and ev.run.method == NAME:  # there is nothing to run again
         values = ev.y[rows]

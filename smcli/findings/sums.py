@@ -139,7 +139,7 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
     Higham 2002, Accuracy and Stability of Numerical Algorithms, chapter 4 (summation). Blanchard, Higham & Higham 2020, A
     class of fast and accurate summation algorithms, SIAM J. Sci. Comput. 42(3).
     """
-    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.format.unit_roundoff, 0.25)
+    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.inner.unit_roundoff, 0.25)
     for step in ev.steps("sum"):
         if step.ignored is None or step.stalled_at is None:
             continue

@@ -12,7 +12,7 @@ from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import Arithmetic, Rows
+from smcli.numbers.arithmetic import Rows
 from smcli.reference import reduce_losses, settle_reduced
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def reduce(
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
                 continue
-            losses = _in_order([b.results[k].methods[i].values for b in blocks], blocks)
+            done_in = [b.results[k].methods[i] for b in blocks]
+            losses = _in_order([m.values if m.unrounded is None else m.unrounded for m in done_in], blocks)
             total = _total(losses, settings, fmt, float(1 / scale) if scale else 0.0)
             limit = limits.reduced(losses.size, settings.tolerance)
             errors = measure(total, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
@@ -111,10 +112,9 @@ def _in_order(values: Sequence[FloatArray], blocks: Sequence[Block]) -> FloatArr
 
 
 def _total(losses: FloatArray, settings: Settings, fmt: formats.Format, count: float) -> FloatArray:
-    accumulate = formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt
-    o = Arithmetic(fmt, accumulate, settings.numerics.order)
+    o = settings.numerics.arithmetic(fmt)
     with np.errstate(all="ignore"):
         total = o.sum(Rows(losses[None], "losses"))
         if settings.loss.reduction == "mean":
             total = o.div(total, o.const(count, "N"))
-    return total.values
+        return o.cast(total, fmt).values

@@ -63,7 +63,7 @@ def _relative_steps(x: FloatArray, fmt: Format) -> FloatArray:
 def _evaluate(problem: Problem, row: int, quantity: Quantity, block: FloatArray, o: Arithmetic) -> FloatArray:
     """What is differentiated, of C copies of a row with one logit moved in each: a number [C, 1], or softmax [C, C]."""
     quiet = Arithmetic(o.format, o.accumulate, o.order)
-    part = replace(problem, logits=block, ignored=None)
+    part = replace(problem, dtype=o.format.name, logits=block, ignored=None)
     if quantity.name != "gradient":
         p = run(get("shifted"), replace(part, loss=None), "softmax", quiet).values
         if quantity.shape == "matrix":

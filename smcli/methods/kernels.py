@@ -13,6 +13,7 @@ import numpy as np
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
 from smcli.methods.base import Method
+from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
 
@@ -139,6 +140,7 @@ class Kernel(Method):
         """Call the code. Temperature, soft cap and the factor of a reduction are this program's, around it."""
         if self.reason:
             raise UnavailableError(self.reason)
+        o = self._own(problem, o)
         x = scaling.enter(problem, o)
         task = Task(replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None), o)
         try:
@@ -151,6 +153,14 @@ class Kernel(Method):
         if not quantity.is_derivative:
             return out
         return scaling.leave(problem, out, x, o, reduced=quantity.name == "gradient")
+
+
+    def _own(self, problem: Problem, o: Arithmetic) -> Arithmetic:
+        """The arithmetic of the format: such code is handed numbers of it, and computes in what it likes."""
+        fmt = formats.get(problem.dtype)
+        if fmt.p >= o.format.p:
+            return o
+        return replace(o, format=fmt, accumulate=fmt)
 
 
 def one_line(error: BaseException) -> str:

@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
     Attributes:
         expr: what was computed, such as "exp(x − max(x))".
-        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, round.
+        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, round; cast to another format.
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
@@ -80,10 +80,10 @@ class Step(NamedTuple):
     @property
     def underflowed(self) -> BoolArray:
         """Where a non-zero result became 0, or lost digits as a subnormal number."""
-        if self.op not in {"exp", "exp2", "mul", "div"}:
+        if self.op not in {"exp", "exp2", "mul", "div", "cast"}:
             return np.zeros(self.output.shape, dtype=bool)
         small = (np.abs(self.output) < self.format.smallest_normal) & self._from_finite()
-        if self.op in {"mul", "div"}:
+        if self.op in {"mul", "div", "cast"}:
             small &= self.inputs[0] != 0
         if self.op == "mul":
             small &= self.inputs[1] != 0
@@ -142,6 +142,14 @@ class Arithmetic:
     def given(self, values: FloatArray, expr: str) -> Rows:
         """Numbers that are handed in (labels, weights), rounded to the format."""
         return Rows(self.format.round(values), expr)
+
+    def cast(self, a: Rows, to: Format) -> Rows:
+        """A result rounded once to a narrower format: what kernels do at their end. In the format itself it is as it was."""
+        if to.p >= self.format.p:
+            return a
+        out = to.round(a.values)
+        self.steps.append(Step(f"round to {to.name}", "cast", (a.values,), out, to))
+        return Rows(out, a.expr)
 
     def add(self, a: Rows, b: Rows, expr: str = "") -> Rows:
         """a + b."""

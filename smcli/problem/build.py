@@ -31,6 +31,7 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
         InputError: targets, labels, weights or a cotangent do not fit the rows.
     """
     whole = _Whole(settings, fmt, len(batch))
+    inner = settings.numerics.inner(fmt)  # in which constants are
     scale = whole.scale(batch)
     for block in batch.blocks:
         step = max(1, BLOCK // block.classes)
@@ -42,8 +43,8 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
                     dtype=fmt.name,
                     logits=_rounded(written, fmt),
                     loss=whole.loss(at, block.classes),
-                    temperature=_one(settings.numerics.temperature, fmt, 1.0, "temperature", zero=True),
-                    softcap=_one(settings.numerics.softcap, fmt, 0.0, "softcap") or None,
+                    temperature=_one(settings.numerics.temperature, inner, 1.0, "temperature", zero=True),
+                    softcap=_one(settings.numerics.softcap, inner, 0.0, "softcap") or None,
                     ignored=whole.ignored(at),
                     scale=scale,
                     cotangent=_vector(settings.loss.cotangent, fmt, block.classes, "cotangent"),
@@ -106,7 +107,7 @@ class _Whole:
         """The loss of the rows at these places."""
         spec, fmt = self._settings.loss, self._fmt
         weights = _vector(spec.weights, fmt, classes, "class_weights")
-        z_loss = _one(spec.z_loss, fmt, 0.0, "z_loss")
+        z_loss = _one(spec.z_loss, self._settings.numerics.inner(fmt), 0.0, "z_loss")
         if self._targets is not None:
             chosen = self._targets[at]
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from smcli import quantities
 from smcli.errors import OptionError, nearest
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import ORDERS
+from smcli.numbers.arithmetic import ORDERS, Arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,8 @@ class Numerics:
 
     Attributes:
         dtypes: number formats; none of them: what the input carries.
-        accumulate: format of the running sum, or None: as dtype.
+        compute: format that arithmetic is done in, whose results are rounded once to the number format; or None: that itself.
+        accumulate: format of the running sum, or None: that of the arithmetic.
         order: the order of sums.
         temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
         digits: significant digits of the truth, or None: enough for the format.
@@ -36,6 +37,7 @@ class Numerics:
     """
 
     dtypes: tuple[str, ...] = ()
+    compute: str | None = None
     accumulate: str | None = None
     order: str = "pairwise"
     temperature: RawRow | None = None
@@ -46,9 +48,10 @@ class Numerics:
     @classmethod
     def of(cls, given: Given) -> Numerics:
         """The options of this group, as they were given."""
-        accumulate = given.word("accumulate")
+        accumulate, compute = given.word("accumulate"), given.word("compute")
         return cls(
             dtypes=formats_of(given.names("dtype")),
+            compute=None if compute is None else formats.get(compute).name,
             accumulate=None if accumulate is None else formats.get(accumulate).name,
             order=given.word("sum") or "pairwise",
             temperature=given.numbers("temperature"),
@@ -59,6 +62,8 @@ class Numerics:
 
     def __post_init__(self) -> None:
         choice("sum", self.order, ORDERS)
+        if self.compute is not None and self.dtypes:
+            check_wider(self.compute, self.dtypes)
         if self.digits is not None and not 1 <= self.digits <= MOST_DIGITS:
             asked = f"ask for 1 to {MOST_DIGITS} significant digits"
             raise OptionError("digits", "is out of range", asked, str(self.digits))
@@ -66,6 +71,31 @@ class Numerics:
         _one("softcap", self.softcap, POSITIVE)
         if self.step is not None:
             _limited("step", self.step, f"{self.step:g}", POSITIVE)
+
+    @property
+    def models(self) -> tuple[tuple[str, str | None], ...]:
+        """The number formats, each with the format that arithmetic is done in where that is another.
+
+        All formats together are shown in both ways: narrow ones also as kernels compute with them.
+        """
+        every = self.compute is None and set(self.dtypes) == set(formats.FORMATS)
+        out: list[tuple[str, str | None]] = []
+        for name in self.dtypes:
+            wider = self.compute is not None and formats.get(self.compute).holds(formats.get(name))
+            out.append((name, self.compute if wider else None))
+            if every and formats.get(name).bits <= formats.NARROW:
+                out.append((name, formats.KERNELS))
+        return tuple(out)
+
+    def inner(self, fmt: formats.Format) -> formats.Format:
+        """The format that arithmetic is done in with numbers of a format."""
+        wide = fmt if self.compute is None else formats.get(self.compute)
+        return wide if wide.holds(fmt) else fmt
+
+    def arithmetic(self, fmt: formats.Format) -> Arithmetic:
+        """A fresh arithmetic for numbers of a format."""
+        inner = self.inner(fmt)
+        return Arithmetic(inner, formats.get(self.accumulate) if self.accumulate else inner, self.order)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -197,6 +227,21 @@ def formats_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats.get(name).name for name in names))
 
 
+def check_wider(compute: str, dtypes: Sequence[str]) -> None:
+    """Refuse a format to compute in that holds the numbers of none of the formats and more.
+
+    Raises:
+        OptionError: it is narrower, or the same.
+    """
+    if not any(formats.get(compute).holds(formats.get(name)) for name in dtypes):
+        raise OptionError(
+            "compute",
+            f"is no wider than {dtypes[0]}",
+            "kernels compute in a format with more digits and no smaller range than that of the logits, such as float32",
+            compute,
+        )
+
+
 def choice(option: str, value: str, allowed: Sequence[str]) -> None:
     """Refuse what is none of the values that an option can have.
 
@@ -258,3 +303,9 @@ class Settings:
     trace: bool = False
     numbers: Sequence[int] | None = None
     origin: str = ""
+
+    def computing(self, dtype: str, compute: str | None) -> Settings:
+        """The same in one number format, with arithmetic in a wider one, or in itself where that is None."""
+        from dataclasses import replace
+
+        return replace(self, numerics=replace(self.numerics, dtypes=(dtype,), compute=compute))

@@ -96,6 +96,7 @@ class Report(Shown):
         tolerance: of `check`, what a test of these values should allow.
         about_all: findings about the reduced loss.
         origin: whence the number format is known where the input carries it, or an empty string.
+        compute: the format that arithmetic was done in, where it is wider; else an empty string.
     """
 
     command: str
@@ -110,6 +111,7 @@ class Report(Shown):
     tolerance: dict[str, Any] | None = None
     about_all: tuple[Finding, ...] = ()
     origin: str = ""
+    compute: str = ""
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
     @classmethod
@@ -127,7 +129,13 @@ class Report(Shown):
             reduced=tuple(reduced),
             limits=settings.tolerance,
             origin=settings.origin,
+            compute=settings.numerics.compute or "",
         )
+
+    @property
+    def model(self) -> str:
+        """The number format, and in which wider one was computed."""
+        return f"{self.dtype}, computed in {self.compute}" if self.compute else self.dtype
 
     @property
     def rows(self) -> RowReports:
@@ -296,6 +304,7 @@ class Report(Shown):
             "smcli": __version__,
             "command": self.command,
             "dtype": self.dtype,
+            **({"compute": self.compute} if self.compute else {}),
             "digits": self.digits,
         }
 
