@@ -9,35 +9,35 @@ _smcli_takes() {
       valued=''
       ;;
     eval)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
+        --max-rel --top --plot -m --method -q --quantity'
       ;;
     compare)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
+        --max-rel --top --plot -m --method -q --quantity'
       ;;
     grad)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
         --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity --step
         --cotangent --sweep -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity --step --cotangent'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
+        --max-rel --top --plot -m --method -q --quantity --step --cotangent'
       ;;
     check)
       options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
@@ -50,17 +50,17 @@ _smcli_takes() {
         --rtol --atol'
       ;;
     scan)
-      options='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
-        --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method -q --quantity
-        --quick --jobs --scheduler --keep-going -h --help'
-      valued='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
+      options='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum
+        -T --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss
+        --ignore-index -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method
+        -q --quantity --quick --jobs --scheduler --keep-going -h --help'
+      valued='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum -T
         --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
         -f --format -o --output --fail-on --max-ulp --max-rel -m --method -q --quantity --jobs --scheduler'
       ;;
     limits)
-      options='-f --format -o --output --no-color -h --help'
-      valued='-f --format -o --output'
+      options='-f --format -o --output --no-color --compute -h --help'
+      valued='-f --format -o --output --compute'
       ;;
     explain)
       options='-f --format -o --output --no-color -h --help'
@@ -95,7 +95,7 @@ _smcli_fits() {
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
-    *:--accumulate)
+    *:--compute | *:--accumulate)
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2'
       ;;
     *:--sum)
@@ -119,7 +119,7 @@ _smcli_fits() {
       ;;
     eval:-q | eval:--quantity | compare:-q | compare:--quantity | scan:-q | scan:--quantity)
       separated=1
-      values='softmax log-softmax logsumexp cross-entropy bce all'
+      values='softmax log-softmax logsumexp cross-entropy bce sigmoid log-sigmoid entropy kl focal all'
       ;;
     compare:-m | compare:--method | scan:-m | scan:--method)
       separated=1
@@ -135,10 +135,11 @@ _smcli_fits() {
       ;;
     grad:-q | grad:--quantity)
       separated=1
-      values='cross-entropy bce'
+      values='cross-entropy bce entropy kl focal'
       ;;
     check:-q | check:--quantity)
-      values='softmax log-softmax logsumexp cross-entropy bce gradient jacobian'
+      values='softmax log-softmax logsumexp cross-entropy bce sigmoid log-sigmoid entropy kl focal gradient
+        jacobian'
       ;;
     explain:)
       separated=1

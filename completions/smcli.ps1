@@ -33,7 +33,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
             'all' = 'Every number format.'
         }
-        'accumulate' = [ordered]@{
+        'compute' = [ordered]@{
             'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
             'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
             'float16' = '16 bits, 11 of them significant, up to 65504.'
@@ -124,6 +124,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'logsumexp' = 'logsumexp'
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'sigmoid' = 'sigmoid'
+            'log-sigmoid' = 'log-sigmoid'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
             'all' = 'All but bce.'
         }
         'method_of_compare' = [ordered]@{
@@ -183,6 +188,9 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         'quantity_of_grad' = [ordered]@{
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
         }
         'quantity_of_check' = [ordered]@{
             'softmax' = 'softmax'
@@ -190,6 +198,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'logsumexp' = 'logsumexp'
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'sigmoid' = 'sigmoid'
+            'log-sigmoid' = 'log-sigmoid'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
             'gradient' = 'gradient'
             'jacobian' = 'jacobian'
         }
@@ -238,7 +251,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
-        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--compute'; Takes = 'compute'; Help = 'Compute in this wider format and round the result once to --dtype, as kernels do.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'compute'; Help = 'Number format of running sums.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
@@ -263,25 +277,26 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to an .svg file.' }
         @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to print; exact is the certified truth.' }
-        @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'compare', 'scan'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.' }
-        @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.' }
-        @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce.' }
+        @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce or entropy or kl or focal.' }
         @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
         @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
         @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
         @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
         @{ In = 'check'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
-        @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.' }
+        @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal, gradient, jacobian.' }
         @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }
         @{ In = 'check'; Names = '--rtol'; Takes = 'text'; Help = 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.' }
         @{ In = 'check'; Names = '--atol'; Takes = 'text'; Help = 'The A of --rtol.' }
-        @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'scan'; Names = '--quick'; Takes = ''; Help = 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.' }
         @{ In = 'scan'; Names = '--jobs'; Takes = 'text'; Help = 'How many processes work; the result is the same.' }
         @{ In = 'scan'; Names = '--scheduler'; Takes = 'text'; Help = 'Let the workers of a Dask cluster work instead, such as tcp://host:8786.' }
         @{ In = 'scan'; Names = '--keep-going'; Takes = ''; Help = 'Go on past a file that cannot be read, and exit with 2 at the end.' }
+        @{ In = 'limits'; Names = '--compute'; Takes = 'compute'; Help = 'Show what computing in this wider format does to logits of the formats.' }
     )
     $arguments = @{
         '' = 'command'

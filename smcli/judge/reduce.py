@@ -11,7 +11,6 @@ from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
-from smcli.numbers import formats
 from smcli.numbers.arithmetic import Rows
 from smcli.reference import reduce_losses, settle_reduced
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from smcli.judge.block import Block
     from smcli.model import FloatArray
+    from smcli.numbers import formats
     from smcli.problem.specs import Settings
     from smcli.reference import Reference
 

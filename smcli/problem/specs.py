@@ -28,7 +28,7 @@ class Numerics:
 
     Attributes:
         dtypes: number formats; none of them: what the input carries.
-        compute: format that arithmetic is done in, whose results are rounded once to the number format; or None: that itself.
+        compute: format that arithmetic is done in, whose results are rounded once to the number format; None: that itself.
         accumulate: format of the running sum, or None: that of the arithmetic.
         order: the order of sums.
         temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
