@@ -10,7 +10,7 @@ import numpy as np
 from smcli import quantities
 from smcli.model import Truth
 from smcli.numbers import formats
-from smcli.reference.losses import coefficients
+from smcli.reference.losses import coefficients, extra_of, has_labels
 from smcli.reference.zero_temperature import limit_problem, limit_truth
 
 if TYPE_CHECKING:
@@ -44,13 +44,22 @@ class Reference:
                 q.logits[row].tolist(),
                 temperature=q.temperature,
                 softcap=q.softcap,
-                coefficients=coefficients(loss, row, q.logits.shape[1]) if loss is not None else None,
+                coefficients=coefficients(loss, row, q.logits.shape[1])
+                if loss is not None and has_labels(loss)
+                else None,
                 z_loss=loss.z_loss if loss is not None else 0.0,
                 scale=q.scale,
                 cotangent=q.cotangent.tolist() if q.cotangent is not None else None,
-                bce=loss is not None and loss.kind == "bce",
+                extra=extra_of(q, row),
             )
         return self._rows[row]
+
+    def signs(self) -> FloatArray:
+        """The sign of Σ b_i e^x_i of each row [R, 1], where the problem has coefficients: 1, −1, 0 or nan."""
+        rows = range(len(self.problem.logits))
+        if self.problem.temperature == 0:
+            return self.at_zero("logsumexp").signs()
+        return np.array([[self.exact_row(row).sign()] for row in rows])
 
     @property
     def _only_pairs(self) -> bool:
@@ -108,6 +117,7 @@ class Reference:
                 loss,
                 target=None if loss.target is None else loss.target[rows],
                 labels=None if loss.labels is None else loss.labels[rows],
+                teacher=None if loss.teacher is None else loss.teacher[rows],
             )
         return replace(q, logits=q.logits[rows], loss=loss, ignored=None if q.ignored is None else q.ignored[rows])
 

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
+    from smcli.reference.arbitrary import Extra
 
 
 def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
@@ -25,6 +26,28 @@ def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
     if loss.weights is not None:
         y = [v * Fraction(float(w)) for v, w in zip(y, loss.weights, strict=True)]
     return y
+
+
+def has_labels(loss: Loss) -> bool:
+    """Whether the loss is told a right class or labels."""
+    return loss.labels is not None or loss.target is not None
+
+
+def is_binary(loss: Loss) -> bool:
+    """Whether the loss looks at each logit alone."""
+    return loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None)
+
+
+def extra_of(problem: Problem, row: int) -> Extra:
+    """What else the exact row is told."""
+    from smcli.reference.arbitrary import Extra
+
+    loss, b = problem.loss, problem.coefficients
+    signed, vjp_of = None if b is None else b.tolist(), problem.vjp_of
+    if loss is None:
+        return Extra(vjp_of=vjp_of, signed=signed)
+    teacher = None if loss.teacher is None else loss.teacher[row].tolist()
+    return Extra(loss.kind, is_binary(loss), loss.gamma, teacher, loss.reverse, vjp_of, signed)
 
 
 def is_hard(loss: Loss) -> bool:

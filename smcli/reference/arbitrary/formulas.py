@@ -26,6 +26,7 @@ float nor a decimal tie, and a loop that takes more and more bits ends. (For cap
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -47,12 +48,29 @@ from smcli.reference.arbitrary.interval import (
     subtract,
     times,
 )
+from smcli.reference.arbitrary.kernels import Kernels, limiting
 from smcli.reference.arbitrary.logits import Logits, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 NOTHING = Enclosure(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Extra:
+    """What losses beside the cross-entropy, and products beside that of softmax, are told; as in `model`."""
+
+    kind: str = "cross-entropy"
+    binary: bool = False
+    gamma: float = 2.0
+    teacher: Sequence[float] | None = None
+    reverse: bool = False
+    vjp_of: str = "softmax"
+    signed: Sequence[float] | None = None
+
+
+PLAIN = Extra()
 
 
 class Formulas:
@@ -72,29 +90,35 @@ class Formulas:
         factor: Fraction,
         cotangent: Sequence[float] | None,
         *,
-        bce: bool,
+        extra: Extra,
     ) -> None:
-        self._values = values
+        self.values = values
         self._options = temperature, softcap
-        if math.inf in values:
-            self.row = Logits([0.0 if x == math.inf else None for x in values], 1.0, None)
-        else:
-            self.row = self._each
+        self.row = limiting(values, temperature, softcap) if math.inf in values else self._each
         self._coefficients = coefficients
         self._z_loss = Fraction(z_loss)
-        self._per_logit = 1 / Fraction(temperature)
-        self._factor = factor
+        self.per_logit = 1 / Fraction(temperature)
+        self.factor = factor
         self._cotangent = cotangent
         self._moments: dict[int, Interval] = {}
+        self._ways: tuple[list[int], Fraction] | None = None
+        self.binary = extra.binary
+        teacher = None if extra.teacher is None else limiting(extra.teacher, temperature, softcap)
+        self.kernels = Kernels(self, teacher, extra.gamma, extra.signed, reverse=extra.reverse)
         self.by_name: dict[str, Callable[[Sums, int], Enclosure]] = {
             "softmax": self._softmax,
             "log-softmax": self._log_softmax,
-            "logsumexp": self._logsumexp,
-            "cross-entropy": self._minus_log_softmax if coefficients is None else self._loss,
-            "gradient": self._bce_gradient if bce else self._gradient,
+            "logsumexp": self._logsumexp if extra.signed is None else self.kernels.signed_logsumexp,
+            "cross-entropy": self._minus_log_softmax if coefficients is None else self.loss,
+            "gradient": self._gradient_of(extra.kind),
             "jacobian": self._jacobian,
-            "vjp": self._vjp,
-            "bce": self._binary_loss,
+            "vjp": {"log-softmax": self._log_vjp, "logsumexp": self._sum_vjp}.get(extra.vjp_of, self._vjp),
+            "bce": self._bce,
+            "sigmoid": self.kernels.sigmoid,
+            "log-sigmoid": self.kernels.log_sigmoid,
+            "entropy": self.kernels.entropy,
+            "kl": self.kernels.kl,
+            "focal": self.kernels.focal,
         }
 
     @property
@@ -128,6 +152,11 @@ class Formulas:
         pairs = zip(numbers, self.row.distances, strict=True)
         return -self.row.exact(sum(c * d for c, d in pairs if c and d)) / den
 
+    def _gradient_of(self, kind: str) -> Callable[[Sums, int], Enclosure]:
+        if kind == "bce":
+            return self.binary_gradient
+        return self.gradient if kind == "cross-entropy" else self.kernels.gradient_of(kind)
+
     def _softmax(self, s: Sums, i: int) -> Enclosure:
         distance = self.row.distances[i]
         return NOTHING if distance is None else Enclosure(*s.weight(distance), self.row.ties)
@@ -142,7 +171,7 @@ class Formulas:
     def _logsumexp(self, s: Sums, _: int) -> Enclosure:
         return offset(self._peak, add(s.peak, s.log, s.bits), s.bits)
 
-    def _loss(self, s: Sums, _: int) -> Enclosure:
+    def loss(self, s: Sums, _: int) -> Enclosure:
         rest = scale(s.log, self._growth, s.bits)
         if self._z_loss:
             rise = add(s.peak, s.log, s.bits)
@@ -153,7 +182,7 @@ class Formulas:
                     rest = subtract(rest, scale(s.gap(distance), c, s.bits), s.bits)
         return offset(self._z_loss * self._peak**2 - self._linear, rest, s.bits)
 
-    def _gradient(self, s: Sums, i: int) -> Enclosure:
+    def gradient(self, s: Sums, i: int) -> Enclosure:
         distance, ties = self.row.distances[i], self.row.ties
         exact, rest = -ties * self.labels[i], ZERO
         if distance is not None:
@@ -166,10 +195,10 @@ class Formulas:
             if self._z_loss:
                 rise = multiply(add(s.peak, s.log, s.bits), p, s.bits)
                 rest = add(rest, scale(rise, 2 * self._z_loss, s.bits), s.bits)
-        return self._by_logit(s, i, offset(exact, rest, s.bits), self._factor / ties)
+        return self.by_logit(s, i, offset(exact, rest, s.bits), self.factor / ties)
 
     def _jacobian(self, s: Sums, index: int) -> Enclosure:
-        i, j = divmod(index, len(self._values))
+        i, j = divmod(index, len(self.values))
         ties, distance, other = self.row.ties, self.row.distances[i], self.row.distances[j]
         if distance is None or other is None:
             return NOTHING
@@ -183,7 +212,7 @@ class Formulas:
         else:
             others = subtract(Interval(ties, ties, 0), p, s.bits) if distance else s.rest
             value = Enclosure(*multiply(p, others, s.bits))
-        return self._by_logit(s, j, value, Fraction(1, ties**2))
+        return self.by_logit(s, j, value, Fraction(1, ties**2))
 
     def _vjp(self, s: Sums, i: int) -> Enclosure:
         distance, ties = self.row.distances[i], self.row.ties
@@ -200,7 +229,7 @@ class Formulas:
             lost = multiply(s.rest, subtract(Interval(2, 2, 0), s.rest, s.bits), s.bits)
             rest = subtract(multiply(below, square, s.bits), times(lost, among), s.bits)
             value = offset(Fraction(among), rest, s.bits)
-        return self._by_logit(s, i, value, self._direction_unit / ties**2)
+        return self.by_logit(s, i, value, self._direction_unit / ties**2)
 
     def _below(self, s: Sums, v: int) -> Interval:
         """Σ e^z_j (v − v_j) over all but the maxima: from two sums if that leaves half the bits, else by terms."""
@@ -216,6 +245,8 @@ class Formulas:
     @cached_property
     def _directions(self) -> list[int]:
         """The cotangent as integers, in units of `_direction_unit`."""
+        if self._ways is not None:
+            return self._ways[0]
         if self._cotangent is None:
             raise ValueError("a vector-Jacobian product needs a cotangent")
         unit = self._direction_unit.denominator
@@ -223,6 +254,8 @@ class Formulas:
 
     @cached_property
     def _direction_unit(self) -> Fraction:
+        if self._ways is not None:
+            return self._ways[1]
         return Fraction(1, max(float(v).as_integer_ratio()[1] for v in self._cotangent or (0,)))
 
     @cached_property
@@ -234,38 +267,72 @@ class Formulas:
                 sums[distance] = sums.get(distance, 0) + v
         return sums
 
-    def _binary_loss(self, s: Sums, i: int) -> Enclosure:
-        if math.isinf(self._values[i]):
+    def _log_vjp(self, s: Sums, i: int) -> Enclosure:
+        """v_i − p_i·Σ v: minus the gradient of the loss with these coefficients."""
+        v = [Fraction(x) for x in self._cotangent or ()]
+        distance, ties = self.row.distances[i], self.row.ties
+        exact, rest, growth = ties * v[i], ZERO, sum(v, Fraction(0))
+        if distance:
+            rest = scale(s.weight(distance), -growth, s.bits)
+        elif distance == 0:
+            exact -= growth
+            rest = scale(s.rest, growth, s.bits)
+        return self.by_logit(s, i, offset(Fraction(exact), rest, s.bits), Fraction(1, ties))
+
+    def _sum_vjp(self, s: Sums, i: int) -> Enclosure:
+        """v·p_i; with coefficients v·b_i e^x_i / Σ b e^x."""
+        (v,) = self._cotangent or (1.0,)
+        if self.kernels.groups:
+            return self.kernels.signed_slope(s, i, Fraction(v))
+        return self.by_logit(s, i, self._softmax(s, i), Fraction(v))
+
+    def along(self, s: Sums, i: int, directions: list[int], unit: Fraction) -> Enclosure:
+        """The product of softmax's Jacobian with these directions in units, times the factor."""
+        self._ways = directions, unit * self.factor
+        return self._vjp(s, i)
+
+    def _bce(self, s: Sums, i: int) -> Enclosure:
+        return self.binary_loss(s, i, self.labels[i])
+
+    def binary_loss(self, s: Sums, i: int, label: Fraction) -> Enclosure:
+        """softplus(y) − y·label of one logit."""
+        if math.isinf(self.values[i]):
             return NOTHING  # certain and right; the caller knows the infinite ones
-        s, n = self._one_by_one(s, i)
-        slope = (1 if n > 0 else 0) - self.labels[i]
+        s, n = self.one_by_one(s, i)
+        slope = (1 if n > 0 else 0) - label
         rest = log1p(s.decay(n), s.bits)
         if s.logits.softcap is not None:
             rest = add(rest, scale(s.capped(n), slope, s.bits), s.bits)
         return offset(s.logits.exact(n) * slope, rest, s.bits)
 
-    def _bce_gradient(self, s: Sums, i: int) -> Enclosure:
-        if math.isinf(self._values[i]):
-            certain = (1 if self._values[i] > 0 else 0) - self.labels[i]
-            return rescale(Enclosure(*ONE), certain * self._factor * self._per_logit)
-        s, n = self._one_by_one(s, i)
+    def binary_gradient(self, s: Sums, i: int) -> Enclosure:
+        """The derivative of `binary_loss` by the logit, times the factor."""
+        value = self.binary_slope(s, i, self.labels[i])
+        if math.isinf(self.values[i]):
+            return rescale(value, self.factor * self.per_logit)
+        return self.by_logit(Sums(self._each, s.bits), i, value, self.factor)
+
+    def binary_slope(self, s: Sums, i: int, label: Fraction) -> Enclosure:
+        """sigmoid(y) − label."""
+        if math.isinf(self.values[i]):
+            return rescale(Enclosure(*ONE), (1 if self.values[i] > 0 else 0) - label)
+        s, n = self.one_by_one(s, i)
         e = s.decay(n)
         minor = multiply(e, reciprocal(add(ONE, e, s.bits), s.bits), s.bits)
-        value = offset(1 - self.labels[i], negate(minor), s.bits) if n > 0 else offset(-self.labels[i], minor, s.bits)
-        return self._by_logit(s, i, value, self._factor)
+        return offset(1 - label, negate(minor), s.bits) if n > 0 else offset(-label, minor, s.bits)
 
-    def _one_by_one(self, s: Sums, i: int) -> tuple[Sums, int]:
+    def one_by_one(self, s: Sums, i: int) -> tuple[Sums, int]:
         """For losses that look at one finite logit alone, whatever the others are."""
         return Sums(self._each, s.bits), self._each.numerators[i] or 0
 
     @cached_property
     def _each(self) -> Logits:
-        return Logits([x if math.isfinite(x) else None for x in self._values], *self._options)
+        return Logits([x if math.isfinite(x) else None for x in self.values], *self._options)
 
-    def _by_logit(self, s: Sums, i: int, value: Enclosure, factor: Fraction) -> Enclosure:
+    def by_logit(self, s: Sums, i: int, value: Enclosure, factor: Fraction) -> Enclosure:
         """A derivative by the effective logit i as one by the logit itself, times the factor."""
         numerator = s.logits.numerators[i]
         if s.logits.softcap is not None and numerator is not None:
             capped = multiply(Interval(value.lo, value.hi, value.exp), s.slope(numerator), s.bits)
             value = Enclosure(*capped, value.den)
-        return rescale(value, factor * self._per_logit)
+        return rescale(value, factor * self.per_logit)

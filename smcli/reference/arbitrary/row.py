@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded
-from smcli.reference.arbitrary.formulas import Formulas
+from smcli.reference.arbitrary.formulas import PLAIN, Extra, Formulas
 from smcli.reference.arbitrary.interval import Enclosure, is_narrow
 from smcli.reference.arbitrary.logits import Sums
 from smcli.reference.arbitrary.ziv import WORK, digits_of, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 DISTANCE_BITS = 2048  # a relative error that takes more bits to tell from 0 is below every float64
 
@@ -22,12 +22,15 @@ DISTANCE_BITS = 2048  # a relative error that takes more bits to tell from 0 is 
 class ExactRow:
     """One row of logits in exact arithmetic; exponentials and sums are kept per precision.
 
-    Quantities, and what `index` counts: "softmax", "log-softmax", "gradient", "vjp", "bce" (the classes), "jacobian"
-    (i·n + j for dp_i/dx_j), "logsumexp" (0 only), "cross-entropy" (0 with coefficients, else the classes: −log p_i).
+    Quantities, and what `index` counts: "softmax", "log-softmax", "gradient", "vjp", "bce", "sigmoid", "log-sigmoid" (the
+    classes), "jacobian" (i·n + j for dp_i/dx_j), "logsumexp", "entropy", "kl" (0 only), "cross-entropy" (0 with
+    coefficients, else the classes: −log p_i), "focal" (0; the classes where it is that of sigmoids).
 
     Infinite logits are limits taken before a soft cap: −inf is a masked class (p = 0, and 0·(−inf) = 0 in a loss), one
     +inf is a one-hot row with logsumexp = inf, several give nan there and 0 elsewhere, and nan for every derivative.
-    A nan makes all of the row nan; a row of −inf only is nan with logsumexp −inf. "bce" looks at each logit alone.
+    A nan makes all of the row nan; a row of −inf only is nan with logsumexp −inf. "bce" and sigmoids look at each logit
+    alone. A divergence is inf where the second row masks a class of the first one, and its gradient then nan if that
+    row is the teacher's. Temperature and soft cap are the teacher's as well. A coefficient of 0 hides an infinite logit.
 
     Args:
         logits: the exact numbers.
@@ -38,6 +41,7 @@ class ExactRow:
         scale: factor of the gradient alone.
         cotangent: v of "vjp".
         bce: "gradient" is that of the binary cross-entropies Σ softplus(y_i) − y_i·c_i.
+        extra: what other losses, their gradients, products with other Jacobians and a signed logsumexp are told.
     """
 
     def __init__(
@@ -51,7 +55,11 @@ class ExactRow:
         scale: Fraction = Fraction(1),
         cotangent: Sequence[float] | None = None,
         bce: bool = False,
+        extra: Extra | None = None,
     ) -> None:
+        extra = extra or (Extra("bce", binary=True) if bce else PLAIN)
+        bce = extra.binary
+        self._extra = extra
         self._values = [float(x) for x in logits]
         self._z_loss = z_loss
         self._cotangent = cotangent
@@ -60,10 +68,15 @@ class ExactRow:
         self._hot = self._values.count(math.inf)
         self._nan = any(x != x for x in self._values)
         self._formulas = Formulas(
-            self._values, temperature, softcap, coefficients, z_loss, Fraction(scale), cotangent, bce=bce
+            self._values, temperature, softcap, coefficients, z_loss, Fraction(scale), cotangent, extra=extra
         )
         self._row = self._formulas.row
         self._sums: dict[int, Sums] = {}
+        self._visible: ExactRow | None = None  # the row of a signed logsumexp without what a factor of 0 hides
+        hidden = [bool(x == math.inf and b == 0) for x, b in zip(self._values, extra.signed or (), strict=False)]
+        if any(hidden):
+            kept = [-math.inf if hide else x for x, hide in zip(self._values, hidden, strict=True)]
+            self._visible = ExactRow(kept, temperature=temperature, softcap=softcap, cotangent=cotangent, extra=extra)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -71,7 +84,8 @@ class ExactRow:
     @property
     def losses(self) -> list[tuple[str, int]]:
         """Quantity and index of the terms of this row's loss."""
-        return [("bce", i) for i in range(len(self))] if self._bce else [("cross-entropy", 0)]
+        kind = self._extra.kind
+        return [(kind, i) for i in range(len(self))] if self._bce else [(kind, 0)]
 
     def enclose(self, quantity: str, index: int, bits: int) -> Enclosure | float:
         """An enclosure of relative width 2^-bits at most, or an exact value; nan, inf or −inf as a float.
@@ -123,16 +137,19 @@ class ExactRow:
 
     def special(self, quantity: str, index: int) -> float | None:
         """Nan or the infinity that the conventions give, or None where the value is a number."""
-        if quantity == "bce" or (self._bce and quantity == "gradient"):
-            return self._special_bce(quantity, index)
+        own = self._own_special(quantity)
+        if own is not None:
+            return own(quantity, index)
         if self._nan:
             return math.nan
         if quantity == "logsumexp":
             return math.inf if self._hot else None if self._row.ties else -math.inf
         if not self._row.ties:
             return math.nan
-        if quantity == "cross-entropy" and self._coefficients is not None:
+        if quantity == "focal" or (quantity == "cross-entropy" and self._coefficients is not None):
             return self._infinite_loss
+        if quantity == "entropy":
+            return math.nan if self._hot > 1 else None
         if quantity in {"softmax", "log-softmax", "cross-entropy"}:
             if self._row.distances[index] is None:
                 return {"softmax": None, "log-softmax": -math.inf, "cross-entropy": math.inf}[quantity]
@@ -141,6 +158,69 @@ class ExactRow:
         if quantity == "vjp":
             undefined = undefined or not all(map(math.isfinite, self._cotangent or ()))
         return math.nan if undefined else None
+
+    def _own_special(self, quantity: str) -> Callable[[str, int], float | None] | None:
+        """The rule of a quantity that does not follow those of softmax."""
+        if quantity in {"sigmoid", "log-sigmoid"}:
+            return self._special_sigmoid
+        if quantity == "bce" or (self._bce and quantity in {"gradient", "focal"}):
+            return self._special_bce
+        if quantity == "kl" or (quantity == "gradient" and self._extra.kind == "kl"):
+            return self._special_kl
+        if self._is_signed(quantity):
+            return self._special_signed if self._visible is None else self._visible.special
+        return None
+
+    def _special_sigmoid(self, quantity: str, index: int) -> float | None:
+        x = self._values[index]
+        return math.nan if math.isnan(x) else x if x == -math.inf and quantity == "log-sigmoid" else None
+
+    def _is_signed(self, quantity: str) -> bool:
+        of_sum = quantity == "logsumexp" or (quantity == "vjp" and self._extra.vjp_of == "logsumexp")
+        return of_sum and self._extra.signed is not None
+
+    def _special_kl(self, quantity: str, _: int) -> float | None:
+        teacher = self._extra.teacher or ()
+        kernels = self._formulas.kernels
+        if (
+            self._nan
+            or not self._row.ties
+            or kernels.teacher is None
+            or any(math.isnan(x) for x in teacher)
+            or not kernels.teacher.ties
+        ):
+            return math.nan
+        if self._hot > 1 or teacher.count(math.inf) > 1:
+            return math.nan
+        if quantity == "gradient":
+            return math.nan if self._extra.reverse and kernels.divergence.infinite else None
+        return math.inf if kernels.divergence.infinite else None
+
+    def _special_signed(self, quantity: str, _: int) -> float | None:
+        signed = self._extra.signed or ()
+        if self._nan or not all(map(math.isfinite, signed)):
+            return math.nan
+        of_hot = [b for x, b in zip(self._values, signed, strict=True) if x == math.inf and b]
+        if of_hot:
+            one_sign = min(of_hot) > 0 or max(of_hot) < 0
+            return math.inf if one_sign and quantity == "logsumexp" else math.nan
+        if self._formulas.kernels.groups:
+            return None if quantity == "logsumexp" or math.isfinite((self._cotangent or (1.0,))[0]) else math.nan
+        return -math.inf if quantity == "logsumexp" else math.nan
+
+    def sign(self) -> float:
+        """The sign of Σ b_i e^x_i of a signed logsumexp: 1, −1, 0 or nan."""
+        if self._visible is not None:
+            return self._visible.sign()
+        value = self.special("logsumexp", 0)
+        if value is not None and math.isnan(value):
+            return math.nan
+        signed = self._extra.signed
+        if signed is None:
+            return 0.0 if value == -math.inf else 1.0
+        if value == math.inf:
+            return math.copysign(1.0, next(b for x, b in zip(self._values, signed, strict=True) if x == math.inf and b))
+        return float(self._formulas.kernels.sign())
 
     def _special_bce(self, quantity: str, index: int) -> float | None:
         x = self._values[index]
@@ -167,6 +247,10 @@ class ExactRow:
         return self._finite(quantity, index, bits) if special is None else special
 
     def _finite(self, quantity: str, index: int, bits: int) -> Enclosure:
+        if self._visible is not None and self._is_signed(quantity):
+            value = self._visible.enclose(quantity, index, bits)
+            assert not isinstance(value, float)  # noqa: S101 - the caller asked `special`
+            return value
         formula = self._formulas.by_name[quantity]
 
         def attempt(work: int) -> Enclosure | None:

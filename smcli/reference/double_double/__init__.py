@@ -88,6 +88,12 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if not 0 < problem.logits.shape[1] < 2**26 or (cap is not None and not 1 / _WIDE < cap <= softcap.LARGEST):
         return False
+    if quantity == "logsumexp" and problem.coefficients is not None:
+        return False
+    if quantity == "vjp" and problem.vjp_of != "softmax":
+        return False
+    if quantity == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
+        return False
     if quantity == "vjp":
         return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "gradient" and loss is None:

@@ -71,6 +71,8 @@ def _supported(problem: Problem, quantity: str) -> bool:
     loss, (mantissa, exponent) = problem.loss, frexp(problem.temperature)
     if quantity not in QUANTITIES or problem.softcap is not None or not 0 < problem.logits.shape[1] <= 2**24:
         return False
+    if quantity == "logsumexp" and problem.coefficients is not None:
+        return False
     if problem.dtype == "float64" or mantissa != 0.5 or abs(exponent) > 100:
         return False
     if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
