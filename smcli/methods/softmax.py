@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import backward
+from smcli.methods import backward, formulas
 from smcli.methods.base import method
 from smcli.methods.bounds import Bound
 from smcli.methods.one_pass import two_pass_sum, walk
+from smcli.numbers.arithmetic import Rows
 
 if TYPE_CHECKING:
     from smcli.methods.bounds import Sizes
     from smcli.model import BoolArray, FloatArray, Loss
-    from smcli.numbers.arithmetic import Arithmetic, Rows
+    from smcli.numbers.arithmetic import Arithmetic
 
 LN2 = math.log(2.0)
 CLIP = 1e-7
@@ -53,6 +54,29 @@ class Naive:
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         return _bce(backward.sigmoid(x, o), y, o)
 
+    def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return formulas.sigmoid(x, o)
+
+    def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return o.log(self.sigmoid(x, o))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        p = Rows(self.softmax(x, o).values, "p")
+        return formulas.entropy(p, o.log(p), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
+        return formulas.divergence(p, q, o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return formulas.binary_focal(formulas.naive_sides(x, o), loss, o)
+        p = Rows(self.softmax(x, o).values, "p")
+        return formulas.focal(p, o.log(p), loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return formulas.naive_signed(x, b, o)
+
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
             k = r.n + 1 + 2 * r.c + 0 * r.s
@@ -76,6 +100,23 @@ class Shifted:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         z, m = _shift(x, o)
         return o.add(m, o.log(o.sum(o.exp(z))))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        p = Rows(self.softmax(x, o).values, "p")
+        return formulas.entropy(p, o.log(p), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
+        return formulas.divergence(p, q, o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return formulas.binary_focal(formulas.naive_sides(x, o), loss, o)
+        p = Rows(self.softmax(x, o).values, "p")
+        return formulas.focal(p, o.log(p), loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return formulas.signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
@@ -101,6 +142,27 @@ class Fused:
         size = o.maximum(x, o.neg(x), "|x|")
         soft = o.log1p(o.exp(o.neg(size)))
         return o.add(o.sub(o.maximum(x, o.const(0)), o.mul(x, y)), soft)
+
+    def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return formulas.stable_sigmoid(x, o)
+
+    def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return formulas.stable_log_sigmoid(x, o)
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        return formulas.entropy_of_logs(self.log_softmax(x, o), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return formulas.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return formulas.binary_focal(formulas.stable_sides(x, o), loss, o)
+        log_p = Rows(self.log_softmax(x, o).values, "log p")
+        return formulas.focal(o.exp(log_p), log_p, loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return formulas.signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         return Shifted().bound(quantity, r) if quantity == "logsumexp" else None
@@ -162,6 +224,12 @@ class Log1p:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         _, m, _, s = self._rest(x, o)
         return o.add(m, o.log1p(s))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        return formulas.entropy_of_logs(self.log_softmax(x, o), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return formulas.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         in_sum = r.n + r.c + r.spread

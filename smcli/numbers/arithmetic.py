@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
     Attributes:
         expr: what was computed, such as "exp(x − max(x))".
-        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, round; cast to another format.
+        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, pow, round; cast to another format.
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
@@ -196,6 +196,12 @@ class Arithmetic:
     def log1p(self, a: Rows, expr: str = "") -> Rows:
         """log(1 + a), accurate for small a."""
         return self._done("log1p", expr or f"log1p({a.expr})", np.log1p(a.values), a.values)
+
+    def pow(self, a: Rows, power: float, name: str = "") -> Rows:
+        """a to a constant power, rounded to the format; infinite at 0 for a negative one."""
+        n = self.const(power, name)
+        expr = f"{_inner(a)}^{n.expr}"
+        return self._done("pow", expr, np.power(a.values, n.values), a.values, n.values)
 
     def tanh(self, a: Rows, expr: str = "") -> Rows:
         """Hyperbolic tangent."""
