@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smcli import findings, methods, quantities
-from smcli.errors import UsageError
+from smcli.errors import OptionError, UsageError
 from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, check_wider, choice
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ DEFAULT_QUANTITIES = {
     "check": ("softmax",),
 }
 ALL = ("all",)
+PRODUCTS = ("softmax", "log-softmax", "logsumexp")  # what a vector-Jacobian product can be of
 CHECKED = tuple(q.name for q in quantities.QUANTITIES.values() if q.needs != "cotangent")
 LEVELS = ("never", "note", "warning", "error")
 
@@ -54,7 +55,7 @@ class Request:
             methods=_asked_methods(command, given.names("methods")),
             quantities=asked,
             numerics=Numerics.of(given),
-            loss=LossSpec.of(given, loss),
+            loss=LossSpec.of(given, loss, next((q for q in asked if q in PRODUCTS), "softmax")),
             tolerance=Tolerance.of(given),
             trace=given.flag("trace"),
         )
@@ -75,6 +76,8 @@ class Request:
             check_wider(self.numerics.compute, dtypes)
         loss = self.loss.settle() if batch is None else self.loss.settle(batch.target, batch.labels)
         wanted = self._quantities(loss)
+        if loss.coefficients is not None and "logsumexp" not in (*wanted, *self.quantities):
+            raise OptionError("coefficients", "is an option of logsumexp", "ask for it: <quantities> logsumexp")
         return Settings(
             command=self.command,
             methods=self._able(wanted),
@@ -89,6 +92,12 @@ class Request:
 
     def _quantities(self, loss: LossSpec) -> tuple[str, ...]:
         if self.command == "grad":
+            if loss.cotangent is None and self.quantities in {("log-softmax",), ("logsumexp",)}:
+                raise OptionError(
+                    "cotangent", f"is needed for {self.quantities[0]}", "give the vector of a product with its Jacobian"
+                )
+            if loss.cotangent is not None and loss.alone:
+                raise OptionError("cotangent", f"is no option of {loss.kind}", "a loss has a gradient; leave it out")
             return ("vjp",) if loss.cotangent is not None else ("gradient",) if loss.given else ("jacobian",)
         if self.quantities == ALL:
             return tuple(q for q in quantities.values() if not quantities.get(q).needs)
@@ -125,7 +134,7 @@ def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"check knows no {chosen[0].name}", f"choose one of {', '.join(CHECKED)}")
         return tuple(q.name for q in chosen)
     losses = [q for q in chosen if q.is_loss]
-    if command == "grad" and losses != chosen:
+    if command == "grad" and losses != chosen and not (len(chosen) == 1 and chosen[0].name in PRODUCTS):
         raise UsageError(
             "grad differentiates a loss", f"ask for {' or '.join(quantities.losses())}, or none for the Jacobian"
         )

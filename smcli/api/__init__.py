@@ -43,6 +43,10 @@ def compare(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
@@ -59,7 +63,7 @@ def compare(
         logits: a list, nested lists, an array or a tensor; the last axis is the classes.
         dtype: the number format, or several, or "all"; by default that of an array or a tensor, float64 of lists.
         methods: names as in `smcli methods`; naive, shifted and fused by default.
-        quantities: softmax, log-softmax, logsumexp, cross-entropy, bce; softmax and cross-entropy by default.
+        quantities: names as in `smcli compare --help`; softmax and cross-entropy by default.
         target: the right class, counted from 0, or one for each row.
         labels: soft labels, one for each class, of all rows or of each.
         label_smoothing: E; labels become y(1 − E) + E/K.
@@ -67,6 +71,10 @@ def compare(
         z_loss: Z; Z·logsumexp² is added to the loss.
         ignore_index: rows with this target contribute nothing.
         reduction: none, mean or sum: of the losses over the rows.
+        against: kl: the logits of the teacher, of all rows or of each.
+        reverse: kl: from the logits to the teacher, not from the teacher to them.
+        gamma: focal: the exponent of 1 − p; 2 by default.
+        coefficients: logsumexp: a factor of either sign for each class.
         temperature: the logits are divided by it.
         softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
         digits: significant digits of the truth, 1 to 10000.
@@ -99,6 +107,10 @@ def evaluate(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
@@ -126,6 +138,10 @@ def gradient(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     cotangent: object = None,
     step: float | None = None,
     temperature: object = None,
@@ -159,6 +175,10 @@ def check(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,

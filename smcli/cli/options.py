@@ -107,7 +107,9 @@ class Arithmetic(OptionSet):
     ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
-        typer.Option("--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --compute"),
+        typer.Option(
+            "--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --compute"
+        ),
     ] = None
     sum: Annotated[
         str,
@@ -183,6 +185,22 @@ class LossOptions(Loss):
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="HOW", help="Combine the losses of the rows: none, mean or sum.")
     ] = "none"
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="X,X,...", help="kl: the logits of the teacher, or a file of rows of them."),
+    ] = None
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="kl: from the logits to the teacher, not from the teacher to them.")
+    ] = False
+    gamma: Annotated[
+        str | None,
+        typer.Option("--gamma", metavar="G", help="focal: the exponent of 1 − p.", show_default="2"),
+    ] = None
+    coefficients: Annotated[
+        str | None,
+        typer.Option("--coefficients", metavar="B,B,...", show_default="1 each",
+                     help="logsumexp: log of the absolute value of Σ B·exp(x), with a factor of either sign for each class."),
+    ] = None  # fmt: skip
 
 
 class Rendering(OptionSet):

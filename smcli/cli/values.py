@@ -144,6 +144,7 @@ def _title(module: str) -> str:
 
 SOURCES: Mapping[str, Callable[[Place], Iterable[Choice]]] = {
     "--accumulate": single,
+    "--against": files,
     "--class-weights": files,
     "--compute": single,
     "--dtype": dtypes,

@@ -116,7 +116,7 @@ class RowEvidence:
     def labelled(self) -> BoolArray | None:
         """Where the loss puts weight [R, C], smoothing included; None without a target or labels."""
         loss = self.problem.loss
-        if loss is None:
+        if loss is None or (loss.target is None and loss.labels is None):
             return None
         if loss.labels is not None:
             where = loss.labels != 0
@@ -134,6 +134,8 @@ class RowEvidence:
     def is_elementwise(self, quantity: Quantity) -> bool:
         """Whether every value of a quantity depends on its own logit alone, as in binary cross-entropy."""
         loss = self.problem.loss
+        if loss is not None and loss.labels is not None and "focal" in {quantity.name, loss.kind}:
+            return quantity.name in {"focal", "gradient"}
         of = quantities.QUANTITIES.get(loss.kind) if quantity.name == "gradient" and loss is not None else quantity
         return of is not None and of.elementwise
 

@@ -210,6 +210,7 @@ def rows_of(problem: Problem, rows: Sequence[int] | IntArray) -> Problem:
             loss,
             target=None if loss.target is None else loss.target[rows],
             labels=None if loss.labels is None else loss.labels[rows],
+            teacher=None if loss.teacher is None else loss.teacher[rows],
         )
     ignored = None if problem.ignored is None else problem.ignored[rows]
     return replace(problem, logits=problem.logits[rows], loss=loss, ignored=ignored)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.methods import losses, products, scaling
-from smcli.methods.formulas import sigmoid
+from smcli.methods.parts import sigmoid
 from smcli.methods.products import probabilities, through_softmax
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
@@ -89,4 +89,3 @@ def _with_z_loss(algorithm: Any, loss: Loss, g: Rows, p: Rows, x: Rows, o: Arith
         return g
     lse = losses.logsumexp(algorithm, x, o)
     return o.add(g, o.mul(o.mul(o.const(2 * loss.z_loss, "2z"), lse), p))
-

@@ -1,4 +1,4 @@
-"""Losses from probabilities with a guard before or after the log: what keeps them finite, and at which constant they stick."""
+"""Losses from probabilities with a guard before or after the log: finite, but they stick at a constant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import UnavailableError
-from smcli.methods import formulas, losses
+from smcli.methods import losses, parts
 from smcli.methods.base import method
 from smcli.methods.products import through_softmax
 from smcli.methods.softmax import Shifted
@@ -26,7 +26,7 @@ class BceLoss:
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         one, least = o.const(1), o.const(LEAST_LOG)
-        p = formulas.stable_sigmoid(x, o)
+        p = parts.stable_sigmoid(x, o)
         log_p = Rows(o.maximum(o.log(p), least, "max(log p, −100)").values, "log p")
         log_q = Rows(o.maximum(o.log(o.sub(one, p)), least, "max(log(1 − p), −100)").values, "log q")
         return o.neg(o.add(o.mul(y, log_p), o.mul(o.sub(one, y), log_q)))
@@ -35,7 +35,7 @@ class BceLoss:
         """(p − y)/max(p·(1 − p), 1e-12), then back through the sigmoid."""
         only(loss, "bce")
         y, one = o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type] # bce has them
-        p = Rows(formulas.stable_sigmoid(x, o).values, "p")
+        p = Rows(parts.stable_sigmoid(x, o).values, "p")
         slope = o.mul(p, o.sub(one, p))
         held = o.maximum(slope, o.const(LEAST_SLOPE), "max(p·(1 − p), ε)")
         return o.mul(o.div(o.sub(p, y), held), slope)
@@ -53,7 +53,7 @@ class Epsilon:
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         one, e = o.const(1), _epsilon(o)
-        p = formulas.sigmoid(x, o)
+        p = parts.sigmoid(x, o)
         q = o.sub(one, p)
         return o.neg(o.add(o.mul(y, o.log(o.add(p, e))), o.mul(o.sub(one, y), o.log(o.add(q, e)))))
 
@@ -63,7 +63,7 @@ class Epsilon:
         e = _epsilon(o)
         if loss.kind == "bce":
             y, one = o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type] # bce has them
-            p = Rows(formulas.sigmoid(x, o).values, "p")
+            p = Rows(parts.sigmoid(x, o).values, "p")
             q = Rows(o.sub(one, p).values, "q")
             by_p = o.sub(o.div(o.sub(one, y), o.add(q, e)), o.div(y, o.add(p, e)))
             return o.mul(by_p, o.mul(p, q))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.methods import formulas, losses, scaling
+from smcli.methods import losses, parts, scaling
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _composed_entropy(algorithm: Any, x: Rows, o: Arithmetic) -> Rows:
 def _fused_entropy(algorithm: Any, x: Rows, o: Arithmetic) -> Rows:
     log_p = _logs(algorithm, x, o)
     p = Rows(o.exp(log_p).values, "p")
-    h = formulas.entropy(p, log_p, o)
+    h = parts.entropy(p, log_p, o)
     return o.neg(o.mul(p, o.add(log_p, Rows(h.values, "H"))))
 
 
@@ -120,7 +120,7 @@ def _fused_focal(algorithm: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
 
 
 def _composed_binary(loss: Loss, x: Rows, o: Arithmetic) -> Rows:
-    p, y, one = Rows(formulas.sigmoid(x, o).values, "p"), o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type]
+    p, y, one = Rows(parts.sigmoid(x, o).values, "p"), o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type]
     q = Rows(o.sub(one, p).values, "q")
     by_p = o.sub(o.mul(y, _by_p(p, loss.gamma, o)), o.mul(o.sub(one, y), _by_p(q, loss.gamma, o)))
     return o.mul(by_p, o.mul(p, q))
@@ -128,7 +128,7 @@ def _composed_binary(loss: Loss, x: Rows, o: Arithmetic) -> Rows:
 
 def _fused_binary(loss: Loss, x: Rows, o: Arithmetic) -> Rows:
     """(1 − y)·p^γ·(p + γ·q·(−log q)) − y·q^γ·(q + γ·p·(−log p)): no power of γ − 1."""
-    p, q, log_p, log_q = formulas.stable_sides(x, o)
+    p, q, log_p, log_q = parts.stable_sides(x, o)
     y, one, gamma = o.given(loss.labels, "y"), o.const(1), o.const(loss.gamma, "γ")  # type: ignore[arg-type]
 
     def pull(a: Rows, b: Rows, log_a: Rows) -> Rows:

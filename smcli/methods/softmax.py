@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import backward, formulas
+from smcli.errors import UnavailableError
+from smcli.methods import backward, parts
 from smcli.methods.base import method
 from smcli.methods.bounds import Bound
 from smcli.methods.one_pass import two_pass_sum, walk
@@ -52,30 +53,30 @@ class Naive:
         return o.log(o.sum(o.exp(x)))
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
-        return _bce(backward.sigmoid(x, o), y, o)
+        return _bce(parts.sigmoid(x, o), y, o)
 
     def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
-        return formulas.sigmoid(x, o)
+        return parts.sigmoid(x, o)
 
     def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
         return o.log(self.sigmoid(x, o))
 
     def entropy(self, x: Rows, o: Arithmetic) -> Rows:
         p = Rows(self.softmax(x, o).values, "p")
-        return formulas.entropy(p, o.log(p), o)
+        return parts.entropy(p, o.log(p), o)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
         p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
-        return formulas.divergence(p, q, o)
+        return parts.divergence(p, q, o)
 
     def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
         if loss.labels is not None:
-            return formulas.binary_focal(formulas.naive_sides(x, o), loss, o)
+            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
         p = Rows(self.softmax(x, o).values, "p")
-        return formulas.focal(p, o.log(p), loss.gamma, o)
+        return parts.focal(p, o.log(p), loss.gamma, o)
 
     def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return formulas.naive_signed(x, b, o)
+        return parts.naive_signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
@@ -103,20 +104,20 @@ class Shifted:
 
     def entropy(self, x: Rows, o: Arithmetic) -> Rows:
         p = Rows(self.softmax(x, o).values, "p")
-        return formulas.entropy(p, o.log(p), o)
+        return parts.entropy(p, o.log(p), o)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
         p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
-        return formulas.divergence(p, q, o)
+        return parts.divergence(p, q, o)
 
     def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
         if loss.labels is not None:
-            return formulas.binary_focal(formulas.naive_sides(x, o), loss, o)
+            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
         p = Rows(self.softmax(x, o).values, "p")
-        return formulas.focal(p, o.log(p), loss.gamma, o)
+        return parts.focal(p, o.log(p), loss.gamma, o)
 
     def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return formulas.signed(x, b, o)
+        return parts.signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
@@ -144,25 +145,25 @@ class Fused:
         return o.add(o.sub(o.maximum(x, o.const(0)), o.mul(x, y)), soft)
 
     def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
-        return formulas.stable_sigmoid(x, o)
+        return parts.stable_sigmoid(x, o)
 
     def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
-        return formulas.stable_log_sigmoid(x, o)
+        return parts.stable_log_sigmoid(x, o)
 
     def entropy(self, x: Rows, o: Arithmetic) -> Rows:
-        return formulas.entropy_of_logs(self.log_softmax(x, o), o)
+        return parts.entropy_of_logs(self.log_softmax(x, o), o)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return formulas.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
+        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
 
     def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
         if loss.labels is not None:
-            return formulas.binary_focal(formulas.stable_sides(x, o), loss, o)
+            return parts.binary_focal(parts.stable_sides(x, o), loss, o)
         log_p = Rows(self.log_softmax(x, o).values, "log p")
-        return formulas.focal(o.exp(log_p), log_p, loss.gamma, o)
+        return parts.focal(o.exp(log_p), log_p, loss.gamma, o)
 
     def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return formulas.signed(x, b, o)
+        return parts.signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         return Shifted().bound(quantity, r) if quantity == "logsumexp" else None
@@ -226,10 +227,10 @@ class Log1p:
         return o.add(m, o.log1p(s))
 
     def entropy(self, x: Rows, o: Arithmetic) -> Rows:
-        return formulas.entropy_of_logs(self.log_softmax(x, o), o)
+        return parts.entropy_of_logs(self.log_softmax(x, o), o)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return formulas.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
+        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         in_sum = r.n + r.c + r.spread
@@ -327,11 +328,13 @@ class Clipped:
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         low, one = o.const(CLIP, "ε"), o.const(1)
-        p = backward.sigmoid(x, o)
+        p = parts.sigmoid(x, o)
         return _bce(o.maximum(o.minimum(p, o.sub(one, low)), low, "clip(sigmoid(x), ε, 1 − ε)"), y, o)
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
         """Composed, but that the clip passes a derivative only between its bounds."""
+        if loss.kind not in {"cross-entropy", "bce"}:
+            raise UnavailableError(f"it has no {loss.kind} to differentiate")
         low = o.const(CLIP).values
         high = o.format.round(1 - low)
 

@@ -37,7 +37,8 @@ class Step(NamedTuple):
 
     Attributes:
         expr: what was computed, such as "exp(x − max(x))".
-        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, pow, round; cast to another format.
+        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, min, tanh, pow, round, or a cast to
+            another format.
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.

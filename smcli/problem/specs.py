@@ -103,13 +103,18 @@ class LossSpec:
     """Of which loss, with which labels.
 
     Attributes:
-        kind: what gradients are taken of: "cross-entropy" or "bce".
+        kind: what gradients are taken of: the name of a loss.
         target: the right class of each row, or one for all, or None.
         labels: soft labels, one row or one for each row, or None.
         smoothing, weights, z_loss: of the loss; numbers as written.
         ignore_index: the target of rows that are left out.
         reduction: "none", "mean" or "sum".
         cotangent: of a vector-Jacobian product.
+        vjp_of: the quantity whose product that is.
+        against: kl: the logits of the teacher, one row or one for each row.
+        reverse: kl: the other way round.
+        gamma: focal: the exponent; None: 2.
+        coefficients: of a signed logsumexp, one for each class.
     """
 
     kind: str = "cross-entropy"
@@ -121,9 +126,14 @@ class LossSpec:
     ignore_index: int | None = None
     reduction: str = "none"
     cotangent: RawRow | None = None
+    vjp_of: str = "softmax"
+    against: tuple[RawRow, ...] | None = None
+    reverse: bool = False
+    gamma: float | None = None
+    coefficients: RawRow | None = None
 
     @classmethod
-    def of(cls, given: Given, kind: str) -> LossSpec:
+    def of(cls, given: Given, kind: str, vjp_of: str = "softmax") -> LossSpec:
         """The options of this group, as they were given."""
         return cls(
             kind=kind,
@@ -135,6 +145,11 @@ class LossSpec:
             ignore_index=given.integer("ignore_index"),
             reduction=given.word("reduction") or "none",
             cotangent=given.numbers("cotangent"),
+            vjp_of=vjp_of,
+            against=given.rows("against"),
+            reverse=given.flag("reverse"),
+            gamma=given.real("gamma"),
+            coefficients=given.numbers("coefficients"),
         )
 
     def __post_init__(self) -> None:
@@ -143,7 +158,17 @@ class LossSpec:
             raise OptionError("label_smoothing", "is out of range", "it is a share, from 0 to 1", f"{self.smoothing:g}")
         _finite("labels", self.labels or ())
         _finite("class_weights", (self.weights,) if self.weights is not None else ())
+        _finite("coefficients", (self.coefficients,) if self.coefficients is not None else ())
         _one("z_loss", self.z_loss, "give a finite number")
+        if self.gamma is not None:
+            _limited("gamma", self.gamma, f"{self.gamma:g}", FROM_ZERO)
+        for option, asked, kinds in (
+            ("against", self.against is not None, "kl"),
+            ("reverse", self.reverse, "kl"),
+            ("gamma", self.gamma is not None, "focal"),
+        ):
+            if asked and self.kind != kinds:
+                raise OptionError(option, f"is an option of {kinds} alone", f"ask for it: <quantities> {kinds}")
         if self.target is not None and self.labels is not None:
             raise OptionError("target", "and <labels> exclude each other", "give the right class, or a label for each")
         for option in ("target", "labels"):
@@ -155,7 +180,12 @@ class LossSpec:
     @property
     def given(self) -> bool:
         """Whether there is a loss of each row."""
-        return self.target is not None or self.labels is not None
+        return self.alone or self.target is not None or self.labels is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the loss is one of the logits, without target or labels."""
+        return quantities.get(self.kind).needs not in {"labels", "target or labels"} and self.kind != "cross-entropy"
 
     def settle(self, target: tuple[int, ...] | None = None, labels: Iterable[RawRow] | None = None) -> LossSpec:
         """The same with the target or labels that the input carries, where none were given; nothing may be missing now.
@@ -166,7 +196,7 @@ class LossSpec:
         from dataclasses import replace
 
         loss = self
-        if not self.given and self.cotangent is None:
+        if not self.given and self.cotangent is None and not self.alone:
             soft = None if labels is None else tuple(labels)
             hard = (
                 None if soft is not None and (target is None or quantities.get(self.kind).needs == "labels") else target
@@ -179,12 +209,27 @@ class LossSpec:
             "reduction": loss.reduction != "none",
         }
         options = [option for option, asked in of_a_loss.items() if asked]
-        if quantities.get(loss.kind).needs == "labels" and loss.labels is None:
+        needs = quantities.get(loss.kind).needs
+        if loss.alone:
+            for option in ("target", "labels", "label_smoothing", "class_weights", "z_loss", "ignore_index"):
+                if getattr(loss, option.removeprefix("label_").removeprefix("class_"), None):
+                    raise OptionError(option, f"is not an option of {loss.kind}", "leave it out")
+        if needs == "against" and loss.against is None:
+            raise OptionError("against", f"is needed by {loss.kind}", "give the logits of the teacher, such as 2,1,0")
+        if needs == "target or labels" and not loss.given:
+            raise OptionError(
+                "target", f"or <labels> is needed by {loss.kind}", "give the right class, or labels of 0 and 1"
+            )
+        if needs == "labels" and loss.labels is None:
             raise OptionError("labels", f"are needed by {loss.kind}", "give one for each logit, such as 0,1,1")
-        if loss.kind == "bce":
+        if loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None):
             for option in options:
                 if option != "reduction":
-                    raise OptionError(option, "is not an option of bce", "leave it out; smooth the labels themselves")
+                    raise OptionError(
+                        option, f"is not an option of {loss.kind}", "leave it out; smooth the labels themselves"
+                    )
+        if loss.kind == "focal" and loss.z_loss is not None:
+            raise OptionError("z_loss", "is not an option of focal", "leave it out")
         if options and not loss.given:
             raise OptionError(options[0], "needs <target> or <labels>", "without them there is no loss of a row")
         if loss.ignore_index is not None and loss.target is None:
