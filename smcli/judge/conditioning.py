@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli import quantities
-from smcli.judge.limits import finite_sizes, logsumexp_condition, probabilities, scaled
+from smcli.judge.limits import logsumexp_condition
+from smcli.judge.logits import finite_sizes, probabilities, scaled
 from smcli.judge.measure import as_float
 
 if TYPE_CHECKING:

@@ -5,8 +5,13 @@ In ulp at the truth, n logits, m the largest:
 - log-softmax, cross-entropy: max(8, 2(log2 n + 4));
 - softmax, gradient, Jacobian: |x_j − m| is added in the bracket, since rounding x_j − m alone costs |x_j − m| u;
 - logsumexp: the componentwise condition Σ p_i |x_i| / |logsumexp| is added;
-- whatever is a difference a − b of positive parts (gradients of soft labels, vector-Jacobian products, logarithms under
-  a soft cap): times (a + b)/|a − b|. At an optimum, where the difference is 0 or nearly, the error is judged against a + b.
+- logsumexp with coefficients: that of its own, Σ |b_i|e^x_i |x_i| / |Σ b_i e^x_i| / |logsumexp|;
+- entropy: Σ w_i |x_i − m| is added, w_i = p_i|log p_i|/H being the weight of a term;
+- focal loss: 1 + γ times the flat bracket, and γ times |x_i − m|, averaged over what 1 − p_t is made of;
+- sigmoid, log-sigmoid: as log-softmax; where the logits are divided or capped first, which rounds, their condition is added;
+- whatever is a difference a − b of positive parts (KL: the cross-entropy of t and p less H(t); gradients of soft
+  labels, of entropy and of KL, vector-Jacobian products, logarithms under a soft cap): times (a + b)/|a − b|. At an
+  optimum, where the difference is 0 or nearly, the error is judged against a + b.
 """
 
 from __future__ import annotations
@@ -17,7 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli import quantities
+from smcli.judge import own
+from smcli.judge.logits import finite, finite_sizes, probabilities, scaled
 from smcli.judge.measure import Limit, as_float
+from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Problem, Truth
@@ -52,6 +60,12 @@ def _of_problem(problem: Problem, quantity: str, reference: Reference) -> Limit:
             return Limit(
                 np.maximum(LEAST, 2 * (base + np.nan_to_num(logsumexp_condition(problem, reference), nan=0.0)))
             )
+        if rule in own.RULES:
+            allowed, parts = own.RULES[rule](problem, base)
+            allowed = np.maximum(LEAST, np.nan_to_num(allowed, nan=0.0, posinf=0.0))
+            return Limit(allowed) if parts is None else _against(finite(parts), allowed, reference.truth(quantity))
+        if quantity in own.SIGMOIDS:
+            return Limit(np.maximum(LEAST, 2 * (base + own.SIGMOIDS[quantity](problem))))
         if rule == "flat":
             if problem.softcap is None or quantity == "bce":
                 return Limit(flat)
@@ -60,7 +74,7 @@ def _of_problem(problem: Problem, quantity: str, reference: Reference) -> Limit:
             return _against(
                 np.nan_to_num(_fitting(parts, reference.truth(quantity)), posinf=0.0), flat, reference.truth(quantity)
             )
-        allowed = np.maximum(LEAST, 2 * (base + _distance(problem, quantity)))
+        allowed = np.maximum(LEAST, 2 * (base + _distance(problem, quantity)) + own.more(problem, quantity, base))
         parts = _parts(problem, quantity, reference)
         return Limit(allowed) if parts is None else _against(parts, allowed, reference.truth(quantity))
 
@@ -76,22 +90,11 @@ def _against(parts: FloatArray, allowed: FloatArray, truth: Truth) -> Limit:
     return Limit(allowed * np.nan_to_num(worse, nan=1.0, posinf=1.0), parts=parts, base=allowed)
 
 
-def scaled(problem: Problem) -> FloatArray:
-    """The logits as softmax meets them, to a few digits: divided by the temperature and capped."""
-    with np.errstate(all="ignore"):
-        x = problem.logits / problem.temperature
-        if problem.softcap is None:
-            return x
-        capped: FloatArray = np.where(np.isfinite(x), problem.softcap * np.tanh(x / problem.softcap), x)
-        return capped
-
-
 def _distance(problem: Problem, quantity: str) -> FloatArray:
     """How far rounding the exponents can move a probability, in u."""
     x = scaled(problem)
-    if problem.loss is not None and problem.loss.kind == "bce":
-        own: FloatArray = np.nan_to_num(np.abs(x), posinf=0.0)
-        return own
+    if problem.loss is not None and is_binary(problem.loss):
+        return np.asarray(np.nan_to_num(np.abs(x), posinf=0.0))
     top = x.max(axis=1, keepdims=True)
     below = np.abs(x) + np.abs(top) if problem.softcap is not None else np.abs(x - top)
     below = np.nan_to_num(below, nan=0.0, posinf=0.0)
@@ -104,7 +107,9 @@ def _distance(problem: Problem, quantity: str) -> FloatArray:
 def _parts(problem: Problem, quantity: str, reference: Reference) -> FloatArray | None:
     """The positive parts of which a derivative is the difference, added up; 0 or None where it is no difference."""
     loss = problem.loss
-    if quantity == "vjp" and problem.cotangent is not None:
+    if quantity == "vjp" and problem.vjp_of != "softmax":
+        parts = own.product_parts(problem, reference)
+    elif quantity == "vjp" and problem.cotangent is not None:
         p = probabilities(problem)
         size = np.abs(problem.cotangent)
         parts = p * (size + (p * size).sum(axis=1, keepdims=True))
@@ -115,13 +120,14 @@ def _parts(problem: Problem, quantity: str, reference: Reference) -> FloatArray 
         parts = _loss_parts(problem, reference) * abs(float(problem.scale))
     else:
         return None
-    total: FloatArray = np.nan_to_num(parts / problem.temperature, nan=0.0, posinf=0.0)
-    return total
+    return finite(parts / problem.temperature)
 
 
 def _loss_parts(problem: Problem, reference: Reference) -> FloatArray:
     loss = problem.loss
     assert loss is not None  # noqa: S101 - a gradient has one
+    if loss.kind in own.PARTS:
+        return own.PARTS[loss.kind](problem)
     if loss.kind == "bce":
         x = scaled(problem)
         y = np.asarray(loss.labels)
@@ -150,22 +156,9 @@ def _weights(problem: Problem) -> FloatArray:
     return weighted
 
 
-def probabilities(problem: Problem) -> FloatArray:
-    """Softmax to a few digits, as plain float64 gives it; 0 at masked classes, nan in rows without a value."""
-    with np.errstate(all="ignore"):
-        x = scaled(problem)
-        e = np.exp(x - x.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
-
-
 def logsumexp_condition(problem: Problem, reference: Reference) -> FloatArray:
-    """The componentwise condition of logsumexp, Σ p_i |x_i| / |logsumexp|, [R, 1]."""
+    """The componentwise condition of logsumexp, Σ p_i |x_i| / |logsumexp|, [R, 1]; with coefficients |b_i|e^x_i / |Σ|."""
     with np.errstate(all="ignore"):
-        sizes = probabilities(problem) * finite_sizes(problem)
-        return np.asarray(sizes.sum(axis=1, keepdims=True) / np.abs(as_float(reference.truth("logsumexp"))))
-
-
-def finite_sizes(problem: Problem) -> FloatArray:
-    """|x_i|, and 0 for a masked class, which has no part in any sum."""
-    x = scaled(problem)
-    return np.where(np.isfinite(x), np.abs(x), 0.0)
+        value = as_float(reference.truth("logsumexp"))
+        weights = probabilities(problem) if problem.coefficients is None else own.signed_weights(problem, value)
+        return np.asarray((weights * finite_sizes(problem)).sum(axis=1, keepdims=True) / np.abs(value))

@@ -56,10 +56,14 @@ class Reference:
 
     def signs(self) -> FloatArray:
         """The sign of Σ b_i e^x_i of each row [R, 1], where the problem has coefficients: 1, −1, 0 or nan."""
-        rows = range(len(self.problem.logits))
+        from smcli.reference.double_double import signs
+
         if self.problem.temperature == 0:
             return self.at_zero("logsumexp").signs()
-        return np.array([[self.exact_row(row).sign()] for row in rows])
+        found, missing = signs(self.problem)
+        for row in np.flatnonzero(missing).tolist():
+            found[row, 0] = self.exact_row(row).sign()
+        return found
 
     @property
     def _only_pairs(self) -> bool:

@@ -28,6 +28,7 @@ to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e
 - Jacobian, p·p or p(1 - p): 4 EXP + 2^-102 and the slope: 2^-87; 2^-84 under a soft cap.
 - vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within DIFFERENCE
   of the second factor.
+- entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
 - bce, |y|·slope + log1p(e^-|y|), and its gradient: see `binary`.
 """
 
@@ -39,14 +40,15 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import binary, derivatives, softcap, values
+from smcli.reference.double_double import binary, derivatives, kernels, softcap, values
 from smcli.reference.double_double.reduce import BOUND
+from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
 
 _WIDE, _SPAN = 2.0**900, 2.0**400  # above, products may overflow
 
@@ -59,6 +61,11 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "bce": binary.bce,
     "jacobian": derivatives.jacobian,
     "vjp": derivatives.vjp,
+    "sigmoid": kernels.sigmoid,
+    "log-sigmoid": kernels.log_sigmoid,
+    "entropy": kernels.entropy,
+    "kl": kernels.kl,
+    "focal": kernels.focal,
 }
 
 
@@ -82,18 +89,28 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 
 
+def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
+    """The sign of Σ b_i e^x_i [R, 1] of a logsumexp with coefficients, and where this tier does not know it."""
+    if problem.coefficients is None or not _supported(problem, "logsumexp"):
+        return np.ones((len(problem.logits), 1)), np.ones((len(problem.logits), 1), np.bool_)
+    return kernels.signs(problem)
+
+
 def _supported(problem: Problem, quantity: str) -> bool:
     loss, cap = problem.loss, problem.softcap
     if quantity not in QUANTITIES or not 1 / _WIDE < problem.temperature < _WIDE:
         return False
     if not 0 < problem.logits.shape[1] < 2**26 or (cap is not None and not 1 / _WIDE < cap <= softcap.LARGEST):
         return False
-    if quantity == "logsumexp" and problem.coefficients is not None:
-        return False
     if quantity == "vjp" and problem.vjp_of != "softmax":
         return False
     if quantity == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
         return False
+    if quantity == "focal":
+        hard = loss is not None and loss.kind == "focal" and is_hard(loss) and not loss.z_loss
+        return hard and loss is not None and 0 <= loss.gamma <= kernels.MOST
+    if quantity == "kl":
+        return loss is not None and loss.teacher is not None
     if quantity == "vjp":
         return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "gradient" and loss is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p
+from smcli.reference.double_double.kernels import signed_logsumexp
 from smcli.reference.double_double.reduce import (
     BOUND,
     SMALL,
@@ -127,7 +128,10 @@ def _minute_logs(problem: Problem, rows: Rows, sheet: Sheet) -> None:
 
 
 def logsumexp(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, 1] with m + log1p(s), certified where that does not cancel."""
+    """Fill the sheet [R, 1] with m + log1p(s), certified where that does not cancel; or that of the signed sum."""
+    if problem.coefficients is not None:
+        signed_logsumexp(problem, sheet)
+        return
     rows = reduce(problem, pool_for(problem.logits))
     value, error = log_sum(problem, rows)
     sheet.hi[...], sheet.lo[...] = value

@@ -1,0 +1,264 @@
+"""The truth of entropy, divergence, focal loss, sigmoids, signed logsumexp and their derivatives, against Arb."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from fractions import Fraction
+
+import flint
+import numpy as np
+import pytest
+
+from smcli import quantities
+from smcli.model import Loss, Problem
+from smcli.reference import Reference
+
+ROWS = int(os.environ.get("SMCLI_ARB_ROWS", "12"))  # for each kind of row and each case
+INF = math.inf
+
+
+@pytest.fixture(autouse=True)
+def _precise():
+    old, flint.ctx.prec = flint.ctx.prec, 1200
+    yield
+    flint.ctx.prec = old
+
+
+def ball(x):
+    n, d = float(x).as_integer_ratio()
+    return flint.arb(n) / d
+
+
+class Arb:
+    """One row in ball arithmetic, by the textbook's formulas."""
+
+    def __init__(self, problem, row):
+        self.q, self.loss, self.row = problem, problem.loss, row
+        self.x = self.effective(problem.logits[row])
+        self.log_p = self.logs(self.x)
+        self.p = [v.exp() if v is not None else flint.arb(0) for v in self.log_p]
+
+    def effective(self, values):
+        t, cap = ball(self.q.temperature), self.q.softcap
+        x = [None if v == -INF else ball(v) / t for v in values]
+        return x if cap is None else [None if v is None else ball(cap) * (v / ball(cap)).tanh() for v in x]
+
+    @staticmethod
+    def logs(x):
+        top = max((v for v in x if v is not None), key=lambda v: float(v.mid()))
+        lse = top + sum(((v - top).exp() for v in x if v is not None), flint.arb(0)).log()
+        return [None if v is None else v - lse for v in x]
+
+    def slope(self, j):
+        cap = self.q.softcap
+        inner = (
+            flint.arb(1) if cap is None else 1 - (self.x[j] / ball(cap)) ** 2 if self.x[j] is not None else flint.arb(1)
+        )
+        return inner / ball(self.q.temperature)
+
+    def of(self, quantity, j):
+        return getattr(self, quantity.replace("-", "_"))(j)
+
+    def sigmoid(self, j):
+        return 1 / (1 + (-self.x[j]).exp()) if self.x[j] is not None else flint.arb(0)
+
+    def log_sigmoid(self, j):
+        return -(1 + (-self.x[j]).exp()).log()
+
+    def entropy(self, _):
+        return -sum((p * log for p, log in zip(self.p, self.log_p, strict=True) if log is not None), flint.arb(0))
+
+    def teacher(self):
+        return self.logs(self.effective(self.loss.teacher[self.row]))
+
+    def kl(self, _):
+        first, second = (self.log_p, self.teacher()) if self.loss.reverse else (self.teacher(), self.log_p)
+        return sum((a.exp() * (a - b) for a, b in zip(first, second, strict=True) if a is not None), flint.arb(0))
+
+    def pulled(self, p, q, log):
+        g = ball(self.loss.gamma)
+        return q ** (g + 1) + g * p * log * q**g
+
+    def focal(self, j):
+        g = ball(self.loss.gamma)
+        if self.loss.labels is not None:
+            y, s, r = ball(self.loss.labels[self.row, j]), self.sigmoid(j), 1 / (1 + self.x[j].exp())
+            return -y * r**g * s.log() - (1 - y) * s**g * r.log()
+        t = self.loss.target[self.row]
+        rest = sum((p for i, p in enumerate(self.p) if i != t), flint.arb(0))
+        w = 1 if self.loss.weights is None else ball(self.loss.weights[t])
+        return -w * rest**g * self.log_p[t]
+
+    def logsumexp(self, _):
+        return abs(self.total()).log()
+
+    def total(self):
+        return sum(
+            (ball(b) * v.exp() for b, v in zip(self.q.coefficients, self.x, strict=True) if v is not None), flint.arb(0)
+        )
+
+    def gradient(self, j):
+        scale = ball(self.q.scale) * self.slope(j)
+        kind, p = self.loss.kind, self.p[j]
+        if kind == "entropy":
+            return flint.arb(0) if self.log_p[j] is None else -scale * p * (self.log_p[j] + self.entropy(0))
+        if kind == "kl" and not self.loss.reverse:
+            t = self.teacher()[j]
+            return scale * (p - (flint.arb(0) if t is None else t.exp()))
+        if kind == "kl":
+            return (
+                flint.arb(0) if self.log_p[j] is None else scale * p * (self.log_p[j] - self.teacher()[j] - self.kl(0))
+            )
+        if self.loss.labels is not None:
+            y, s, r = ball(self.loss.labels[self.row, j]), self.sigmoid(j), 1 / (1 + self.x[j].exp())
+            return scale * ((1 - y) * self.pulled(r, s, -r.log()) - y * self.pulled(s, r, -s.log()))
+        t = self.loss.target[self.row]
+        rest = sum((v for i, v in enumerate(self.p) if i != t), flint.arb(0))
+        w = 1 if self.loss.weights is None else ball(self.loss.weights[t])
+        pull = w * scale * self.pulled(self.p[t], rest, -self.log_p[t])
+        return -pull if j == t else pull / rest * p
+
+    def vjp(self, j):
+        v = [ball(c) for c in self.q.cotangent]
+        if self.q.vjp_of == "log-softmax":
+            return (v[j] - self.p[j] * sum(v, flint.arb(0))) * self.slope(j)
+        if self.q.coefficients is None:
+            return v[0] * self.p[j] * self.slope(j)
+        return v[0] * ball(self.q.coefficients[j]) * self.x[j].exp() / self.total() * self.slope(j)
+
+
+CASES = {
+    "sigmoid": ("sigmoid", {}, {}),
+    "log-sigmoid": ("log-sigmoid", {}, {}),
+    "entropy": ("entropy", {}, {}),
+    "entropy, warm": ("entropy", {}, {"temperature": 0.7}),
+    "entropy, capped": ("entropy", {}, {"softcap": 30.0}),
+    "kl": ("kl", {"kind": "kl"}, {}),
+    "kl, warm": ("kl", {"kind": "kl"}, {"temperature": 3.0}),
+    "kl, capped": ("kl", {"kind": "kl"}, {"softcap": 30.0}),
+    "kl, reverse": ("kl", {"kind": "kl", "reverse": True}, {}),
+    **{f"focal {g}": ("focal", {"kind": "focal", "gamma": g}, {}) for g in (0.0, 0.5, 2.0, 5.0, 0.3)},
+    "focal, capped": ("focal", {"kind": "focal", "gamma": 2.0}, {"softcap": 20.0}),
+    **{f"focal of sigmoids {g}": ("focal", {"kind": "focal", "gamma": g, "labels": True}, {}) for g in (0.0, 0.5, 2.0)},
+    "signed logsumexp": ("logsumexp", {}, {"coefficients": True}),
+    "signed logsumexp, warm": ("logsumexp", {}, {"coefficients": True, "temperature": 3.0}),
+    "gradient of entropy": ("gradient", {"kind": "entropy"}, {}),
+    "gradient of entropy, capped": ("gradient", {"kind": "entropy"}, {"softcap": 30.0, "temperature": 2.0}),
+    "gradient of kl": ("gradient", {"kind": "kl"}, {"scale": Fraction(1, 4)}),
+    "gradient of kl, capped": ("gradient", {"kind": "kl"}, {"softcap": 30.0}),
+    "gradient of kl, reverse": ("gradient", {"kind": "kl", "reverse": True}, {"temperature": 3.0}),
+    "gradient of kl, reverse, capped": ("gradient", {"kind": "kl", "reverse": True}, {"softcap": 30.0}),
+    **{f"gradient of focal {g}": ("gradient", {"kind": "focal", "gamma": g}, {}) for g in (0.0, 0.5, 2.0, 5.0)},
+    "gradient of focal, warm": ("gradient", {"kind": "focal", "gamma": 0.3}, {"temperature": 3.0, "softcap": 25.0}),
+    "gradient of focal of sigmoids": ("gradient", {"kind": "focal", "gamma": 1.5, "labels": True}, {}),
+    "vjp of log-softmax": ("vjp", {}, {"vjp_of": "log-softmax", "cotangent": True}),
+    "vjp of logsumexp": ("vjp", {}, {"vjp_of": "logsumexp", "cotangent": True}),
+    "vjp of signed logsumexp": ("vjp", {}, {"vjp_of": "logsumexp", "cotangent": True, "coefficients": True}),
+}
+ROWS_OF = ["plain", "ties", "offset", "masked", "saturated", "integers"]
+
+
+def some(kind, rng, rows, columns):
+    """Logits of one kind, and a teacher that is near, far, or the same but for a few bits."""
+    x = rng.normal(size=(rows, columns)) * rng.choice([0.1, 1.0, 5.0, 20.0], size=(rows, 1))
+    if kind == "ties":
+        x = rng.integers(-1, 2, size=x.shape).astype(float)
+    elif kind == "integers":
+        x = rng.integers(-30, 30, size=x.shape).astype(float)
+    elif kind == "offset":
+        x = x + rng.choice([1e3, -1e6, 2.0**40, -(2.0**50)], size=(rows, 1))
+    elif kind == "saturated":
+        x[:, 0] += rng.choice([50.0, 200.0, 300.0], size=rows)
+    near = rng.choice([0.0, 1e-12, 1e-8, 1e-4, 0.1, 1.0, 5.0], size=(rows, 1))
+    teacher = x + near * rng.normal(size=x.shape)
+    if kind == "ties":
+        teacher = np.where(rng.random((rows, 1)) < 0.5, rng.permuted(x, axis=1), teacher)
+    if kind == "masked":
+        out = rng.random(x.shape) < 0.3
+        out[:, :2] = False
+        x, teacher = np.where(out, -INF, x), np.where(out, -INF, teacher)
+    return x, teacher
+
+
+def build(case, kind, seed, rows=ROWS, columns=7, dtype="float64"):
+    quantity, loss, options = CASES[case]
+    rng = np.random.default_rng([seed, *map(ord, case + kind)])
+    x, teacher = some(kind, rng, rows, columns)
+    loss, options = dict(loss), dict(options)
+    if "softcap" in options:  # far beyond it, capped logits differ by less than any computation can tell
+        x, teacher = (np.where(np.isfinite(v), np.clip(v, -1e3, 1e3 + v / 2.0**52), v) for v in (x, teacher))
+    if options.get("coefficients"):
+        options["coefficients"] = rng.choice([1.0, -1.0, 0.5, -2.25, 0.0], size=columns)
+        if not options["coefficients"].any():
+            options["coefficients"][0] = 1.0
+    if options.get("cotangent"):
+        size = 1 if options["vjp_of"] == "logsumexp" else columns
+        options["cotangent"] = rng.normal(size=size)
+    made = None
+    if loss:
+        if loss["kind"] == "kl":
+            loss["teacher"] = teacher
+        if loss["kind"] == "focal" and loss.get("labels"):
+            loss["labels"] = rng.choice([0.0, 1.0, 0.5, 0.25], size=x.shape)
+        elif loss["kind"] == "focal":
+            loss["target"] = rng.integers(0, 2, size=rows)
+        made = Loss(**loss)
+    return quantity, Problem(dtype, x, made, **options)
+
+
+def check(truth, row, j, arb):
+    hi, lo, exp2 = float(truth.hi[row, j]), float(truth.lo[row, j]), int(truth.exp2[row, j])
+    if hi == 0:
+        assert arb.contains(0) or abs(arb) < flint.arb(2) ** -1000, (row, j, arb)
+        return
+    value = (ball(hi) + ball(lo)) * flint.arb(2) ** exp2
+    assert abs(value - arb) <= abs(arb) * ball(truth.bound) * (1 + flint.arb(2) ** -40) + flint.arb(2) ** -1100, (
+        row,
+        j,
+        hi,
+        exp2,
+        arb,
+    )
+
+
+@pytest.mark.parametrize("kind", ROWS_OF)
+@pytest.mark.parametrize("case", CASES)
+def test_the_truth_of_a_block_against_arb(case, kind):
+    quantity, problem = build(case, kind, 1)
+    if quantity in {"log-sigmoid", "sigmoid"} or (problem.loss is not None and problem.loss.labels is not None):
+        problem = replace(problem, logits=np.where(np.isfinite(problem.logits), problem.logits, -3.0))
+    if problem.coefficients is not None:
+        problem = replace(problem, logits=np.where(np.isfinite(problem.logits), problem.logits, -3.0))
+    reference = Reference(problem)
+    truth = reference.truth(quantity)
+    for row in range(len(problem.logits)):
+        arb = Arb(problem, row)
+        for j in range(truth.hi.shape[1]):
+            if np.isfinite(truth.hi[row, j]):
+                check(truth, row, j, arb.of(quantity, j))
+            elif quantity == "logsumexp":
+                assert truth.hi[row, j] == -INF and arb.total().contains(0)
+            else:
+                assert quantity == "vjp" and problem.coefficients is not None and arb.total().contains(0)
+
+
+@pytest.mark.parametrize("kind", ROWS_OF)
+@pytest.mark.parametrize("case", CASES)
+def test_integers_agree_with_arb(case, kind):
+    quantity, problem = build(case, kind, 2, rows=2)
+    problem = replace(problem, logits=np.where(np.isfinite(problem.logits), problem.logits, -3.0))
+    if problem.loss is not None and problem.loss.teacher is not None:
+        teacher = np.where(np.isfinite(problem.loss.teacher), problem.loss.teacher, -2.0)
+        problem = replace(problem, loss=replace(problem.loss, teacher=teacher))
+    reference = Reference(problem)
+    for row in range(2):
+        exact, arb = reference.exact_row(row), Arb(problem, row)
+        for j in range(quantities.get(quantity).size(problem)):
+            if exact.special(quantity, j) is not None:
+                assert arb.total().contains(0)
+                continue
+            hi, lo, exp2 = exact.triple(quantity, j)
+            value, want = (ball(hi) + ball(lo)) * flint.arb(2) ** exp2, arb.of(quantity, j)
+            assert abs(value - want) <= abs(want) * flint.arb(2) ** -99.9 + flint.arb(2) ** -1000, (row, j)
