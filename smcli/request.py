@@ -96,6 +96,8 @@ class Request:
                 raise OptionError(
                     "cotangent", f"is needed for {self.quantities[0]}", "give the vector of a product with its Jacobian"
                 )
+            if loss.reduction == "perplexity":
+                raise OptionError("reduction", "has no gradient here", "take that of its logarithm, mean", "perplexity")
             if loss.cotangent is not None and loss.alone:
                 raise OptionError("cotangent", f"is no option of {loss.kind}", "a loss has a gradient; leave it out")
             return ("vjp",) if loss.cotangent is not None else ("gradient",) if loss.given else ("jacobian",)

@@ -70,7 +70,7 @@ def compare(
         class_weights: a factor for each class.
         z_loss: Z; Z·logsumexp² is added to the loss.
         ignore_index: rows with this target contribute nothing.
-        reduction: none, mean or sum: of the losses over the rows.
+        reduction: none, mean or sum of the losses over the rows, or perplexity, exp of the mean.
         against: kl: the logits of the teacher, of all rows or of each.
         reverse: kl: from the logits to the teacher, not from the teacher to them.
         gamma: focal: the exponent of 1 − p; 2 by default.

@@ -183,7 +183,12 @@ class LossOptions(Loss):
 
     heading = "Loss"
     reduction: Annotated[
-        str, typer.Option("--reduction", metavar="HOW", help="Combine the losses of the rows: none, mean or sum.")
+        str,
+        typer.Option(
+            "--reduction",
+            metavar="HOW",
+            help="Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.",
+        ),
     ] = "none"
     against: Annotated[
         str | None,

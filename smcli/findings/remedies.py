@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import methods
+from smcli import methods, quantities
 from smcli.findings.rules import choice
 from smcli.judge.measure import Limit, measure
 from smcli.methods.outputs import NAME
@@ -30,6 +30,11 @@ BY_QUANTITY = {
     ("logsumexp", "shifted"): "take max(x) + log Σ exp(x − max(x)) (method shifted)",
     ("logsumexp", "log1p"): "add to max(x) the log1p of the sum without the maximum's own 1 (method log1p)",
     ("bce", "fused"): "compute the loss from logits as BCEWithLogitsLoss does: max(x, 0) − x·y + log1p(exp(−|x|))",
+    ("sigmoid", "fused"): "take exp of −|x| alone, 1/(1 + e) or e/(1 + e) (method fused)",
+    ("log-sigmoid", "fused"): "take min(x, 0) − log1p(exp(−|x|)), as logsigmoid does (method fused)",
+    ("entropy", "fused"): "take −Σ p·log p from the log-softmax, p as its exponential (method fused)",
+    ("kl", "fused"): "take Σ p·(log p − log q) from the log-softmax of both rows (method fused)",
+    ("focal", "fused"): "take log p from the log-softmax or log-sigmoid, p as its exponential (method fused)",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
 }
 BY_METHOD = {
@@ -139,7 +144,9 @@ def _other_methods(ev: RunEvidence) -> list[Trial]:
 
 
 def _words(ev: RunEvidence, method: str) -> str:
-    name = ev.quantity.name
+    name, loss = ev.quantity.name, ev.problem.loss
+    if name == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
+        return f"take the gradient of the {quantities.get(loss.kind).title} at once, from log-probabilities (method {method})"
     if ev.elementwise and name == "gradient":
         return "take the gradient of the loss from logits at once, sigmoid(x) − y, as BCEWithLogitsLoss does"
     if ev.quantity.is_derivative and name != "gradient":

@@ -20,7 +20,8 @@ def entropy(p: Rows, log_p: Rows, o: Arithmetic) -> Rows:
 def entropy_of_logs(log_p: Rows, o: Arithmetic) -> Rows:
     """−Σ exp(log p)·log p, with the log held at the smallest number, so that a masked class counts nothing."""
     held = o.maximum(log_p, o.const(-o.format.max, "−finfo.max"), "max(log p, −finfo.max)")
-    return entropy(o.exp(Rows(held.values, "log p")), Rows(held.values, "log p"), o)
+    log_p = Rows(held.values, "log p")
+    return entropy(Rows(o.exp(log_p).values, "p"), log_p, o)
 
 
 def divergence(p: Rows, q: Rows, o: Arithmetic) -> Rows:
@@ -31,7 +32,7 @@ def divergence(p: Rows, q: Rows, o: Arithmetic) -> Rows:
 def divergence_of_logs(log_p: Rows, log_q: Rows, o: Arithmetic) -> Rows:
     """Σ exp(log p)·(log p − log q)."""
     log_p, log_q = Rows(log_p.values, "log p"), Rows(log_q.values, "log q")
-    return o.sum(o.mul(o.exp(log_p), o.sub(log_p, log_q)))
+    return o.sum(o.mul(Rows(o.exp(log_p).values, "p"), o.sub(log_p, log_q)))
 
 
 def focal(p: Rows, log_p: Rows, gamma: float, o: Arithmetic) -> Rows:

@@ -189,7 +189,7 @@ class _Whole:
     def scale(self, batch: Batch) -> Fraction:
         """What a reduction multiplies each row's loss by: 1, or 1 over the weight of the rows that count."""
         spec = self._settings.loss
-        if spec.reduction != "mean":
+        if spec.reduction not in {"mean", "perplexity"}:
             return Fraction(1)
         if spec.kind == "bce":
             total = Fraction(sum(len(b) * b.classes for b in batch.blocks))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smcli.model import RawRow
     from smcli.problem.given import Given
 
-REDUCTIONS = ("none", "mean", "sum")
+REDUCTIONS = ("none", "mean", "sum", "perplexity")
 MOST_DIGITS = 10000
 POSITIVE = "give a positive number"
 FROM_ZERO = "give a number from 0 up"
@@ -108,7 +108,7 @@ class LossSpec:
         labels: soft labels, one row or one for each row, or None.
         smoothing, weights, z_loss: of the loss; numbers as written.
         ignore_index: the target of rows that are left out.
-        reduction: "none", "mean" or "sum".
+        reduction: "none", "mean", "sum", or "perplexity", the exponential of the mean.
         cotangent: of a vector-Jacobian product.
         vjp_of: the quantity whose product that is.
         against: kl: the logits of the teacher, one row or one for each row.
@@ -202,39 +202,54 @@ class LossSpec:
                 None if soft is not None and (target is None or quantities.get(self.kind).needs == "labels") else target
             )
             loss = replace(self, target=hard, labels=soft if hard is None else None)
-        of_a_loss = {
-            "label_smoothing": bool(loss.smoothing),
-            "class_weights": loss.weights is not None,
-            "z_loss": loss.z_loss is not None,
-            "reduction": loss.reduction != "none",
-        }
-        options = [option for option, asked in of_a_loss.items() if asked]
-        needs = quantities.get(loss.kind).needs
-        if loss.alone:
-            for option in ("target", "labels", "label_smoothing", "class_weights", "z_loss", "ignore_index"):
-                if getattr(loss, option.removeprefix("label_").removeprefix("class_"), None):
-                    raise OptionError(option, f"is not an option of {loss.kind}", "leave it out")
-        if needs == "against" and loss.against is None:
-            raise OptionError("against", f"is needed by {loss.kind}", "give the logits of the teacher, such as 2,1,0")
-        if needs == "target or labels" and not loss.given:
-            raise OptionError(
-                "target", f"or <labels> is needed by {loss.kind}", "give the right class, or labels of 0 and 1"
-            )
-        if needs == "labels" and loss.labels is None:
-            raise OptionError("labels", f"are needed by {loss.kind}", "give one for each logit, such as 0,1,1")
-        if loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None):
-            for option in options:
-                if option != "reduction":
-                    raise OptionError(
-                        option, f"is not an option of {loss.kind}", "leave it out; smooth the labels themselves"
-                    )
-        if loss.kind == "focal" and loss.z_loss is not None:
-            raise OptionError("z_loss", "is not an option of focal", "leave it out")
-        if options and not loss.given:
-            raise OptionError(options[0], "needs <target> or <labels>", "without them there is no loss of a row")
-        if loss.ignore_index is not None and loss.target is None:
-            raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
+        loss._check_needs()
+        loss._check_belonging()
         return loss
+
+    @property
+    def _options(self) -> list[str]:
+        """The options of a loss that were given."""
+        given = {
+            "label_smoothing": bool(self.smoothing),
+            "class_weights": self.weights is not None,
+            "z_loss": self.z_loss is not None,
+            "reduction": self.reduction != "none",
+        }
+        return [option for option, asked in given.items() if asked]
+
+    def _check_needs(self) -> None:
+        """Refuse a loss without what it is made of, and options without a loss."""
+        needs = quantities.get(self.kind).needs
+        if needs == "against" and self.against is None:
+            raise OptionError("against", f"is needed by {self.kind}", "give the logits of the teacher, such as 2,1,0")
+        if needs == "target or labels" and not self.given:
+            raise OptionError(
+                "target", f"or <labels> is needed by {self.kind}", "give the right class, or labels of 0 and 1"
+            )
+        if needs == "labels" and self.labels is None:
+            raise OptionError("labels", f"are needed by {self.kind}", "give one for each logit, such as 0,1,1")
+        if self._options and not self.given:
+            raise OptionError(self._options[0], "needs <target> or <labels>", "without them there is no loss of a row")
+        if self.ignore_index is not None and self.target is None and not self.alone:
+            raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
+
+    def _check_belonging(self) -> None:
+        """Refuse options that the loss does not have."""
+        extra = [option for option in self._options if option != "reduction"]
+        hint = "leave it out"
+        if self.alone:
+            beside = {"target": self.target, "labels": self.labels, "ignore_index": self.ignore_index}
+            extra = [*(option for option, value in beside.items() if value is not None), *extra]
+        elif quantities.get(self.kind).needs == "labels" or (self.kind == "focal" and self.labels is not None):
+            hint = "leave it out; smooth the labels themselves"
+        elif self.kind == "focal":
+            extra = [option for option in extra if option == "z_loss"]
+        else:
+            extra = []
+        if extra:
+            raise OptionError(extra[0], f"is not an option of {self.kind}", hint)
+        if self.reduction == "perplexity" and self.kind != "cross-entropy":
+            raise OptionError("reduction", f"is not one of {self.kind}", "a perplexity is of cross-entropy", "perplexity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
