@@ -11,43 +11,46 @@ _smcli_takes() {
     eval)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
+        --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma --coefficients -f
+        --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v --verbose
+        --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
-        --max-rel --top --plot -m --method -q --quantity'
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     compare)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
+        --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma --coefficients -f
+        --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v --verbose
+        --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
-        --max-rel --top --plot -m --method -q --quantity'
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     grad)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity --step
-        --cotangent --sweep -h --help'
+        --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma --coefficients -f
+        --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v --verbose
+        --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp
-        --max-rel --top --plot -m --method -q --quantity --step --cotangent'
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity --step --cotangent'
       ;;
     check)
       options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
-        --verbose --plot -q --quantity --out-key --rtol --atol -h --help'
+        --reduction --against --reverse --gamma --coefficients -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -q --quantity --out-key --rtol --atol -h
+        --help'
       valued='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot -q --quantity --out-key
-        --rtol --atol'
+        --reduction --against --gamma --coefficients -f --format -o --output --fail-on --max-ulp --max-rel
+        --top --plot -q --quantity --out-key --rtol --atol'
       ;;
     scan)
       options='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum
@@ -87,8 +90,8 @@ _smcli_fits() {
     *:--input-format)
       values='csv json jsonl npy npz safetensors text'
       ;;
-    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:-o | *:--output | *:--plot \
-      | check: | scan:)
+    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:--against | *:-o | \
+      *:--output | *:--plot | check: | scan:)
       files=1
       ;;
     *:-d | *:--dtype | limits:)
@@ -102,7 +105,7 @@ _smcli_fits() {
       values='pairwise sequential compensated'
       ;;
     *:--reduction)
-      values='none mean sum'
+      values='none mean sum perplexity'
       ;;
     *:-f | *:--format)
       values='table csv github html json markdown plain svg'
@@ -114,8 +117,8 @@ _smcli_fits() {
       ;;
     eval:-m | eval:--method)
       values='exact naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
-        tensorflow-by-hand onnxruntime'
+        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
+        tensorflow tensorflow-by-hand onnxruntime'
       ;;
     eval:-q | eval:--quantity | compare:-q | compare:--quantity | scan:-q | scan:--quantity)
       separated=1
@@ -124,13 +127,13 @@ _smcli_fits() {
     compare:-m | compare:--method | scan:-m | scan:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
-        tensorflow-by-hand onnxruntime all libraries'
+        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
+        tensorflow tensorflow-by-hand onnxruntime all libraries'
       ;;
     grad:-m | grad:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
+        base2-nofma clipped bceloss epsilon fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
         tensorflow-by-hand all libraries'
       ;;
     grad:-q | grad:--quantity)

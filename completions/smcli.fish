@@ -79,7 +79,8 @@ function __smcli_reduction
     __smcli_words \
         none \
         mean \
-        sum
+        sum \
+        perplexity
 end
 
 function __smcli_format
@@ -142,6 +143,8 @@ function __smcli_method
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -185,6 +188,8 @@ function __smcli_method_of_compare
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -215,6 +220,8 @@ function __smcli_method_of_grad
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         fd\t'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -319,7 +326,11 @@ complete -c smcli -n '__smcli_is eval compare grad check scan' -l label-smoothin
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l class-weights -r -F -d 'Weights of the classes in the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l ignore-index -x -d 'Leave out rows with this target.'
-complete -c smcli -n '__smcli_is eval compare grad check' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean or sum.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l against -r -F -d 'kl: the logits of the teacher, or a file of rows of them.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l reverse -d 'kl: from the logits to the teacher, not from the teacher to them.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l gamma -x -d 'focal: the exponent of 1 - p.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l coefficients -x -d 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -l no-color -d 'No colours, whatever the terminal.'

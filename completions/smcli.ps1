@@ -50,6 +50,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'none' = 'none'
             'mean' = 'mean'
             'sum' = 'sum'
+            'perplexity' = 'perplexity'
         }
         'format' = [ordered]@{
             'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
@@ -106,6 +107,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -145,6 +148,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -173,6 +178,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'fd' = 'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -264,7 +271,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean or sum.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reverse'; Takes = ''; Help = 'kl: from the logits to the teacher, not from the teacher to them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--gamma'; Takes = 'text'; Help = 'focal: the exponent of 1 - p.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--coefficients'; Takes = 'text'; Help = 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }

@@ -48,7 +48,8 @@ class Request:
             UsageError: an unknown name, a value out of range, or options that exclude each other.
             InputError: an option's numbers cannot be read.
         """
-        asked = _asked_quantities(command, given.names("quantities"))
+        product = command == "grad" and given.numbers("cotangent") is not None
+        asked = _asked_quantities(command, given.names("quantities"), product=product)
         loss = next((q for q in asked if q != "all" and quantities.get(q).is_loss), "cross-entropy")
         return cls(
             command=command,
@@ -92,10 +93,6 @@ class Request:
 
     def _quantities(self, loss: LossSpec) -> tuple[str, ...]:
         if self.command == "grad":
-            if loss.cotangent is None and self.quantities in {("log-softmax",), ("logsumexp",)}:
-                raise OptionError(
-                    "cotangent", f"is needed for {self.quantities[0]}", "give the vector of a product with its Jacobian"
-                )
             if loss.reduction == "perplexity":
                 raise OptionError("reduction", "has no gradient here", "take that of its logarithm, mean", "perplexity")
             if loss.cotangent is not None and loss.alone:
@@ -120,8 +117,8 @@ class Request:
         return chosen
 
 
-def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The quantities of those names, each once.
+def _asked_quantities(command: str, names: Sequence[str], *, product: bool) -> tuple[str, ...]:
+    """The quantities of those names, each once; with `product` one may be that of whose Jacobian a product is taken.
 
     Raises:
         UsageError: the command does not compute one of them, or they are losses that exclude each other.
@@ -136,9 +133,10 @@ def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"check knows no {chosen[0].name}", f"choose one of {', '.join(CHECKED)}")
         return tuple(q.name for q in chosen)
     losses = [q for q in chosen if q.is_loss]
-    if command == "grad" and losses != chosen and not (len(chosen) == 1 and chosen[0].name in PRODUCTS):
+    if command == "grad" and losses != chosen and not (product and len(chosen) == 1 and chosen[0].name in PRODUCTS):
         raise UsageError(
-            "grad differentiates a loss", f"ask for {' or '.join(quantities.losses())}, or none for the Jacobian"
+            "grad differentiates a loss",
+            f"ask for {', '.join(quantities.losses())}, or none for the Jacobian; with a cotangent, for {', '.join(PRODUCTS)}",
         )
     for q in chosen:
         if q.is_derivative:

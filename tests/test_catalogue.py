@@ -16,7 +16,7 @@ from smcli.report.catalogue import QUANTITIES, Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",
-         "base2-fma", "base2-nofma", "clipped", "bigfloat", "fd"]  # fmt: skip
+         "base2-fma", "base2-nofma", "clipped", "bceloss", "epsilon", "bigfloat", "fd"]  # fmt: skip
 
 
 def test_every_method_is_listed_with_what_it_says_of_itself():
@@ -36,6 +36,8 @@ def test_it_computes_just_what_is_listed(entry):
         command = smcli.gradient if quantity in {"gradient", "jacobian"} else smcli.compare
         if command is smcli.compare:
             options["quantities"] = quantity
+        elif quantity == "gradient" and "bce" in entry["quantities"] and "cross-entropy" not in entry["quantities"]:
+            options["quantities"] = "bce"
         if quantity in entry["quantities"]:
             (q,) = command([1, 2, 3], methods=entry["method"], **options).rows[0].results
             (m,) = q.methods

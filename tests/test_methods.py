@@ -67,6 +67,10 @@ def ulps(name: str, logits: object, quantity: str, dtype: str = "float64", order
 # --- registry
 
 
+def of_bce_alone(m: methods.Method) -> bool:
+    return m.defines("bce") and not m.defines("cross-entropy")
+
+
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_answers_every_quantity_in_every_format(name: str, dtype: str) -> None:
@@ -77,7 +81,7 @@ def test_every_method_answers_every_quantity_in_every_format(name: str, dtype: s
         ("cross-entropy", 2),
         ("gradient", 2),
     ):
-        if not m.defines(quantity):
+        if not m.defines(quantity) or (quantity == "gradient" and of_bce_alone(m)):
             continue
         y = compute(name, logits, quantity, dtype, target=target)
         scalar = quantity == "logsumexp" or (quantity == "cross-entropy" and target is not None)
@@ -85,7 +89,7 @@ def test_every_method_answers_every_quantity_in_every_format(name: str, dtype: s
         assert y.dtype == np.float64 and np.isfinite(y).all(), (quantity, y)
         assert (f.round(y) == y).all(), quantity  # numbers of the format
         t = as_float(Reference(problem(logits, dtype, target)).truth(quantity))
-        loose = (0.02 if f.p >= 11 else 0.1 if f.p == 8 else 1.2) * (40 if name == "fd" else 1)
+        loose = (0.02 if f.p >= 11 else 0.1 if f.p == 8 else 1.2) * {"fd": 40, "epsilon": 10}.get(name, 1)
         assert np.allclose(y, t, rtol=loose, atol=loose), (quantity, y, t)
 
 
@@ -127,7 +131,7 @@ def test_a_new_method_and_a_new_format_work_at_once(toys: None) -> None:
     for dtype in FORMATS:
         for name, m in methods.formulas().items():
             for quantity in ("softmax", "logsumexp", "gradient"):
-                if m.defines(quantity):
+                if m.defines(quantity) and not (quantity == "gradient" and of_bce_alone(m)):
                     y = compute(name, [0.5, 0.25, -1.0], quantity, dtype, target=1)
                     assert np.array_equal(FORMATS[dtype].round(y), y, equal_nan=True), (name, quantity)
     assert not methods.get("halved").defines("logsumexp")

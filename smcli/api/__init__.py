@@ -200,7 +200,11 @@ def check(
         class_weights: a factor for each class.
         z_loss: Z; Z·logsumexp² is added to the loss.
         ignore_index: rows with this target contribute nothing.
-        reduction: none, mean or sum; the outputs of a loss are one number then, those of a gradient are of that number.
+        reduction: as in `compare`; the outputs of a loss are one number then, those of a gradient are of that number.
+        against: as in `compare`.
+        reverse: as in `compare`.
+        gamma: as in `compare`.
+        coefficients: as in `compare`.
         temperature: the logits are divided by it.
         softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
         digits: significant digits of the truth, 1 to 10000.
@@ -233,14 +237,17 @@ def exact(
     class_weights: object = None,
     z_loss: object = None,
     cotangent: object = None,
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
 ) -> list[str]:
     """The true values of one row as decimal strings, every digit certified.
 
-    `quantity` is softmax, log-softmax, logsumexp, cross-entropy, bce; or gradient with a target or labels, vjp with a
-    cotangent, jacobian (flat). `digits` are significant ones, 1 to 10000. The other arguments are those of `compare` and
-    `gradient`.
+    `quantity` is what `compare` takes; or gradient with a target or labels, vjp with a cotangent, jacobian
+    (flat). `digits` are significant ones, 1 to 10000. The other arguments are those of `compare` and `gradient`.
 
     Raises:
         SmcliError: the input or an option is wrong.

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def document(comparison: Comparison, style: Style) -> Document:
     """Several formats as one document."""
-    subject = f"{', '.join(dict.fromkeys(r.dtype for r in comparison.reports))} · {one_format.size(comparison.reports[0])}"
+    subject = (
+        f"{', '.join(dict.fromkeys(r.dtype for r in comparison.reports))} · {one_format.size(comparison.reports[0])}"
+    )
     return Document(f"smcli {comparison.command}", subject, _parts(comparison, style), _closing(comparison))
 
 

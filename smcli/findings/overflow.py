@@ -298,10 +298,15 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
                 index=np.full(len(lost), is_running(step)),
             ),
-            "return the result in a wider format" if step.op == "cast"
+            "return the result in a wider format"
+            if step.op == "cast"
             else "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
             step.expr,
-            {"step": step.expr, "becomes": pick(step.output, first(where)), "format": step.format.name,
-             "max": step.format.max},
+            {
+                "step": step.expr,
+                "becomes": pick(step.output, first(where)),
+                "format": step.format.name,
+                "max": step.format.max,
+            },
         )
         lost = lost & ~ev.in_row(over)

@@ -35,6 +35,7 @@ BY_QUANTITY = {
     ("entropy", "fused"): "take −Σ p·log p from the log-softmax, p as its exponential (method fused)",
     ("kl", "fused"): "take Σ p·(log p − log q) from the log-softmax of both rows (method fused)",
     ("focal", "fused"): "take log p from the log-softmax or log-sigmoid, p as its exponential (method fused)",
+    ("focal", "log1p"): "take 1 − p of the largest class as the sum of the other probabilities (method log1p)",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
 }
 BY_METHOD = {

@@ -113,7 +113,10 @@ class Formula(Method):
     def defines(self, quantity: str) -> bool:
         """Whether the algorithm has its formula, or goes backward."""
         q = QUANTITIES[quantity]
-        return self.backward != "none" if q.is_derivative else hasattr(self.algorithm, q.formula)
+        if not q.is_derivative:
+            return hasattr(self.algorithm, q.formula)
+        of_softmax = any(hasattr(self.algorithm, name) for name in ("softmax", "log_softmax", "derivative"))
+        return self.backward != "none" and (of_softmax or quantity == "gradient")
 
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """Evaluate the formula, the loss made of it, or its derivative."""

@@ -232,6 +232,18 @@ class Log1p:
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
         return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
 
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.stable_sides(x, o), loss, o)
+        z, _, e, s = self._rest(x, o)
+        whole = o.add(o.const(1), s)
+        p, own = o.div(e, whole), o.div(s, whole)
+        q = o.sub(o.const(1), Rows(p.values, "p")).values.copy()
+        top = x.values.argmax(axis=1)
+        q[np.arange(top.size), top] = own.values[:, 0]  # 1 − p would cancel
+        log_p = o.sub(z, o.log1p(s))
+        return o.mul(o.pow(Rows(q, "q"), loss.gamma, "γ"), o.neg(log_p))
+
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         in_sum = r.n + r.c + r.spread
         k = np.abs(r.lse) + r.c * r.log + r.s / (1 + r.s) * in_sum

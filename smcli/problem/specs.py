@@ -202,8 +202,8 @@ class LossSpec:
                 None if soft is not None and (target is None or quantities.get(self.kind).needs == "labels") else target
             )
             loss = replace(self, target=hard, labels=soft if hard is None else None)
-        loss._check_needs()
-        loss._check_belonging()
+        loss.check_needs()
+        loss.check_belonging()
         return loss
 
     @property
@@ -217,7 +217,7 @@ class LossSpec:
         }
         return [option for option, asked in given.items() if asked]
 
-    def _check_needs(self) -> None:
+    def check_needs(self) -> None:
         """Refuse a loss without what it is made of, and options without a loss."""
         needs = quantities.get(self.kind).needs
         if needs == "against" and self.against is None:
@@ -233,7 +233,7 @@ class LossSpec:
         if self.ignore_index is not None and self.target is None and not self.alone:
             raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
 
-    def _check_belonging(self) -> None:
+    def check_belonging(self) -> None:
         """Refuse options that the loss does not have."""
         extra = [option for option in self._options if option != "reduction"]
         hint = "leave it out"
@@ -249,7 +249,9 @@ class LossSpec:
         if extra:
             raise OptionError(extra[0], f"is not an option of {self.kind}", hint)
         if self.reduction == "perplexity" and self.kind != "cross-entropy":
-            raise OptionError("reduction", f"is not one of {self.kind}", "a perplexity is of cross-entropy", "perplexity")
+            raise OptionError(
+                "reduction", f"is not one of {self.kind}", "a perplexity is of cross-entropy", "perplexity"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
