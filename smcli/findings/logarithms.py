@@ -34,7 +34,9 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
 
     {table:exp_zero}
 
-    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904).
+    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904). An entropy −Σ p·log p is nan
+    by 0·(−inf) wherever p is 0, that of a masked class too; a divergence Σ p·log(p/q) is inf where q was lost, and nan where
+    p is 0.
 
     ## How to fix it
 
@@ -79,9 +81,22 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 1. TensorFlow API,
     tf.nn.sparse_softmax_cross_entropy_with_logits (takes logits, not the output of softmax).
     """
-    if not ev.quantity.is_log:
+    if not (ev.quantity.is_log or ev.quantity.is_loss):
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
+    if ev.quantity.name == "kl":
+        for step in ev.steps("div"):
+            where = wrong & ev.over_values((step.inputs[1] == 0) & (step.inputs[0] > 0))
+            if step.expr == "p/q" and where.any():
+                wrong = wrong & ~where
+                yield Hit(
+                    where,
+                    "{step} divides by a probability that was lost: q is 0 at {class:place}, {got} is returned, the truth is {true}",
+                    mend(ev, where),
+                    step.expr,
+                    {"step": step.expr, "got": pick(ev.y, first(where)),
+                     "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
+                )  # fmt: skip
     for step in ev.steps("log"):
         where = wrong & _taken(ev, step)
         if not where.any():

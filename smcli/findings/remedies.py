@@ -34,6 +34,10 @@ BY_QUANTITY = {
     ("log-sigmoid", "fused"): "take min(x, 0) − log1p(exp(−|x|)), as logsigmoid does (method fused)",
     ("entropy", "fused"): "take −Σ p·log p from the log-softmax, p as its exponential (method fused)",
     ("kl", "fused"): "take Σ p·(log p − log q) from the log-softmax of both rows (method fused)",
+    (
+        "kl",
+        "log1p",
+    ): "take Σ p·(log p − log q) with log p held at the smallest number, where 0·log 0 counts 0 (method log1p)",
     ("focal", "fused"): "take log p from the log-softmax or log-sigmoid, p as its exponential (method fused)",
     ("focal", "log1p"): "take 1 − p of the largest class as the sum of the other probabilities (method log1p)",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import UnavailableError
-from smcli.methods import losses, parts
+from smcli.methods import backward, losses, parts
 from smcli.methods.base import method
 from smcli.methods.products import through_softmax
 from smcli.methods.softmax import Shifted
@@ -24,6 +24,12 @@ LEAST_SLOPE = 1e-12
 class BceLoss:
     """Clamp the log of the probability at −100, as BCELoss does: finite, but no loss is above 100."""
 
+    def softmax(self, x: Rows, o: Arithmetic) -> Rows:
+        return Shifted().softmax(x, o)
+
+    def log_softmax(self, x: Rows, o: Arithmetic) -> Rows:
+        return o.maximum(o.log(self.softmax(x, o)), o.const(LEAST_LOG), "max(log p, −100)")
+
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         one, least = o.const(1), o.const(LEAST_LOG)
         p = parts.stable_sigmoid(x, o)
@@ -32,8 +38,10 @@ class BceLoss:
         return o.neg(o.add(o.mul(y, log_p), o.mul(o.sub(one, y), log_q)))
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
-        """(p − y)/max(p·(1 − p), 1e-12), then back through the sigmoid."""
-        only(loss, "bce")
+        """(p − y)/max(p·(1 − p), 1e-12) and back through the sigmoid; of a softmax composed, where the clamp lets it."""
+        only(loss, "cross-entropy", "bce")
+        if loss.kind != "bce":
+            return backward.composed(self, loss, x, o, lambda p: np.log(p) >= LEAST_LOG)
         y, one = o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type] # bce has them
         p = Rows(parts.stable_sigmoid(x, o).values, "p")
         slope = o.mul(p, o.sub(one, p))

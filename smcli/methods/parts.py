@@ -29,8 +29,10 @@ def divergence(p: Rows, q: Rows, o: Arithmetic) -> Rows:
     return o.sum(o.mul(p, o.log(o.div(p, q))))
 
 
-def divergence_of_logs(log_p: Rows, log_q: Rows, o: Arithmetic) -> Rows:
-    """Σ exp(log p)·(log p − log q)."""
+def divergence_of_logs(log_p: Rows, log_q: Rows, o: Arithmetic, *, held: bool = False) -> Rows:
+    """Σ exp(log p)·(log p − log q), nan where p is masked; with `held` such a class counts nothing, unless q masks it."""
+    if held:
+        log_p = o.maximum(log_p, o.const(-o.format.max, "−finfo.max"), "max(log p, −finfo.max)")
     log_p, log_q = Rows(log_p.values, "log p"), Rows(log_q.values, "log q")
     return o.sum(o.mul(Rows(o.exp(log_p).values, "p"), o.sub(log_p, log_q)))
 

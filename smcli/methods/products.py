@@ -101,11 +101,11 @@ def _by_p(p: Rows, gamma: float, o: Arithmetic) -> Rows:
 
 
 def _fused_focal(algorithm: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
-    """A·(p − y), with A = q^γ + γ·p·q^(γ−1)·(−log p), which counts nothing where q is 0."""
+    """A·p_i, and −A·q of the target itself, with A = q^γ + γ·p·q^(γ−1)·(−log p), which counts nothing where q is 0."""
     log_p = _logs(algorithm, x, o)
     p = Rows(o.exp(log_p).values, "p")
     c = losses.labels(loss, p.values.shape, o)
-    q = Rows(o.sub(o.const(1), p).values, "q")
+    q, log_p = _without_cancellation(p, log_p, o)
     a = o.pow(q, loss.gamma, "γ")
     if loss.gamma:
         inner = o.mul(o.mul(o.const(loss.gamma, "γ"), p), o.pow(q, loss.gamma - 1, "(γ − 1)"))
@@ -114,9 +114,23 @@ def _fused_focal(algorithm: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
     t = losses.hard_targets(loss)
     if t is not None and loss.weights is None:
         own: FloatArray = np.take_along_axis(a.values, t[:, None], axis=1)
-        return o.mul(Rows(own, "A[t]"), o.sub(p, c))
+        hot = np.arange(p.values.shape[1]) == t[:, None]
+        return o.mul(Rows(own, "A[t]"), Rows(np.where(hot, -q.values, p.values), "(p − y)"))
     pull = o.mul(c, a)
     return o.sub(o.mul(p, o.sum(pull)), pull)
+
+
+def _without_cancellation(p: Rows, log_p: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
+    """1 − p and log p, of the largest class from the sum of the others."""
+    rows, top = np.arange(len(p.values)), p.values.argmax(axis=1)
+    others = p.values.copy()
+    others[rows, top] = 0.0
+    rest = o.sum(Rows(others, "p but the largest"))
+    q = o.sub(o.const(1), p).values.copy()
+    log = log_p.values.copy()
+    q[rows, top] = rest.values[:, 0]
+    log[rows, top] = o.log1p(o.neg(rest)).values[:, 0]
+    return Rows(q, "q"), Rows(log, "log p")
 
 
 def _composed_binary(loss: Loss, x: Rows, o: Arithmetic) -> Rows:

@@ -230,7 +230,7 @@ class Log1p:
         return parts.entropy_of_logs(self.log_softmax(x, o), o)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
+        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o, held=True)
 
     def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
         if loss.labels is not None:
