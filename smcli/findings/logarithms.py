@@ -126,6 +126,7 @@ def _taken(ev: RunEvidence, step: Step) -> BoolArray:
         and zero.shape == ev.x.shape
         and ev.problem.loss is not None
         and ev.problem.loss.target is not None
+        and not ev.problem.loss.smoothing
     ):
         hot = np.zeros(zero.shape, dtype=bool)  # only the target's logarithm is used
         hot[np.arange(len(hot)), np.maximum(ev.problem.loss.target, 0)] = True
