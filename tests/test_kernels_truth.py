@@ -196,6 +196,8 @@ def build(case, kind, seed, rows=ROWS, columns=7, dtype="float64"):
     if options.get("cotangent"):
         size = 1 if options["vjp_of"] == "logsumexp" else columns
         options["cotangent"] = rng.normal(size=size)
+    if dtype == "float32":
+        x, teacher = (v.astype(np.float32).astype(np.float64) for v in (x, teacher))
     made = None
     if loss:
         if loss["kind"] == "kl":
@@ -223,10 +225,11 @@ def check(truth, row, j, arb):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", ROWS_OF)
 @pytest.mark.parametrize("case", CASES)
-def test_the_truth_of_a_block_against_arb(case, kind):
-    quantity, problem = build(case, kind, 1)
+def test_the_truth_of_a_block_against_arb(case, kind, dtype):
+    quantity, problem = build(case, kind, 1, dtype=dtype)
     if quantity in {"log-sigmoid", "sigmoid"} or (problem.loss is not None and problem.loss.labels is not None):
         problem = replace(problem, logits=np.where(np.isfinite(problem.logits), problem.logits, -3.0))
     if problem.coefficients is not None:

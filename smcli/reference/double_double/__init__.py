@@ -40,7 +40,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import binary, derivatives, kernels, softcap, values
+from smcli.reference.double_double import binary, binary_focal, derivatives, kernels, softcap, values
 from smcli.reference.double_double.reduce import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -48,7 +48,7 @@ from smcli.reference.tiles import Sheet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import BoolArray, FloatArray, Loss, Problem
 
 _WIDE, _SPAN = 2.0**900, 2.0**400  # above, products may overflow
 
@@ -65,7 +65,7 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "log-sigmoid": kernels.log_sigmoid,
     "entropy": kernels.entropy,
     "kl": kernels.kl,
-    "focal": kernels.focal,
+    "focal": binary_focal.focal,
 }
 
 
@@ -102,15 +102,8 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if not 0 < problem.logits.shape[1] < 2**26 or (cap is not None and not 1 / _WIDE < cap <= softcap.LARGEST):
         return False
-    if quantity == "vjp" and problem.vjp_of != "softmax":
-        return False
-    if quantity == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
-        return False
-    if quantity == "focal":
-        hard = loss is not None and loss.kind == "focal" and is_hard(loss) and not loss.z_loss
-        return hard and loss is not None and 0 <= loss.gamma <= kernels.MOST
-    if quantity == "kl":
-        return loss is not None and loss.teacher is not None
+    if loss is not None and loss.kind in {"focal", "kl"} and quantity in {"gradient", "focal", "kl"}:
+        return _has_what_it_takes(loss)
     if quantity == "vjp":
         return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "gradient" and loss is None:
@@ -118,3 +111,10 @@ def _supported(problem: Problem, quantity: str) -> bool:
     if quantity not in {"gradient", "cross-entropy", "bce"} or loss is None:
         return True
     return 0 <= loss.smoothing <= 1 and (not loss.z_loss or 1 / _SPAN < abs(loss.z_loss) < _SPAN)
+
+
+def _has_what_it_takes(loss: Loss) -> bool:
+    if loss.kind == "kl":
+        return loss.teacher is not None
+    plain = loss.labels is not None or is_hard(loss)
+    return plain and not loss.smoothing and not loss.z_loss and 0 <= loss.gamma <= kernels.MOST

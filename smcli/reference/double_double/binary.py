@@ -43,7 +43,7 @@ class Side:
     def __init__(self, problem: Problem, loss: Loss, tile: tuple[slice, slice], arrays: list[FloatArray]) -> None:
         x = problem.logits[tile]
         self.positive = x > 0
-        self.size = _magnitude(problem, x)
+        self.size = magnitude(problem, x)
         arrays[0][...], arrays[1][...] = -self.size[0], -self.size[1]
         e, index = (arrays[2], arrays[3]), arrays[4].view(np.int64)
         power_of_two = np.frexp(problem.temperature)[0] == 0.5
@@ -65,7 +65,8 @@ class Side:
         self.wrong: BoolArray = ~np.isfinite(x) | ~fit | ~np.isfinite(self.size[0])
 
 
-def _magnitude(problem: Problem, x: FloatArray) -> Pair:
+def magnitude(problem: Problem, x: FloatArray) -> Pair:
+    """|y| of some logits."""
     if problem.softcap is None:
         y = paired(x)
         y = y if problem.temperature == 1 else twofold.div(y, paired(np.array(problem.temperature)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.double_double import twofold
+from smcli.reference.double_double import binary_focal, kernel_gradients, twofold
 from smcli.reference.double_double.binary import binary_gradient
 from smcli.reference.double_double.reduce import (
     TINY,
@@ -39,6 +39,10 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
     factor = twofold.of_fraction(problem.scale / Fraction(problem.temperature))
     if loss.kind == "bce":
         binary_gradient(problem, loss, sheet, factor)
+    elif loss.kind == "focal" and loss.labels is not None:
+        binary_focal.fill(problem, sheet, factor)
+    elif loss.kind != "cross-entropy":
+        kernel_gradients.of(problem, sheet, factor)
     elif loss.z_loss or not is_hard(loss):
         soft_gradient(problem, loss, sheet, factor)
     else:
@@ -101,6 +105,9 @@ def jacobian(problem: Problem, sheet: Sheet) -> None:
 
 def vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with p_i (d_i - Σ p_j d_j), d_j = v_j - v at the maximum: certified unless that cancels."""
+    if problem.vjp_of != "softmax":
+        (kernel_gradients.log_vjp if problem.vjp_of == "log-softmax" else kernel_gradients.sum_vjp)(problem, sheet)
+        return
     x = problem.logits
     v = problem.cotangent
     assert v is not None  # noqa: S101 - the tier asks first

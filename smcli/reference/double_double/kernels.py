@@ -2,17 +2,18 @@
 
 EXP and A as in the tier's own bounds.
 
-- sigmoid and log-sigmoid are the derivative and the loss of a bce with labels 0 and 1: no sum cancels, as in `binary`.
+- sigmoid and log-sigmoid: a quotient by 1 + e^-|y|, and |y| or 0 beside log1p(e^-|y|), as in `binary`: no sum cancels.
+  Under a soft cap the logarithm of y <= 0 errs by A/log 2 more, 2^-84.
 - entropy = log1p(s) + Σ e^z|z|/(1 + s), all terms >= 0; z errs by A or 13u², and Σ e^z·A/(1 + s) <= A·log1p(s):
   2 EXP + A + 2^-95. Rows that are tiny are left open.
 - focal = (1 - p_t)^γ·(-log p_t): γ times the 2 EXP of 1 - p_t, and LOG + A/log 2. Powers of whole γ are products, others
   e^(γ·log q) with log q to an absolute 2^-91.
 - KL = Σ t_i d_i - D, d_i = a_i - z_i and D = log1p(s_a) - log1p(s_z): an absolute 2 EXP·(Σ t_i|d_i| + both logarithms),
-  certified where that is within DIFFERENCE. Rows that nearly agree: with d' = d - d_r, r the maximum of t, of
+  certified where that is within LOOSE. Rows that nearly agree: with d' = d - d_r, r the maximum of t, of
   |d'| <= 1, D' = -log1p(Σ t_i·expm1(-d'_i)) and KL = Σ t_i·g(D' - d'_i), g(x) = e^x - 1 - x, a sum of terms >= 0 that
   errs by 2|x| times the error of x, 2^-85·Σ t|d'|.
 - signed logsumexp = m + log |V|, V = Σ b·e^z as a sum of positive terms less one of negative ones: certified where
-  2 EXP·Σ|b|e^z/|V| is within DIFFERENCE of the result.
+  2 EXP·Σ|b|e^z/|V| is within LOOSE of the result.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.model import Loss
 from smcli.reference.double_double import softcap, twofold
-from smcli.reference.double_double.binary import bce, binary_gradient
+from smcli.reference.double_double.binary import magnitude
 from smcli.reference.double_double.elementary import _LN2, exponential, log1p, without_powers
 from smcli.reference.double_double.reduce import (
     BOUND,
@@ -36,13 +36,14 @@ from smcli.reference.double_double.reduce import (
     complement,
     cut,
     exp_error,
+    exponentials,
     paired,
     plain,
     pool_for,
+    reach,
     reduce,
     shift,
 )
-from smcli.reference.double_double.soft_labels import DIFFERENCE
 from smcli.reference.losses import hard_target
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
 
 _LN2_PAIR = twofold.of_integer(_LN2, 200)
 _WHOLE = 16  # exponents up to which a power is a product
+LOOSE = (
+    2.0**-70
+)  # the bound of what is a difference here: the fewest elements are left to integers or to be rounded by them
 MOST = 64.0  # exponents gamma beyond are left to integers
 _SPAN = 2.0**100
 
@@ -84,25 +88,56 @@ def log_of(a: Pair) -> Pair:
     return found[0], found[1] + np.where(low, v[1], 0.0)
 
 
-def _labelled(problem: Problem, label: float) -> Problem:
-    labels = np.broadcast_to(np.float64(label), problem.logits.shape)
-    return replace(problem, loss=Loss("bce", labels=labels))
+def _sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
+    """Tile by tile: y > 0, |y|, e^-|y| as pairs and the exponents of these, and which are not certified."""
+    x = problem.logits
+    pool, limit = pool_for(x), reach(problem)
+    for tile in tiles(x.shape, PIECE):
+        arrays = pool.cut(x[tile])
+        size = magnitude(problem, x[tile])
+        arrays[0][...], arrays[1][...] = -size[0], -size[1]
+        out = arrays[2], arrays[3]
+        k, wild = exponentials((arrays[0], arrays[1]), limit, out, arrays[4].view(np.int64), arrays[5:])
+        yield tile, x[tile] > 0, size, out, k, np.zeros(x[tile].shape, bool) if wild is None else wild
+
+
+def _plain(e: Pair, k: IntArray | None) -> Pair:
+    if k is None:
+        return e
+    out = np.empty_like(e[0]), np.empty_like(e[0])
+    twofold.scale(*e, k, out, np.empty_like(e[0]))
+    return out
 
 
 def sigmoid(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, C] with 1/(1 + e^-y)."""
-    labelled = _labelled(problem, 0.0)
-    assert labelled.loss is not None  # noqa: S101 - just made
-    binary_gradient(labelled, labelled.loss, sheet, (1.0, 0.0, 0))
-    sheet.bound = BOUND
+    """Fill the sheet [R, C] with 1/(1 + e^-|y|), or e^-|y|/(1 + e^-|y|)."""
+    for tile, positive, _, e, k, wild in _sides(problem):
+        one = np.ones_like(e[0])
+        top = np.where(positive, one, e[0]), np.where(positive, 0.0, e[1])
+        sheet.hi[tile], sheet.lo[tile] = twofold.div(top, twofold.add(paired(one), _plain(e, k)))
+        sheet.missing[tile] = wild & ~positive
+        if k is not None:
+            sheet.exponents()[tile] = np.where(positive, 0, k)
     _ends(problem.logits, sheet, (0.0, 1.0))
 
 
 def log_sigmoid(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, C] with -log(1 + e^-y)."""
-    bce(_labelled(problem, 1.0), sheet)
-    np.subtract(0, sheet.hi, sheet.hi)
-    np.subtract(0, sheet.lo, sheet.lo)
+    """Fill the sheet [R, C] with -log1p(e^-|y|), or -(|y| + log1p(e^-|y|)); e^-|y| itself below 2^-120."""
+    for tile, positive, size, e, k, wild in _sides(problem):
+        decay = _plain(e, k)
+        small = decay[0] < 2.0**-120
+        log = log1p((np.where(small, 0, decay[0]), np.where(small, 0, decay[1])))
+        if small.any():
+            log = np.where(small, decay[0], log[0]), np.where(small, decay[1], log[1])
+        far = twofold.add(size, log)
+        alone = positive & small
+        value = np.where(positive, log[0], far[0]), np.where(positive, log[1], far[1])
+        sheet.hi[tile], sheet.lo[tile] = (-np.where(alone, a, b) for a, b in zip(e, value, strict=True))
+        sheet.missing[tile] = wild & positive
+        if k is not None:
+            sheet.exponents()[tile] = np.where(alone, k, 0)
+    if problem.softcap is not None:
+        sheet.bound = 2.0**-84
     _ends(problem.logits, sheet, (-np.inf, 0.0))
 
 
@@ -128,7 +163,11 @@ def weighted(
 
 
 def put(total: Total, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> None:
-    """Add a tile of pairs to a total; seven spare arrays."""
+    """Add a tile of pairs of any sign to a total; seven spare arrays.
+
+    The bound of `twofold.fold` then is relative to the sum of the absolute values: each of its sums is exact but for the
+    low parts, which are below (d + 1)u of that sum. Only the last pair needs an exact sum of its own.
+    """
     np.copyto(arrays[0], pair[0])
     np.copyto(arrays[1], pair[1])
     total.take(tile, columns, (arrays[0], arrays[1]), arrays[2:])
@@ -210,21 +249,19 @@ def of_target(
     return rows, (at, weight, wrong), twofold.mul(complement(at == rows.at, rows.s, e), g), log, twofold.mul(e, g)
 
 
-def signed_sum(problem: Problem) -> tuple[Rows, Pair, FloatArray, BoolArray]:
+def signed_sum(problem: Problem, sheet: Sheet | None = None) -> tuple[Rows, Pair, FloatArray, BoolArray]:
     """Σ b·e^z [R, 1] beside the rows: with its absolute error, and where it is not known at all."""
     b, x = problem.coefficients, problem.logits
     assert b is not None  # noqa: S101 - asked only then
-    pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
+    pool, soft = pool_for(x), sheet or Sheet.of_pairs(x.shape)
     rows = reduce(problem, pool, soft)
-    above, below = Total(len(x)), Total(len(x))
-    size = np.abs(b)
+    total, whole, size = Total(len(x)), np.zeros((len(x), 1)), np.abs(b)
     for r, c in tiles(x.shape, PIECE):
         arrays = pool.cut(x[r, c])
-        hi, lo = twofold.mul(plain(soft, (r, c)), paired(np.broadcast_to(size[None, c], x[r, c].shape)))
-        for total, kept in ((above, b[None, c] > 0), (below, b[None, c] < 0)):
-            put(total, (r, c), x.shape[1], (np.where(kept, hi, 0.0), np.where(kept, lo, 0.0)), arrays)
-    value = twofold.add_any((above.hi, above.lo), (-below.hi, -below.lo))
-    whole = above.hi + below.hi
+        hi, lo = twofold.mul(plain(soft, (r, c)), paired(np.broadcast_to(b[None, c], x[r, c].shape)))
+        whole[r] += np.abs(hi).sum(axis=1, keepdims=True)
+        put(total, (r, c), x.shape[1], (hi, lo), arrays)
+    value = twofold.two_sum(total.hi, total.lo)
     unsure = (exp_error(problem) + 2.0**-95) * whole
     inside = bool(np.isfinite(b).all()) and bool(((b == 0) | (size > 1 / _SPAN) & (size < _SPAN)).all())
     return rows, value, unsure, rows.undefined | (whole < 2.0**-600) | ~np.isfinite(whole) | (not inside)
@@ -238,9 +275,9 @@ def signed_logsumexp(problem: Problem, sheet: Sheet) -> None:
     peak = rows.peak(problem)
     result = twofold.add_any(peak, log_of(absolute))
     error = 1.01 * unsure / size + 2.0**-90 + 2.0**-100 * np.abs(peak[0]) + softcap.error(problem)
-    sheet.bound = DIFFERENCE
+    sheet.bound = LOOSE
     sheet.hi[...], sheet.lo[...] = result
-    sheet.missing[...] = lost | ~(unsure < 2.0**-20 * size) | ~(error <= DIFFERENCE * np.abs(result[0]))
+    sheet.missing[...] = lost | ~(unsure < 2.0**-20 * size) | ~(error <= LOOSE * np.abs(result[0]))
 
 
 def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
@@ -304,7 +341,7 @@ def kl(problem: Problem, sheet: Sheet) -> None:
     x, columns = first.logits, first.logits.shape[1]
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own, other = reduce(first, pool, soft), reduce(second, pool)
-    above, below, bad = Total(len(x)), Total(len(x)), own.undefined | other.undefined
+    total, spread, bad = Total(len(x)), np.zeros((len(x), 1)), own.undefined | other.undefined
     for r, c in tiles(x.shape, PIECE):
         arrays, tile = pool.cut(x[r, c]), (r, c)
         a = shift(first, pool.load(x[tile], arrays[3]), cut(own.top, r), arrays)
@@ -316,20 +353,22 @@ def kl(problem: Problem, sheet: Sheet) -> None:
         hi, lo = twofold.mul(e, d)
         gone = masked | (e[0] == 0)
         bad[r] |= (~masked & ~(np.abs(z[0]) < np.inf)).any(axis=1, keepdims=True)
-        for total, sign in ((above, 1.0), (below, -1.0)):
-            kept = ~gone & (hi * sign > 0)
-            put(total, tile, columns, (np.where(kept, sign * hi, 0), np.where(kept, sign * lo, 0)), arrays)
+        if gone.any():
+            hi[gone] = lo[gone] = 0
+        spread[r] += np.abs(hi).sum(axis=1, keepdims=True)
+        put(total, tile, columns, (hi, lo), arrays)
     g = own.reciprocal()
-    up, down = (twofold.mul((t.hi, t.lo), g) for t in (above, below))
+    mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
+    spread *= g[0]
     log_a, log_z = log1p(own.s), log1p(other.s)
-    value = twofold.add_any(twofold.add_any(up, minus(down)), twofold.add_any(log_z, minus(log_a)))
+    value = twofold.add_any(mean, twofold.add_any(log_z, minus(log_a)))
     cap = softcap.error(problem)
-    unsure = (2 * exp_error(problem) + 2.0**-95) * (up[0] + down[0]) + 2 * cap
+    unsure = (2 * exp_error(problem) + 2.0**-95) * spread + 2 * cap
     unsure += (exp_error(problem) + 2.0**-92.9) * (log_a[0] + log_z[0]) + (own.tiny | other.tiny) * 2.0**-700
-    unsure += (problem.temperature != 1) * 2.0**-94 * (up[0] + down[0])
-    sheet.bound = DIFFERENCE
+    unsure += (problem.temperature != 1) * 2.0**-94 * spread
+    sheet.bound = LOOSE
     sheet.hi[...], sheet.lo[...] = value
-    sheet.missing[...] = bad | ~(unsure <= DIFFERENCE * np.abs(value[0]))
+    sheet.missing[...] = bad | ~(unsure <= LOOSE * np.abs(value[0]))
     if sheet.missing.any() and problem.softcap is None:
         some = np.flatnonzero(sheet.missing & ~bad)
         if some.size:
@@ -390,6 +429,6 @@ def _near(first: Problem, second: Problem, rows: IntArray, sheet: Sheet) -> None
         value = _row_sum(terms)
         size = (near.t[0] * np.abs(near.x[0])).sum(axis=1, keepdims=True)
         unsure = 2.5 * size * near.error + 2.0**-77 * value[0]
-        fine = near.same | near.known & (unsure <= DIFFERENCE * value[0]) & (value[0] > SMALL)
+        fine = near.same | near.known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
         at = some[fine[:, 0]]
         sheet.hi[at], sheet.lo[at], sheet.missing[at] = value[0][fine[:, 0]], value[1][fine[:, 0]], False

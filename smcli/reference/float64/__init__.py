@@ -16,6 +16,7 @@ itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,
   which is <= rest, adds 16; 4 roundings.
 - Gradient of a hard target, p or 1 - p_t times c·scale/T: 60 and 3 roundings.
+- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import values
+from smcli.reference.float64 import kernels, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -37,12 +38,19 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, Problem
 
+MOST = 64.0  # exponents of a focal loss beyond are left to pairs
+
 QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "softmax": values.softmax,
     "log-softmax": values.log_softmax,
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
     "gradient": values.gradient,
+    "sigmoid": kernels.sigmoid,
+    "log-sigmoid": kernels.log_sigmoid,
+    "entropy": kernels.entropy,
+    "kl": kernels.kl,
+    "focal": kernels.focal,
 }
 
 
@@ -64,17 +72,19 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
         sheet.hi[problem.ignored], sheet.missing[problem.ignored] = 0, False
     if sheet.missing.any():
         sheet.lo, sheet.exp2 = np.zeros(sheet.hi.shape), np.zeros(sheet.hi.shape, np.int64)
-    return Truth(sheet.hi, sheet.lo, sheet.exp2, BOUND), sheet.missing
+    return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 
 
 def _supported(problem: Problem, quantity: str) -> bool:
     loss, (mantissa, exponent) = problem.loss, frexp(problem.temperature)
     if quantity not in QUANTITIES or problem.softcap is not None or not 0 < problem.logits.shape[1] <= 2**24:
         return False
-    if quantity == "logsumexp" and problem.coefficients is not None:
-        return False
     if problem.dtype == "float64" or mantissa != 0.5 or abs(exponent) > 100:
         return False
+    if quantity == "focal":
+        return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
+    if quantity == "kl":
+        return loss is not None and loss.teacher is not None
     if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
         return True
     return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.reference.float64.kernels import signed_logsumexp
 from smcli.reference.float64.reduce import TINY, halve, reduce
 from smcli.reference.losses import hard_target
 from smcli.reference.tiles import BLOCK, Pool, tiles
@@ -57,6 +58,9 @@ def log_softmax(problem: Problem, sheet: Sheet) -> None:
 
 def logsumexp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with m + log1p(s), certified where that does not cancel."""
+    if problem.coefficients is not None:
+        signed_logsumexp(problem, sheet)
+        return
     rows = reduce(problem, "", sheet)
     log = np.log1p(rows.s)
     np.add(rows.m / problem.temperature, log, sheet.hi)
