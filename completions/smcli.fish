@@ -118,6 +118,7 @@ function __smcli_fail_on
         SM404\t'stalled-sum (warning)' \
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
+        SM407\t'cumulative-sum (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -279,6 +280,7 @@ function __smcli_explain
         SM404\t'stalled-sum (warning)' \
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
+        SM407\t'cumulative-sum (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
