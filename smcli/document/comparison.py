@@ -89,7 +89,7 @@ def _found(comparison: Comparison) -> dict[str, tuple[CodeCount, list[str]]]:
     found: dict[str, tuple[CodeCount, list[str]]] = {}
     for report in comparison.reports:
         for c in report.digest():
-            found.setdefault(c.code, (c, []))[1].append(report.model)
+            found.setdefault(c.code, (c, []))[1].append(report.brief)
     return found
 
 
@@ -105,7 +105,7 @@ def enough(comparison: Comparison, limit: float) -> list[str]:
                 of[s.method] = of.get(s.method, True) and rel <= limit
         good = [method for method, fine in of.items() if fine]
         if good:
-            out.append(report.model if len(good) == len(of) else f"{report.model} ({', '.join(good)})")
+            out.append(report.brief if len(good) == len(of) else f"{report.brief} ({', '.join(good)})")
     return out
 
 

@@ -138,6 +138,11 @@ class Report(Shown):
         return f"{self.dtype}, computed in {self.compute}" if self.compute else self.dtype
 
     @property
+    def brief(self) -> str:
+        """The same as `model`, without a comma: for lists."""
+        return f"{self.dtype} in {self.compute}" if self.compute else self.dtype
+
+    @property
     def rows(self) -> RowReports:
         """One report a row, in the order of the input, each made when it is asked for."""
         return RowReports(self)
