@@ -265,3 +265,113 @@ def test_integers_agree_with_arb(case, kind):
             hi, lo, exp2 = exact.triple(quantity, j)
             value, want = (ball(hi) + ball(lo)) * flint.arb(2) ** exp2, arb.of(quantity, j)
             assert abs(value - want) <= abs(want) * flint.arb(2) ** -99.9 + flint.arb(2) ** -1000, (row, j)
+
+
+def row_of(quantity, x, loss=None, **options):
+    problem = Problem("float64", np.array([x], dtype=float), loss, **options)
+    return Reference(problem).strings(quantity, 0, range(quantities.get(quantity).size(problem)), 17)
+
+
+def kl(x, teacher, **options):
+    return row_of("kl", x, Loss("kl", teacher=np.array([teacher], dtype=float), **options))[0]
+
+
+def test_conventions():
+    assert [row_of("entropy", x)[0] for x in ([INF, 0], [0, -INF], [INF, INF], [-INF, -INF], [math.nan, 1])] == [
+        *("0", "0"),
+        *("nan", "nan", "nan"),
+    ]
+    assert kl([5, 5, 5], [7, 7, 7]) == kl([1, 2, -INF], [3, 4, -INF]) == "0"
+    assert kl([0, -INF], [0, 0]) == kl([0, 0], [0, -INF], reverse=True) == "inf"
+    assert kl([0, 0], [0, -INF]) == "0.69314718055994531"
+    assert {kl([0, math.nan], [0, 0]), kl([0, 0], [-INF, -INF]), kl([-INF, -INF], [0, 0]), kl([0, 0], [INF, INF])} == {
+        "nan"
+    }
+    assert row_of("sigmoid", [INF, -INF, 0]) == ["1", "0", "0.5"]
+    assert row_of("log-sigmoid", [INF, -INF, 40]) == ["0", "-inf", "-4.248354255291589e-18"]
+    target = Loss("focal", target=np.array([1]))
+    assert row_of("focal", [0, -INF], target) == ["inf"] and row_of("focal", [-INF, 0], target) == ["0"]
+    assert row_of("gradient", [-INF, 0], target) == ["0", "0"]
+    assert row_of("focal", [INF, -INF, 0], Loss("focal", labels=np.array([[1.0, 1.0, 0.5]])))[:2] == ["0", "inf"]
+    reverse = Loss("kl", teacher=np.array([[0.0, -INF]]), reverse=True)
+    assert row_of("gradient", [0, 0], reverse) == ["nan", "nan"]
+
+
+def test_signs_and_exact_zeros_of_signed_sums():
+    b = np.array([1.0, -1.0, 1.0])
+    x = np.array(
+        [[3.0, 3.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, -INF], [INF, 1.0, 1.0], [1.0, INF, 1.0], [INF, INF, 0.0]]
+    )
+    reference = Reference(Problem("float64", x, coefficients=b))
+    assert np.array_equal(reference.signs().ravel(), [1, -1, 0, 1, -1, math.nan], equal_nan=True)
+    texts = [reference.strings("logsumexp", row, [0], 17)[0] for row in range(6)]
+    assert texts[0] == "1"
+    assert texts[2:] == ["-inf", "inf", "inf", "nan"]
+    assert row_of("logsumexp", [INF, 2, -INF], coefficients=np.array([0.0, 1.0, 1.0])) == ["2"]
+    assert row_of("vjp", [1, 1], vjp_of="logsumexp", cotangent=np.ones(1), coefficients=np.array([1.0, -1.0])) == [
+        "nan",
+        "nan",
+    ]
+
+
+def test_zeros_of_gradients_are_exact():
+    swapped = Loss("kl", teacher=np.array([[0.0, 2.0, 1.0]]))
+    assert row_of("gradient", [0, 1, 2], swapped)[0] == "0"
+    assert row_of("gradient", [3, 3, 3], Loss("entropy")) == ["0"] * 3
+    assert row_of("gradient", [1, 2, 3], Loss("kl", teacher=np.array([[2.0, 3.0, 4.0]]), reverse=True)) == ["0"] * 3
+
+
+def test_losses_far_out():
+    near_one = Loss("focal", target=np.array([0]), gamma=0.5)
+    far = row_of("focal", [1e300, 0], near_one)[0]
+    assert "e-" in far and len(far.split("e-")[1]) > 290  # (1 − p)^1.5 with 1 − p = e^-1e300
+    assert kl([0, 2.0**53 + 2], [0, -INF]) == "9007199254740994"
+    assert row_of("sigmoid", [-1e300])[0].count("e-") == 1
+
+
+def test_at_temperature_zero():
+    teacher = np.array([[1.0, 2.0], [1.0, 2.0], [3.0, 3.0]])
+    x = np.array([[1.0, 5.0], [5.0, 1.0], [2.0, 2.0]])
+    cold = Problem("float64", x, Loss("kl", teacher=teacher), temperature=0.0)
+    assert Reference(cold).truth("kl").hi.ravel().tolist() == [0.0, INF, 0.0]
+    assert Reference(cold).strings("entropy", 2, [0], 17) == ["0.69314718055994531"]
+    assert Reference(cold).truth("sigmoid").hi.tolist() == [[1.0, 1.0]] * 3
+    signed = Problem(
+        "float64",
+        np.array([[3.0, 3.0, 0.0], [3.0, 2.0, 1.0]]),
+        coefficients=np.array([1.0, -1.0, 2.0]),
+        temperature=0.0,
+    )
+    assert Reference(signed).truth("logsumexp").hi.ravel().tolist() == [math.log(2), INF]
+
+
+@pytest.mark.parametrize("case", ["kl", "entropy", "focal 2.0", "signed logsumexp", "gradient of kl"])
+def test_roundings_and_distances_follow_the_truth(case):
+    from smcli.numbers import formats
+
+    quantity, problem = build(case, "plain", 5, rows=4)
+    reference = Reference(problem)
+    truth = reference.truth(quantity)
+    fmt = formats.get("float64")
+    rounded = reference.settle(quantity, np.zeros(truth.hi.shape), np.ones(truth.hi.shape, bool), fmt)
+    assert np.array_equal(rounded, np.ldexp(truth.hi + truth.lo, truth.exp2.astype(int)))
+    up = np.nextafter(rounded, np.inf)
+    for row in range(4):
+        apart = reference.distances(quantity, row, [0], [float(up[row, 0])])[0]
+        arb = Arb(problem, row).of(quantity, 0)
+        assert abs(apart - float(((ball(up[row, 0]) - arb) / arb).mid())) <= abs(apart) * 1e-5
+    assert reference.sided(quantity, np.ones(truth.hi.shape, bool)).hi.shape == truth.hi.shape
+
+
+@pytest.mark.parametrize("case", ["kl", "entropy", "focal 2.0", "focal of sigmoids 0.5"])
+@pytest.mark.parametrize("digits", [17, 40])
+def test_reduced_losses(case, digits):
+    from smcli.reference import reduce_losses
+
+    quantity, problem = build(case, "plain", 6, rows=3)
+    problem = problem if problem.loss is not None else replace(problem, loss=Loss("entropy"))
+    truth, text = reduce_losses([Reference(problem)], quantity, Fraction(1, 3), digits)
+    size = quantities.get(quantity).size(problem)
+    want = sum((Arb(problem, row).of(quantity, j) for row in range(3) for j in range(size)), flint.arb(0)) / 3
+    assert abs(flint.arb(text) - want) <= abs(want) * flint.arb(10) ** (1 - digits)
+    assert abs(ball(truth.hi[0, 0]) * flint.arb(2) ** int(truth.exp2[0, 0]) - want) <= abs(want) * flint.arb(2) ** -52

@@ -80,7 +80,7 @@ def focal(problem: Problem, sheet: Sheet) -> None:
     sheet.hi[nothing] = 0
     size = np.abs(weight)
     sheet.missing |= rows.lost | wrong | own & rows.tiny | ~((weight == 0) | (size > 1 / _SPAN) & (size < _SPAN))
-    sheet.missing |= (power < 2.0**-800) & ~nothing
+    sheet.missing |= (np.abs(sheet.hi) < 2.0**-900) & ~nothing & (weight != 0)
     sheet.bound = float(loss.gamma * 60 + 64) * U
 
 
