@@ -9,58 +9,61 @@ _smcli_takes() {
       valued=''
       ;;
     eval)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity'
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
+        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
+        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
+        -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     compare)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity'
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
+        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
+        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
+        -v --verbose --plot -m --method -q --quantity -h --help'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     grad)
-      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -m --method -q --quantity --step
-        --cotangent --sweep -h --help'
-      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --accumulate
-        --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing --class-weights
-        --z-loss --ignore-index --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot
-        -m --method -q --quantity --step --cotangent'
+      options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
+        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
+        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
+        -v --verbose --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
+      valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
+        --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
+        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity --step --cotangent'
       ;;
     check)
       options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
-        --verbose --plot -q --quantity --out-key --rtol --atol -h --help'
+        --reduction --against --reverse --gamma --coefficients -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -q --quantity --out-key --rtol --atol -h
+        --help'
       valued='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction -f --format -o --output --fail-on --max-ulp --max-rel --top --plot -q --quantity --out-key
-        --rtol --atol'
+        --reduction --against --gamma --coefficients -f --format -o --output --fail-on --max-ulp --max-rel
+        --top --plot -q --quantity --out-key --rtol --atol'
       ;;
     scan)
-      options='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
-        --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method -q --quantity
-        --quick --jobs --scheduler --keep-going -h --help'
-      valued='--input-format --key --columns --target-column --axis -d --dtype --accumulate --sum -T
+      options='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum
+        -T --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss
+        --ignore-index -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method
+        -q --quantity --quick --jobs --scheduler --keep-going -h --help'
+      valued='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum -T
         --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
         -f --format -o --output --fail-on --max-ulp --max-rel -m --method -q --quantity --jobs --scheduler'
       ;;
     limits)
-      options='-f --format -o --output --no-color -h --help'
-      valued='-f --format -o --output'
+      options='-f --format -o --output --no-color --compute -h --help'
+      valued='-f --format -o --output --compute'
       ;;
     explain)
       options='-f --format -o --output --no-color -h --help'
@@ -87,22 +90,22 @@ _smcli_fits() {
     *:--input-format)
       values='csv json jsonl npy npz safetensors text'
       ;;
-    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:-o | *:--output | *:--plot \
-      | check: | scan:)
+    *:-i | *:--input | *:-t | *:--target | *:--labels | *:--class-weights | *:--against | *:-o | \
+      *:--output | *:--plot | check: | scan:)
       files=1
       ;;
     *:-d | *:--dtype | limits:)
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
-    *:--accumulate)
+    *:--compute | *:--accumulate)
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2'
       ;;
     *:--sum)
       values='pairwise sequential compensated'
       ;;
     *:--reduction)
-      values='none mean sum'
+      values='none mean sum perplexity'
       ;;
     *:-f | *:--format)
       values='table csv github html json markdown plain svg'
@@ -110,40 +113,41 @@ _smcli_fits() {
     *:--fail-on)
       separated=1
       values='never note warning error SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM301 SM302 SM303 SM304 SM401
-        SM402 SM403 SM404 SM405 SM406 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM402 SM403 SM404 SM405 SM406 SM407 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;
     eval:-m | eval:--method)
       values='exact naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
-        tensorflow-by-hand onnxruntime'
+        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
+        tensorflow tensorflow-by-hand onnxruntime'
       ;;
     eval:-q | eval:--quantity | compare:-q | compare:--quantity | scan:-q | scan:--quantity)
       separated=1
-      values='softmax log-softmax logsumexp cross-entropy bce all'
+      values='softmax log-softmax logsumexp cross-entropy bce sigmoid log-sigmoid entropy kl focal all'
       ;;
     compare:-m | compare:--method | scan:-m | scan:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit tensorflow
-        tensorflow-by-hand onnxruntime all libraries'
+        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
+        tensorflow tensorflow-by-hand onnxruntime all libraries'
       ;;
     grad:-m | grad:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
+        base2-nofma clipped bceloss epsilon fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
         tensorflow-by-hand all libraries'
       ;;
     grad:-q | grad:--quantity)
       separated=1
-      values='cross-entropy bce'
+      values='cross-entropy bce entropy kl focal'
       ;;
     check:-q | check:--quantity)
-      values='softmax log-softmax logsumexp cross-entropy bce gradient jacobian'
+      values='softmax log-softmax logsumexp cross-entropy bce sigmoid log-sigmoid entropy kl focal gradient
+        jacobian'
       ;;
     explain:)
       separated=1
       values='SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM301 SM302 SM303 SM304 SM401 SM402 SM403 SM404 SM405
-        SM406 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM406 SM407 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;
     completions:)
       values='bash fish powershell zsh'

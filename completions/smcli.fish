@@ -58,7 +58,7 @@ function __smcli_dtype
         all\t'Every number format.'
 end
 
-function __smcli_accumulate
+function __smcli_compute
     __smcli_words \
         float64\t'64 bits, 53 of them significant, up to 1.79769e+308.' \
         float32\t'32 bits, 24 of them significant, up to 3.40282e+38.' \
@@ -79,7 +79,8 @@ function __smcli_reduction
     __smcli_words \
         none \
         mean \
-        sum
+        sum \
+        perplexity
 end
 
 function __smcli_format
@@ -117,6 +118,7 @@ function __smcli_fail_on
         SM404\t'stalled-sum (warning)' \
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
+        SM407\t'cumulative-sum (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -142,6 +144,8 @@ function __smcli_method
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -162,6 +166,11 @@ function __smcli_quantity
         logsumexp \
         cross-entropy \
         bce \
+        sigmoid \
+        log-sigmoid \
+        entropy \
+        kl \
+        focal \
         all\t'All but bce.'
 end
 
@@ -180,6 +189,8 @@ function __smcli_method_of_compare
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -210,6 +221,8 @@ function __smcli_method_of_grad
         base2-fma\t'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).' \
         base2-nofma\t'Powers of two with both products rounded before they are subtracted: an offset costs its digits.' \
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
+        bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
+        epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
         fd\t'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -226,7 +239,10 @@ end
 function __smcli_quantity_of_grad
     __smcli_list \
         cross-entropy \
-        bce
+        bce \
+        entropy \
+        kl \
+        focal
 end
 
 function __smcli_quantity_of_check
@@ -236,6 +252,11 @@ function __smcli_quantity_of_check
         logsumexp \
         cross-entropy \
         bce \
+        sigmoid \
+        log-sigmoid \
+        entropy \
+        kl \
+        focal \
         gradient \
         jacobian
 end
@@ -259,6 +280,7 @@ function __smcli_explain
         SM404\t'stalled-sum (warning)' \
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
+        SM407\t'cumulative-sum (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -293,7 +315,8 @@ complete -c smcli -n '__smcli_is eval compare grad check scan' -l axis -x -d 'Wh
 complete -c smcli -n '__smcli_is eval compare grad' -s i -l input -r -F -d 'Read the logits from a file; \'-\' is standard input.'
 complete -c smcli -n '__smcli_is eval compare grad check' -l rows -x -d 'Which rows of a batch to take, as a Python slice.'
 complete -c smcli -n '__smcli_is eval compare grad scan' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.'
-complete -c smcli -n '__smcli_is eval compare grad scan' -l accumulate -r -f -a '(__smcli_accumulate)' -d 'Number format of running sums.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -l compute -r -f -a '(__smcli_compute)' -d 'Compute in this wider format and round the result once to --dtype, as kernels do.'
+complete -c smcli -n '__smcli_is eval compare grad scan' -l accumulate -r -f -a '(__smcli_compute)' -d 'Number format of running sums.'
 complete -c smcli -n '__smcli_is eval compare grad scan' -l sum -r -f -a '(__smcli_sum)' -d 'How sums are added up: pairwise, sequential or compensated.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -s T -l temperature -x -d 'Divide the logits by T.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l softcap -x -d 'Apply CAP*tanh(x/CAP) to the logits.'
@@ -306,7 +329,11 @@ complete -c smcli -n '__smcli_is eval compare grad check scan' -l label-smoothin
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l class-weights -r -F -d 'Weights of the classes in the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l ignore-index -x -d 'Leave out rows with this target.'
-complete -c smcli -n '__smcli_is eval compare grad check' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean or sum.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l reduction -r -f -a '(__smcli_reduction)' -d 'Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l against -r -F -d 'kl: the logits of the teacher, or a file of rows of them.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l reverse -d 'kl: from the logits to the teacher, not from the teacher to them.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l gamma -x -d 'focal: the exponent of 1 - p.'
+complete -c smcli -n '__smcli_is eval compare grad check' -l coefficients -x -d 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s f -l format -r -f -a '(__smcli_format)' -d 'Output format: table, csv, github, html, json, markdown, plain, svg.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -s o -l output -r -F -d 'Write to a file, in the format of its suffix unless -f names one.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods' -l no-color -d 'No colours, whatever the terminal.'
@@ -319,23 +346,24 @@ complete -c smcli -n '__smcli_is eval compare grad check' -l top -x -d 'Show the
 complete -c smcli -n '__smcli_is eval compare grad check' -s v -l verbose -d 'Also show errors in ulp, verdicts, bounds and condition numbers.'
 complete -c smcli -n '__smcli_is eval compare grad check' -l plot -r -F -d 'Also draw values and errors to an .svg file.'
 complete -c smcli -n '__smcli_is eval' -s m -l method -r -f -a '(__smcli_method)' -d 'The method whose values to print; exact is the certified truth.'
-complete -c smcli -n '__smcli_is eval' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is eval' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.'
 complete -c smcli -n '__smcli_is eval compare grad check scan limits explain methods completions' -s h -l help -d 'Show this message and exit.'
 complete -c smcli -n '__smcli_is compare scan' -s m -l method -r -f -a '(__smcli_method_of_compare)' -d 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.'
-complete -c smcli -n '__smcli_is compare' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is compare' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.'
 complete -c smcli -n '__smcli_is grad' -s m -l method -r -f -a '(__smcli_method_of_grad)' -d 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.'
-complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quantity_of_grad)' -d 'The loss to differentiate: cross-entropy or bce.'
+complete -c smcli -n '__smcli_is grad' -s q -l quantity -r -f -a '(__smcli_quantity_of_grad)' -d 'The loss to differentiate: cross-entropy or bce or entropy or kl or focal.'
 complete -c smcli -n '__smcli_is grad' -l step -x -d 'Step of finite differences, the method fd.'
 complete -c smcli -n '__smcli_is grad' -l cotangent -x -d 'Compute the product of this vector and the Jacobian of softmax.'
 complete -c smcli -n '__smcli_is grad' -l sweep -d 'Show the error of finite differences for many steps, and the best step.'
 complete -c smcli -n '__smcli_is check' -s d -l dtype -r -f -a '(__smcli_dtype)' -d 'Number format of the outputs; the logits are rounded to it, too.'
 complete -c smcli -n '__smcli_is check' -l fail-on -r -f -a '(__smcli_fail_on)' -d 'Exit with 1 on findings: never, note, warning, error, or codes.'
-complete -c smcli -n '__smcli_is check' -s q -l quantity -r -f -a '(__smcli_quantity_of_check)' -d 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.'
+complete -c smcli -n '__smcli_is check' -s q -l quantity -r -f -a '(__smcli_quantity_of_check)' -d 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal, gradient, jacobian.'
 complete -c smcli -n '__smcli_is check' -l out-key -x -d 'Which array of OUT to read; --key is that of LOGITS.'
 complete -c smcli -n '__smcli_is check' -l rtol -x -d 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.'
 complete -c smcli -n '__smcli_is check' -l atol -x -d 'The A of --rtol.'
-complete -c smcli -n '__smcli_is scan' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.'
+complete -c smcli -n '__smcli_is scan' -s q -l quantity -r -f -a '(__smcli_quantity)' -d 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.'
 complete -c smcli -n '__smcli_is scan' -l quick -d 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.'
 complete -c smcli -n '__smcli_is scan' -l jobs -x -d 'How many processes work; the result is the same.'
 complete -c smcli -n '__smcli_is scan' -l scheduler -x -d 'Let the workers of a Dask cluster work instead, such as tcp://host:8786.'
 complete -c smcli -n '__smcli_is scan' -l keep-going -d 'Go on past a file that cannot be read, and exit with 2 at the end.'
+complete -c smcli -n '__smcli_is limits' -l compute -r -f -a '(__smcli_compute)' -d 'Show what computing in this wider format does to logits of the formats.'

@@ -33,7 +33,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'float8_e5m2' = '8 bits, 3 of them significant, up to 57344.'
             'all' = 'Every number format.'
         }
-        'accumulate' = [ordered]@{
+        'compute' = [ordered]@{
             'float64' = '64 bits, 53 of them significant, up to 1.79769e+308.'
             'float32' = '32 bits, 24 of them significant, up to 3.40282e+38.'
             'float16' = '16 bits, 11 of them significant, up to 65504.'
@@ -50,6 +50,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'none' = 'none'
             'mean' = 'mean'
             'sum' = 'sum'
+            'perplexity' = 'perplexity'
         }
         'format' = [ordered]@{
             'table' = 'The table that people read: Rich, as wide as the terminal allows, and no number is ever cut.'
@@ -83,6 +84,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'SM404' = 'stalled-sum (warning)'
             'SM405' = 'subnormal-intermediate (warning)'
             'SM406' = 'ill-conditioned (note)'
+            'SM407' = 'cumulative-sum (note)'
             'SM501' = 'backward-nan (error)'
             'SM502' = 'vanished-gradient (warning)'
             'SM503' = 'gradient-sum (warning)'
@@ -106,6 +108,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -124,6 +128,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'logsumexp' = 'logsumexp'
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'sigmoid' = 'sigmoid'
+            'log-sigmoid' = 'log-sigmoid'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
             'all' = 'All but bce.'
         }
         'method_of_compare' = [ordered]@{
@@ -140,6 +149,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'bigfloat' = 'The definition with an unbounded exponent and the format''s p bits: no overflow, yet every step still rounds.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -168,6 +179,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'base2-fma' = 'Powers of two with the product before the shift, fused: 2^fma(x, log2 e, -max*log2 e).'
             'base2-nofma' = 'Powers of two with both products rounded before they are subtracted: an offset costs its digits.'
             'clipped' = 'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.'
+            'bceloss' = 'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.'
+            'epsilon' = 'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.'
             'fd' = 'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.'
             'numpy' = 'NumPy as everyone writes it first: exponentials over their sum.'
             'numpy-shifted' = 'NumPy as everyone writes it next: the maximum subtracted first.'
@@ -183,6 +196,9 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         'quantity_of_grad' = [ordered]@{
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
         }
         'quantity_of_check' = [ordered]@{
             'softmax' = 'softmax'
@@ -190,6 +206,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'logsumexp' = 'logsumexp'
             'cross-entropy' = 'cross-entropy'
             'bce' = 'bce'
+            'sigmoid' = 'sigmoid'
+            'log-sigmoid' = 'log-sigmoid'
+            'entropy' = 'entropy'
+            'kl' = 'kl'
+            'focal' = 'focal'
             'gradient' = 'gradient'
             'jacobian' = 'jacobian'
         }
@@ -211,6 +232,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
             'SM404' = 'stalled-sum (warning)'
             'SM405' = 'subnormal-intermediate (warning)'
             'SM406' = 'ill-conditioned (note)'
+            'SM407' = 'cumulative-sum (note)'
             'SM501' = 'backward-nan (error)'
             'SM502' = 'vanished-gradient (warning)'
             'SM503' = 'gradient-sum (warning)'
@@ -238,7 +260,8 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
-        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'accumulate'; Help = 'Number format of running sums.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--compute'; Takes = 'compute'; Help = 'Compute in this wider format and round the result once to --dtype, as kernels do.' }
+        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'compute'; Help = 'Number format of running sums.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '-T', '--temperature'; Takes = 'text'; Help = 'Divide the logits by T.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--softcap'; Takes = 'text'; Help = 'Apply CAP*tanh(x/CAP) to the logits.' }
@@ -251,7 +274,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean or sum.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reverse'; Takes = ''; Help = 'kl: from the logits to the teacher, not from the teacher to them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--gamma'; Takes = 'text'; Help = 'focal: the exponent of 1 - p.' }
+        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--coefficients'; Takes = 'text'; Help = 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }
@@ -264,25 +291,26 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '-v', '--verbose'; Takes = ''; Help = 'Also show errors in ulp, verdicts, bounds and condition numbers.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--plot'; Takes = 'files'; Help = 'Also draw values and errors to an .svg file.' }
         @{ In = 'eval'; Names = '-m', '--method'; Takes = 'method'; Help = 'The method whose values to print; exact is the certified truth.' }
-        @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'eval'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'compare', 'scan'; Names = '-m', '--method'; Takes = 'method_of_compare'; Help = 'Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them.' }
-        @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'compare'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'grad'; Names = '-m', '--method'; Takes = 'method_of_grad'; Help = 'Methods to run: names, all, libraries, or module:function of your own; fd is finite differences.' }
-        @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce.' }
+        @{ In = 'grad'; Names = '-q', '--quantity'; Takes = 'quantity_of_grad'; Help = 'The loss to differentiate: cross-entropy or bce or entropy or kl or focal.' }
         @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
         @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
         @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
         @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
         @{ In = 'check'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
-        @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient, jacobian.' }
+        @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal, gradient, jacobian.' }
         @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }
         @{ In = 'check'; Names = '--rtol'; Takes = 'text'; Help = 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.' }
         @{ In = 'check'; Names = '--atol'; Takes = 'text'; Help = 'The A of --rtol.' }
-        @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce.' }
+        @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'scan'; Names = '--quick'; Takes = ''; Help = 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.' }
         @{ In = 'scan'; Names = '--jobs'; Takes = 'text'; Help = 'How many processes work; the result is the same.' }
         @{ In = 'scan'; Names = '--scheduler'; Takes = 'text'; Help = 'Let the workers of a Dask cluster work instead, such as tcp://host:8786.' }
         @{ In = 'scan'; Names = '--keep-going'; Takes = ''; Help = 'Go on past a file that cannot be read, and exit with 2 at the end.' }
+        @{ In = 'limits'; Names = '--compute'; Takes = 'compute'; Help = 'Show what computing in this wider format does to logits of the formats.' }
     )
     $arguments = @{
         '' = 'command'

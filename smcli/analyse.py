@@ -19,7 +19,6 @@ from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth, total_error
 from smcli.judge.reduce import reduce
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import Arithmetic
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.report.report import Comparison, Report
@@ -54,9 +53,12 @@ def analyse(
     """
     if not len(rows):
         raise InputError("no logits", "give a row of numbers, or several")
-    dtypes = settings.numerics.dtypes
-    given: list[Reference] | None = [] if len(dtypes) > 1 else None
-    reports = tuple(_in_format(rows, settings, formats.get(name), given, handed, totals) for name in dtypes)
+    models = settings.numerics.models
+    given: list[Reference] | None = [] if len(models) > 1 else None
+    reports = tuple(
+        _in_format(rows, settings.computing(name, inner), formats.get(name), given, handed, totals)
+        for name, inner in models
+    )
     _some_method_ran(reports)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
@@ -124,7 +126,7 @@ def judge(
             if not m.defines(quantity):
                 continue
             try:
-                done = methods.run(m, problem, quantity, _arithmetic(settings, fmt), settings.numerics.step)
+                done = methods.run(m, problem, quantity, settings.numerics.arithmetic(fmt), settings.numerics.step)
             except UnavailableError as error:
                 judged.append(Judged.missing(m.name, error))
                 continue
@@ -144,8 +146,3 @@ def judge(
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
         results.append(JudgedQuantity(quantity, truth, worst, tuple(judged)))
     return Block(problem, tuple(results), tuple(found), settings.numerics.digits or fmt.digits)
-
-
-def _arithmetic(settings: Settings, fmt: formats.Format) -> Arithmetic:
-    accumulate = formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt
-    return Arithmetic(fmt, accumulate, settings.numerics.order)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smcli import findings, methods, quantities
-from smcli.errors import UsageError
-from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, choice
+from smcli.errors import OptionError, UsageError
+from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance, check_wider, choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ DEFAULT_QUANTITIES = {
     "check": ("softmax",),
 }
 ALL = ("all",)
+PRODUCTS = ("softmax", "log-softmax", "logsumexp")  # what a vector-Jacobian product can be of
 CHECKED = tuple(q.name for q in quantities.QUANTITIES.values() if q.needs != "cotangent")
 LEVELS = ("never", "note", "warning", "error")
 
@@ -48,14 +49,15 @@ class Request:
             UsageError: an unknown name, a value out of range, or options that exclude each other.
             InputError: an option's numbers cannot be read.
         """
-        asked = _asked_quantities(command, given.names("quantities"))
+        product = command == "grad" and given.numbers("cotangent") is not None
+        asked = _asked_quantities(command, given.names("quantities"), product=product)
         loss = next((q for q in asked if q != "all" and quantities.get(q).is_loss), "cross-entropy")
         return cls(
             command=command,
             methods=_asked_methods(command, given.names("methods")),
             quantities=asked,
             numerics=Numerics.of(given),
-            loss=LossSpec.of(given, loss),
+            loss=LossSpec.of(given, loss, next((q for q in asked if q in PRODUCTS), "softmax")),
             tolerance=Tolerance.of(given),
             trace=given.flag("trace"),
             confirm=given.flag("confirm"),
@@ -73,8 +75,12 @@ class Request:
         """
         carried = batch is not None and batch.dtype is not None and not self.numerics.dtypes
         dtypes = self.numerics.dtypes or ((batch.dtype or "float64") if batch is not None else "float64",)
+        if self.numerics.compute is not None:
+            check_wider(self.numerics.compute, dtypes)
         loss = self.loss.settle() if batch is None else self.loss.settle(batch.target, batch.labels)
         wanted = self._quantities(loss)
+        if loss.coefficients is not None and "logsumexp" not in (*wanted, *self.quantities):
+            raise OptionError("coefficients", "is an option of logsumexp", "ask for it: <quantities> logsumexp")
         return Settings(
             command=self.command,
             methods=self._able(wanted),
@@ -90,6 +96,10 @@ class Request:
 
     def _quantities(self, loss: LossSpec) -> tuple[str, ...]:
         if self.command == "grad":
+            if loss.reduction == "perplexity":
+                raise OptionError("reduction", "has no gradient here", "take that of its logarithm, mean", "perplexity")
+            if loss.cotangent is not None and loss.alone:
+                raise OptionError("cotangent", f"is no option of {loss.kind}", "a loss has a gradient; leave it out")
             return ("vjp",) if loss.cotangent is not None else ("gradient",) if loss.given else ("jacobian",)
         if self.quantities == ALL:
             return tuple(q for q in quantities.values() if not quantities.get(q).needs)
@@ -110,8 +120,8 @@ class Request:
         return chosen
 
 
-def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The quantities of those names, each once.
+def _asked_quantities(command: str, names: Sequence[str], *, product: bool) -> tuple[str, ...]:
+    """The quantities of those names, each once; with `product` one may be that of whose Jacobian a product is taken.
 
     Raises:
         UsageError: the command does not compute one of them, or they are losses that exclude each other.
@@ -126,9 +136,10 @@ def _asked_quantities(command: str, names: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"check knows no {chosen[0].name}", f"choose one of {', '.join(CHECKED)}")
         return tuple(q.name for q in chosen)
     losses = [q for q in chosen if q.is_loss]
-    if command == "grad" and losses != chosen:
+    if command == "grad" and losses != chosen and not (product and len(chosen) == 1 and chosen[0].name in PRODUCTS):
         raise UsageError(
-            "grad differentiates a loss", f"ask for {' or '.join(quantities.losses())}, or none for the Jacobian"
+            "grad differentiates a loss",
+            f"ask for {', '.join(quantities.losses())}, or none for the Jacobian; with a cotangent, for {', '.join(PRODUCTS)}",
         )
     for q in chosen:
         if q.is_derivative:

@@ -16,7 +16,7 @@ from smcli.report.catalogue import QUANTITIES, Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",
-         "base2-fma", "base2-nofma", "clipped", "bigfloat", "fd"]  # fmt: skip
+         "base2-fma", "base2-nofma", "clipped", "bceloss", "epsilon", "bigfloat", "fd"]  # fmt: skip
 
 
 def test_every_method_is_listed_with_what_it_says_of_itself():

@@ -222,7 +222,7 @@ def test_every_quiet_note_is_a_note():
 def test_which_formats_are_enough():
     made = smcli.compare([1.1, 2, 3], dtype="all", max_rel=0.01, quantities="softmax")
     good = comparison.enough(made, 0.01)
-    worst = {r.dtype: max(max(s.worst_rel, s.total_rel) for s in r.scores()) for r in made.reports}
+    worst = {r.brief: max(max(s.worst_rel, s.total_rel) for s in r.scores()) for r in made.reports}
     assert [g for g in good if "(" not in g] == [d for d, rel in worst.items() if rel <= 0.01]
     assert document.of(made, Style()).closing.text.startswith("enough for a relative error of 0.01: float64, float32")
     assert (

@@ -44,9 +44,14 @@ def compare(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
@@ -60,18 +65,23 @@ def compare(
         logits: a list, nested lists, an array or a tensor; the last axis is the classes.
         dtype: the number format, or several, or "all"; by default that of an array or a tensor, float64 of lists.
         methods: names as in `smcli methods`; naive, shifted and fused by default.
-        quantities: softmax, log-softmax, logsumexp, cross-entropy, bce; softmax and cross-entropy by default.
+        quantities: names as in `smcli compare --help`; softmax and cross-entropy by default.
         target: the right class, counted from 0, or one for each row.
         labels: soft labels, one for each class, of all rows or of each.
         label_smoothing: E; labels become y(1 − E) + E/K.
         class_weights: a factor for each class.
         z_loss: Z; Z·logsumexp² is added to the loss.
         ignore_index: rows with this target contribute nothing.
-        reduction: none, mean or sum: of the losses over the rows.
+        reduction: none, mean or sum of the losses over the rows, or perplexity, exp of the mean.
+        against: kl: the logits of the teacher, of all rows or of each.
+        reverse: kl: from the logits to the teacher, not from the teacher to them.
+        gamma: focal: the exponent of 1 − p; 2 by default.
+        coefficients: logsumexp: a factor of either sign for each class.
         temperature: the logits are divided by it.
         softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
         digits: significant digits of the truth, 1 to 10000.
-        accumulate: the number format of the running sum.
+        compute: a wider number format to compute in; the result is rounded once to dtype, as kernels do.
+        accumulate: the number format of the running sum; by default that of the arithmetic.
         sum: how sums are added up: pairwise, sequential or compensated.
         trace: whether every step of every method is reported.
         confirm: whether every digit of the truth is computed once more by other arithmetic, mpmath and, where it is
@@ -102,9 +112,14 @@ def evaluate(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
@@ -129,11 +144,16 @@ def gradient(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     cotangent: object = None,
     step: float | None = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
+    compute: str | None = None,
     accumulate: str | None = None,
     sum: str = "pairwise",  # noqa: A002 - the option's name
     trace: bool = False,
@@ -162,6 +182,10 @@ def check(
     z_loss: object = None,
     ignore_index: int | None = None,
     reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
     digits: int | None = None,
@@ -183,7 +207,11 @@ def check(
         class_weights: a factor for each class.
         z_loss: Z; Z·logsumexp² is added to the loss.
         ignore_index: rows with this target contribute nothing.
-        reduction: none, mean or sum; the outputs of a loss are one number then, those of a gradient are of that number.
+        reduction: as in `compare`; the outputs of a loss are one number then, those of a gradient are of that number.
+        against: as in `compare`.
+        reverse: as in `compare`.
+        gamma: as in `compare`.
+        coefficients: as in `compare`.
         temperature: the logits are divided by it.
         softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
         digits: significant digits of the truth, 1 to 10000.
@@ -217,14 +245,17 @@ def exact(
     class_weights: object = None,
     z_loss: object = None,
     cotangent: object = None,
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
     temperature: object = None,
     softcap: object = None,
 ) -> list[str]:
     """The true values of one row as decimal strings, every digit certified.
 
-    `quantity` is softmax, log-softmax, logsumexp, cross-entropy, bce; or gradient with a target or labels, vjp with a
-    cotangent, jacobian (flat). `digits` are significant ones, 1 to 10000. The other arguments are those of `compare` and
-    `gradient`.
+    `quantity` is what `compare` takes; or gradient with a target or labels, vjp with a cotangent, jacobian
+    (flat). `digits` are significant ones, 1 to 10000. The other arguments are those of `compare` and `gradient`.
 
     Raises:
         SmcliError: the input or an option is wrong.

@@ -94,7 +94,7 @@ def _name(option: str, given: object) -> str:
     """
     if isinstance(given, str):
         return given.strip()
-    if option in {"dtype", "accumulate"}:
+    if option in {"dtype", "compute", "accumulate"}:
         for attribute in ("name", "__name__"):
             name = getattr(given, attribute, None)
             if isinstance(name, str):

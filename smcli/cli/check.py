@@ -24,7 +24,7 @@ CHECKED = ", ".join(q.name for q in QUANTITIES.values() if q.needs != "cotangent
 class Options(Compute):
     """The options of check."""
 
-    omitted = frozenset({"input", "accumulate", "sum", "trace", "confirm"})
+    omitted = frozenset({"input", "compute", "accumulate", "sum", "trace", "confirm"})
 
     logits: Annotated[  # type: ignore[assignment] # one file, where others take numbers
         str, typer.Argument(metavar="LOGITS", help="A file of logits; '-' is standard input.", show_default=False)

@@ -11,6 +11,7 @@ EXAMPLES = """\b
 Examples:
   smcli limits
   smcli limits float16 bfloat16
+  smcli limits float16 bfloat16 --compute float32
   smcli limits float8_e4m3fn --format json"""
 
 
@@ -21,6 +22,11 @@ class Options(Rendering):
         list[str] | None,
         typer.Argument(metavar="[DTYPE]...", help="Number formats; all of them without any.", show_default=False),
     ] = None
+    compute: Annotated[
+        str | None,
+        typer.Option("--compute", metavar="NAME", show_default="the formats themselves",
+                     help="Show what computing in this wider format does to logits of the formats."),
+    ] = None  # fmt: skip
 
 
 @takes(Options)
@@ -31,9 +37,12 @@ def main(options: Options) -> int:
     """
     from smcli.cli.texts import split
     from smcli.numbers import formats
-    from smcli.problem.specs import formats_of
+    from smcli.problem.specs import check_wider, formats_of
     from smcli.report.limits import Limits
 
     chosen = formats_of(split(options.dtype)) or formats.FORMATS
-    write(Limits(tuple(formats.get(name) for name in chosen)), options)
+    compute = None if options.compute is None else formats.get(options.compute)
+    if compute is not None:
+        check_wider(compute.name, tuple(chosen))
+    write(Limits(tuple(formats.get(name) for name in chosen), compute), options)
     return 0

@@ -100,9 +100,16 @@ class Arithmetic(OptionSet):
         typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the input, else float64",
                      help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
     ] = None  # fmt: skip
+    compute: Annotated[
+        str | None,
+        typer.Option("--compute", metavar="NAME", show_default="as --dtype",
+                     help="Compute in this wider format and round the result once to --dtype, as kernels do."),
+    ] = None  # fmt: skip
     accumulate: Annotated[
         str | None,
-        typer.Option("--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --dtype"),
+        typer.Option(
+            "--accumulate", metavar="NAME", help="Number format of running sums.", show_default="as --compute"
+        ),
     ] = None
     sum: Annotated[
         str,
@@ -180,8 +187,29 @@ class LossOptions(Loss):
 
     heading = "Loss"
     reduction: Annotated[
-        str, typer.Option("--reduction", metavar="HOW", help="Combine the losses of the rows: none, mean or sum.")
+        str,
+        typer.Option(
+            "--reduction",
+            metavar="HOW",
+            help="Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.",
+        ),
     ] = "none"
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="X,X,...", help="kl: the logits of the teacher, or a file of rows of them."),
+    ] = None
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="kl: from the logits to the teacher, not from the teacher to them.")
+    ] = False
+    gamma: Annotated[
+        str | None,
+        typer.Option("--gamma", metavar="G", help="focal: the exponent of 1 − p.", show_default="2"),
+    ] = None
+    coefficients: Annotated[
+        str | None,
+        typer.Option("--coefficients", metavar="B,B,...", show_default="1 each",
+                     help="logsumexp: log of the absolute value of Σ B·exp(x), with a factor of either sign for each class."),
+    ] = None  # fmt: skip
 
 
 class Rendering(OptionSet):

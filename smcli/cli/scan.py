@@ -143,7 +143,7 @@ def _repeated(options: Options) -> list[str]:
     words = []
     flags = {
         "input_format": "--input-format", "key": "--key", "axis": "--axis", "columns": "--columns",
-        "target_column": "--target-column", "dtype": "-d", "accumulate": "--accumulate", "sum": "--sum",
+        "target_column": "--target-column", "dtype": "-d", "compute": "--compute", "accumulate": "--accumulate", "sum": "--sum",
         "temperature": "-T", "softcap": "--softcap", "method": "-m", "quantity": "-q", "labels": "--labels",
         "label_smoothing": "--label-smoothing", "class_weights": "--class-weights", "z_loss": "--z-loss",
         "ignore_index": "--ignore-index",

@@ -56,13 +56,18 @@ def methods(place: Place) -> Iterable[Choice]:
 
 
 def dtypes(place: Place) -> Iterable[Choice]:
-    """The number formats."""
+    """The number formats; `all` of them where several fit."""
+    yield from single(place)
+    if place.several or place.command == "limits":
+        yield "all", "Every number format."
+
+
+def single(_: Place) -> Iterable[Choice]:
+    """The number formats, of which one is chosen."""
     from smcli.numbers.formats import FORMATS
 
     for name, f in FORMATS.items():
         yield name, f"{f.bits} bits, {f.p} of them significant, up to {f.max:.6g}."
-    if place.several or place.command == "limits":
-        yield "all", "Every number format."
 
 
 def quantities(place: Place) -> Iterable[Choice]:
@@ -138,8 +143,10 @@ def _title(module: str) -> str:
 
 
 SOURCES: Mapping[str, Callable[[Place], Iterable[Choice]]] = {
-    "--accumulate": dtypes,
+    "--accumulate": single,
+    "--against": files,
     "--class-weights": files,
+    "--compute": single,
     "--dtype": dtypes,
     "--fail-on": failures,
     "--format": outputs,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def document(comparison: Comparison, style: Style) -> Document:
     """Several formats as one document."""
-    subject = f"{', '.join(r.dtype for r in comparison.reports)} · {one_format.size(comparison.reports[0])}"
+    subject = (
+        f"{', '.join(dict.fromkeys(r.dtype for r in comparison.reports))} · {one_format.size(comparison.reports[0])}"
+    )
     return Document(f"smcli {comparison.command}", subject, _parts(comparison, style), _closing(comparison))
 
 
@@ -30,11 +32,11 @@ def _parts(comparison: Comparison, style: Style) -> Iterator[Part]:
     yield from _tables(comparison, style)
     for report in comparison.reports:
         if report.confirmed is not None:
-            yield Paragraph.of(f"{report.dtype}: {report.confirmed.sentence}", "dim")
+            yield Paragraph.of(f"{report.model}: {report.confirmed.sentence}", "dim")
 
 
 def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
-    scores = [(r.dtype, r.scores()) for r in comparison.reports]
+    scores = [(r.model, r.scores()) for r in comparison.reports]
     for quantity in dict.fromkeys(s.quantity for _, some in scores for s in some):
         of = [(dtype, s) for dtype, some in scores for s in some if s.quantity == quantity]
         full = _overview(quantity, of)
@@ -52,7 +54,7 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
         )
         yield Table("findings", head, rows, marks=False)
     for report in comparison.reports:
-        yield Folded(f"{report.dtype} in full", partial(_in_full, report, style))
+        yield Folded(f"{report.model} in full", partial(_in_full, report, style))
 
 
 def total(score: Score) -> float:
@@ -94,7 +96,7 @@ def _found(comparison: Comparison) -> dict[str, tuple[CodeCount, list[str]]]:
     found: dict[str, tuple[CodeCount, list[str]]] = {}
     for report in comparison.reports:
         for c in report.digest():
-            found.setdefault(c.code, (c, []))[1].append(report.dtype)
+            found.setdefault(c.code, (c, []))[1].append(report.brief)
     return found
 
 
@@ -110,7 +112,7 @@ def enough(comparison: Comparison, limit: float) -> list[str]:
                 of[s.method] = of.get(s.method, True) and rel <= limit
         good = [method for method, fine in of.items() if fine]
         if good:
-            out.append(report.dtype if len(good) == len(of) else f"{report.dtype} ({', '.join(good)})")
+            out.append(report.brief if len(good) == len(of) else f"{report.brief} ({', '.join(good)})")
     return out
 
 

@@ -34,6 +34,7 @@ from smcli.document.values import (
 )
 from smcli.document.verdicts import verdicts
 from smcli.model import Severity, Verdict
+from smcli.numbers import formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +65,7 @@ def document(report: Report, style: Style) -> Document:
 
 def subject(report: Report) -> str:
     """What was looked at: the format and how many logits or rows."""
-    return f"{report.dtype} · {size(report)}"
+    return f"{report.model} · {size(report)}"
 
 
 def size(report: Report) -> str:
@@ -84,7 +85,7 @@ def closing(report: Report, style: Style) -> Paragraph:
     rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     whence = f" ({report.origin})" if report.origin else ""
     by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
-    return ending(report.digest(), f"; {report.dtype}{whence}{rows}; exact certified{by}", style)
+    return ending(report.digest(), f"; {report.model}{whence}{rows}; exact certified{by}{kernels(report)}", style)
 
 
 def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:
@@ -100,6 +101,12 @@ def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:
         runs.append(Cell("nothing to report", "dim"))
     more = f"; smcli explain {found[0].code}" if found else ""
     return Paragraph((*runs, Cell(f"{of}{more}", "dim")))
+
+
+def kernels(report: Report) -> str:
+    """Of a narrow format, that kernels do not compute in it, and how to see what they do."""
+    narrow = formats.get(report.dtype).bits <= formats.NARROW and not report.compute and report.command != "check"
+    return f"; kernels compute in {formats.KERNELS}: --compute {formats.KERNELS}" if narrow else ""
 
 
 def _parts(report: Report, style: Style) -> Iterator[Part]:

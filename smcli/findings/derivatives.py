@@ -35,7 +35,8 @@ def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
 
     {table:exp_zero}
 
-    A where() applied after the log does not help: its backward pass multiplies 0 by the inf that it hid.
+    A where() applied after the log does not help: its backward pass multiplies 0 by the inf that it hid. A focal loss has
+    (1 − p)^(γ−1) in its derivative, which is 1/0 for γ < 1 where p has rounded to 1.
 
     ## How to fix it
 
@@ -95,7 +96,7 @@ def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
     if not wrong.any():
         return
     broken = []
-    for s in ev.steps("exp", "exp2", "sum", "log", "div", "mul", "sub"):
+    for s in ev.steps("exp", "exp2", "sum", "log", "div", "pow", "mul", "sub"):
         bad = s.overflowed | s.invalid
         if ev.elementwise and bad.shape == wrong.shape:
             bad = bad & wrong

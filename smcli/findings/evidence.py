@@ -119,7 +119,7 @@ class RowEvidence:
     def labelled(self) -> BoolArray | None:
         """Where the loss puts weight [R, C], smoothing included; None without a target or labels."""
         loss = self.problem.loss
-        if loss is None:
+        if loss is None or (loss.target is None and loss.labels is None):
             return None
         if loss.labels is not None:
             where = loss.labels != 0
@@ -137,6 +137,8 @@ class RowEvidence:
     def is_elementwise(self, quantity: Quantity) -> bool:
         """Whether every value of a quantity depends on its own logit alone, as in binary cross-entropy."""
         loss = self.problem.loss
+        if loss is not None and loss.labels is not None and "focal" in {quantity.name, loss.kind}:
+            return quantity.name in {"focal", "gradient"}
         of = quantities.QUANTITIES.get(loss.kind) if quantity.name == "gradient" and loss is not None else quantity
         return of is not None and of.elementwise
 
@@ -249,6 +251,11 @@ class RunEvidence(TruthEvidence):
     def method(self) -> str | None:
         """The method in a finding."""
         return self.run.method
+
+    @property
+    def inner(self) -> formats.Format:
+        """The format that steps compute in; the result is rounded to `format`."""
+        return self.numerics.inner(self.format)
 
     @property
     def y(self) -> FloatArray:

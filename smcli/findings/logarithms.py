@@ -34,7 +34,9 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
 
     {table:exp_zero}
 
-    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904).
+    Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904). An entropy −Σ p·log p is nan
+    by 0·(−inf) wherever p is 0, that of a masked class too; a divergence Σ p·log(p/q) is inf where q was lost, and nan where
+    p is 0.
 
     ## How to fix it
 
@@ -79,9 +81,22 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), section 1. TensorFlow API,
     tf.nn.sparse_softmax_cross_entropy_with_logits (takes logits, not the output of softmax).
     """
-    if not ev.quantity.is_log:
+    if not (ev.quantity.is_log or ev.quantity.is_loss):
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
+    if ev.quantity.name == "kl":
+        for step in ev.steps("div"):
+            where = wrong & ev.over_values((step.inputs[1] == 0) & (step.inputs[0] > 0))
+            if step.expr == "p/q" and where.any():
+                wrong = wrong & ~where
+                yield Hit(
+                    where,
+                    "{step} divides by a probability that was lost: q is 0 at {class:place}, {got} is returned, the truth is {true}",
+                    mend(ev, where),
+                    step.expr,
+                    {"step": step.expr, "got": pick(ev.y, first(where)),
+                     "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
+                )  # fmt: skip
     for step in ev.steps("log"):
         where = wrong & _taken(ev, step)
         if not where.any():
@@ -111,6 +126,7 @@ def _taken(ev: RunEvidence, step: Step) -> BoolArray:
         and zero.shape == ev.x.shape
         and ev.problem.loss is not None
         and ev.problem.loss.target is not None
+        and not ev.problem.loss.smoothing
     ):
         hot = np.zeros(zero.shape, dtype=bool)  # only the target's logarithm is used
         hot[np.arange(len(hot)), np.maximum(ev.problem.loss.target, 0)] = True
@@ -145,7 +161,7 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
             {
                 "step": step.expr,
                 "class": at,
-                "product": "0·(−inf)" if ev.format.has_inf else "0·log 0",
+                "product": "0·(−inf)" if ev.inner.has_inf else "0·log 0",
                 "which": choice(
                     "index {class}, where a log of 0 was taken",
                     "the masked class {class}, as in frameworks",
@@ -159,7 +175,7 @@ def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
     """Where a product is nan because one factor is 0 and the other the logarithm of 0."""
     a, b = step.inputs
     where = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
-    if not ev.format.has_inf:  # the logarithm of 0 is nan there
+    if not ev.inner.has_inf:  # the logarithm of 0 is nan there
         for log in ev.steps("log"):
             for one, other in ((a, b), (b, a)):
                 if log.output is other:

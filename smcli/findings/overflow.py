@@ -97,7 +97,7 @@ def exp_overflow(ev: RunEvidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4), eq. (1.3). IEEE 754-2019, 7.4 (overflow). Python
     documentation, math.exp.
     """
-    f = ev.format
+    f = ev.inner
     for step in ev.steps("exp", "exp2"):
         over = step.overflowed & ev.clean
         if ev.elementwise and over.shape == ev.y.shape:  # 1/(1 + inf) is a right 0 as long as the format has no better
@@ -164,7 +164,7 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     Blanchard, Higham & Higham 2021, section 1. IEEE 754-2019, 7.4 (overflow). PyTorch documentation,
     torch.nn.functional.softmax (dtype).
     """
-    f = ev.format
+    f = ev.inner
     accumulator = ev.numerics.accumulate or f.name
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
@@ -256,7 +256,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.4 (overflow). Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2
     (softmax with a temperature).
     """
-    f = ev.format
+    f = ev.inner
     for step in ev.steps("div"):
         if step.expr != "x/T":
             continue
@@ -298,8 +298,15 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
                 index=np.full(len(lost), is_running(step)),
             ),
-            "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
+            "return the result in a wider format"
+            if step.op == "cast"
+            else "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
             step.expr,
-            {"step": step.expr, "becomes": pick(step.output, first(where)), "format": f.name, "max": f.max},
+            {
+                "step": step.expr,
+                "becomes": pick(step.output, first(where)),
+                "format": step.format.name,
+                "max": step.format.max,
+            },
         )
         lost = lost & ~ev.in_row(over)

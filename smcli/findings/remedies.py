@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import methods
+from smcli import methods, quantities
 from smcli.findings.rules import choice
 from smcli.judge.measure import Limit, measure
 from smcli.methods.outputs import NAME
@@ -30,6 +30,16 @@ BY_QUANTITY = {
     ("logsumexp", "shifted"): "take max(x) + log Σ exp(x − max(x)) (method shifted)",
     ("logsumexp", "log1p"): "add to max(x) the log1p of the sum without the maximum's own 1 (method log1p)",
     ("bce", "fused"): "compute the loss from logits as BCEWithLogitsLoss does: max(x, 0) − x·y + log1p(exp(−|x|))",
+    ("sigmoid", "fused"): "take exp of −|x| alone, 1/(1 + e) or e/(1 + e) (method fused)",
+    ("log-sigmoid", "fused"): "take min(x, 0) − log1p(exp(−|x|)), as logsigmoid does (method fused)",
+    ("entropy", "fused"): "take −Σ p·log p from the log-softmax, p as its exponential (method fused)",
+    ("kl", "fused"): "take Σ p·(log p − log q) from the log-softmax of both rows (method fused)",
+    (
+        "kl",
+        "log1p",
+    ): "take Σ p·(log p − log q) with log p held at the smallest number, where 0·log 0 counts 0 (method log1p)",
+    ("focal", "fused"): "take log p from the log-softmax or log-sigmoid, p as its exponential (method fused)",
+    ("focal", "log1p"): "take 1 − p of the largest class as the sum of the other probabilities (method log1p)",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
 }
 BY_METHOD = {
@@ -128,7 +138,7 @@ def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:
 
 
 def _wider(ev: RunEvidence) -> list[Trial]:
-    wider = [f for f in ("float32", "float64") if formats.get(f).p > ev.format.p]
+    wider = [f for f in ("float32", "float64") if formats.get(f).p > ev.inner.p]
     return [Trial(f"compute in {f} and round the result", compute=f) for f in wider]
 
 
@@ -143,7 +153,9 @@ def _other_methods(ev: RunEvidence) -> list[Trial]:
 
 
 def _words(ev: RunEvidence, method: str) -> str:
-    name = ev.quantity.name
+    name, loss = ev.quantity.name, ev.problem.loss
+    if name == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
+        return f"take the gradient of the {quantities.get(loss.kind).title} at once, from log-probabilities (method {method})"
     if ev.elementwise and name == "gradient":
         return "take the gradient of the loss from logits at once, sigmoid(x) − y, as BCEWithLogitsLoss does"
     if ev.quantity.is_derivative and name != "gradient":
@@ -155,7 +167,7 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
     """A wider accumulator and better orders than what was used, for methods that sum at all."""
     if ev.elementwise or not ev.run.steps:  # nothing is summed, or nobody knows how
         return []
-    wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.format
+    wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
     out = []
     if wide.p < 53:
         better = "float32" if wide.p < 24 else "float64"
@@ -169,14 +181,14 @@ def _other_sums(ev: RunEvidence) -> list[Trial]:
 
 def _right(ev: RunEvidence, rows: IntArray, trial: Trial, cancels: BoolArray) -> BoolArray:
     """Which values of these rows are accurate when computed so; with a formula, also those that cancelled."""
-    f = formats.get(trial.compute) if trial.compute else ev.format
+    f = formats.get(trial.compute) if trial.compute else ev.inner
     values, right = _computed(ev, rows, f, trial)
     return right | (cancels[rows] & np.isfinite(values)) if trial.formula else right
 
 
 def with_more_exponents(ev: RunEvidence, rows: IntArray) -> BoolArray:
     """Which values of these rows are accurate in a format with as many digits, in which nothing is subnormal."""
-    f = ev.format
+    f = ev.inner
     return _computed(ev, rows, formats.Format(f"{f.name} with more exponents", f.bits, f.p, -900, 2.0**900), Trial(""))[
         1
     ]
@@ -186,7 +198,7 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     """The values of these rows as computed in a format, rounded to that of the run, and which of them are accurate."""
     accumulate = trial.accumulate or ev.numerics.accumulate
     sum_format = formats.get(accumulate) if accumulate else f
-    o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.format else f, trial.order or ev.numerics.order)
+    o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.inner else f, trial.order or ev.numerics.order)
     part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
     if trial.method is None and ev.run.method == NAME:  # there is nothing to run again
         values = ev.y[rows]
@@ -214,6 +226,7 @@ def rows_of(problem: Problem, rows: Sequence[int] | IntArray) -> Problem:
             loss,
             target=None if loss.target is None else loss.target[rows],
             labels=None if loss.labels is None else loss.labels[rows],
+            teacher=None if loss.teacher is None else loss.teacher[rows],
         )
     ignored = None if problem.ignored is None else problem.ignored[rows]
     return replace(problem, logits=problem.logits[rows], loss=loss, ignored=ignored)

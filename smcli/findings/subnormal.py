@@ -62,8 +62,8 @@ def subnormal_intermediate(ev: RunEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 3.3 (subnormal numbers) and 7.5 (underflow). Higham 2002, Accuracy and Stability of Numerical Algorithms,
     section 2.1.
     """
-    f = ev.format
-    hurt = (np.abs(ev.t) >= f.smallest_normal) & np.isfinite(ev.y) & (ev.errors.ulp > 1)
+    f = ev.inner
+    hurt = (np.abs(ev.t) >= ev.format.smallest_normal) & np.isfinite(ev.y) & (ev.errors.ulp > 1)
     hurt &= ev.verdict(Verdict.INACCURATE) & ev.clean
     if not hurt.any():
         return
@@ -95,7 +95,7 @@ def subnormal_intermediate(ev: RunEvidence) -> Iterator[Hit]:
 
 def _matters(ev: RunEvidence, step: Step, subnormal: BoolArray) -> BoolArray:
     """Where the few digits of a subnormal go on into the result: no clip replaced it, no larger number swallowed it."""
-    f = ev.format
+    f = ev.inner
     for later in ev.run.steps:
         if not any(x is step.output for x in later.inputs):
             continue

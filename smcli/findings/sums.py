@@ -1,4 +1,4 @@
-"""Findings about sums: one that stopped growing, and probabilities that do not add up to 1."""
+"""Findings about sums: one that stopped growing, probabilities that do not add up to 1, a cumulative sum short of 1."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
 from smcli.model import Severity
+from smcli.numbers import formats
+from smcli.numbers.arithmetic import sequential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.findings.evidence import RunEvidence
+
+LEAST_MISS = 0.01  # by how much a cumulative sum misses 1 before it is told
 
 
 @rule("SM403", "not-normalised", Severity.WARNING, always=True)
@@ -139,7 +143,7 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
     Higham 2002, Accuracy and Stability of Numerical Algorithms, chapter 4 (summation). Blanchard, Higham & Higham 2020, A
     class of fast and accurate summation algorithms, SIAM J. Sci. Comput. 42(3).
     """
-    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.format.unit_roundoff, 0.25)
+    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.inner.unit_roundoff, 0.25)
     for step in ev.steps("sum"):
         if step.ignored is None or step.stalled_at is None:
             continue
@@ -160,3 +164,92 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
             {"step": step.expr, "end": np.broadcast_to(step.output, (len(where), 1))[:, 0], "share": step.ignored * 100,
              "term": step.stalled_at.astype(np.int64)},
         )  # fmt: skip
+
+
+@rule("SM407", "cumulative-sum", Severity.NOTE, once=True, always=True)
+def cumulative_sum(ev: RunEvidence) -> Iterator[Hit]:
+    """The running sum of the probabilities, one after the other in the format, does not end at 1.
+
+    ## What it means
+
+    The probabilities are right, and sum to 1 within their rounding; their cumulative sum is not. Sampling by inverse CDF and
+    top-p filters compare it with a number up to 1: beyond its last value no class is found, and the index runs past the end,
+    or the last class is taken far too often.
+
+    ## Why it happens
+
+    A running sum just below 1 is spaced by u, and a term of less than half of that does not change it. In bfloat16 each of a
+    few hundred unlikely classes is below that, however much they have together.
+
+    {table:unit_roundoff,stall}
+
+    It is reported where the sum misses 1 by more than 1 % and more than 4u.
+
+    ## How to fix it
+
+    Add up in float32 or wider, divide by the last value, and clamp the index. NumPy:
+
+    ```python
+    import numpy as np
+
+    x = np.zeros(3000, dtype=np.float32)
+    p = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+    c = np.cumsum(p, dtype=np.float64)
+    i = min(int(np.searchsorted(c / c[-1], 0.999)), p.size - 1)
+    ```
+
+    PyTorch:
+
+    ```python
+    c = p.float().cumsum(-1)
+    i = torch.searchsorted(c / c[-1], u).clamp(max=p.numel() - 1)
+    ```
+
+    JAX:
+
+    ```python
+    c = jnp.cumsum(p.astype(jnp.float32))
+    i = jnp.searchsorted(c / c[-1], u).clip(max=p.size - 1)
+    ```
+
+    TensorFlow:
+
+    ```python
+    c = tf.cumsum(tf.cast(p, tf.float32))
+    i = tf.minimum(tf.searchsorted(c / c[-1], u), tf.size(p) - 1)
+    ```
+
+    ## See it
+
+    ```sh
+    python -c "print([0] * 3000)" | smcli compare -q softmax -d bfloat16
+    ```
+
+    ## Source
+
+    Higham 2002, Accuracy and Stability of Numerical Algorithms, chapter 4 (recursive summation). Holtzman et al. 2020, The
+    Curious Case of Neural Text Degeneration (top-p sampling).
+    """
+    y, running = ev.y, formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
+    least = max(LEAST_MISS, 4 * running.unit_roundoff)
+    if ev.quantity.name != "softmax" or y.shape[1] * running.unit_roundoff < LEAST_MISS:  # no error is larger
+        return
+    total = y.sum(axis=1, keepdims=True)
+    whole = (np.abs(total - 1) <= least) & ev.in_row(ev.clean)[:, None]  # else it is SM403's
+    rows = np.flatnonzero(whole[:, 0])
+    if not rows.size:
+        return
+    sums = sequential(running.round(y[rows]), running)
+    end = np.full(len(y), 1.0)
+    end[rows] = sums[:, -1]
+    off = whole & (np.abs(end - 1) > least)[:, None]
+    yield Hit(
+        np.broadcast_to(off, y.shape),
+        choice(
+            "the cumulative sum of the probabilities ends at {end} in {format}, not at 1: a search beyond {end} finds no class",
+            "the cumulative sum of the probabilities ends at {end} in {format}, not at 1: the last classes are never found",
+            index=end > 1,
+        ),
+        "add up in float32 or wider, divide by the last value, and clamp the index",
+        facts={"end": end, "format": running.name},
+    )

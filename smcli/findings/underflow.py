@@ -191,7 +191,7 @@ def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
         where = np.broadcast_to(empty, ev.y.shape)
         source = next(s for s in ev.run.steps if s.output is step.inputs[0])
         by_exp = source.op in {"exp", "exp2"}
-        zero = ev.format.exp_zero / (1.0 if source.op == "exp" else float(np.log(2)))
+        zero = ev.inner.exp_zero / (1.0 if source.op == "exp" else float(np.log(2)))
         yield Hit(
             where,
             "{step} is 0: {base} underflows for every logit (the largest is {most}; {base} is 0 up to {zero} in {format})"
@@ -200,5 +200,5 @@ def zero_sum(ev: RunEvidence) -> Iterator[Hit]:
             mend(ev, where, whole_rows=True, otherwise="subtract the maximum before exp: its own term is then 1"),
             step.expr,
             {"step": step.expr, "base": source.op, "most": source.inputs[0].max(axis=1), "zero": zero,
-             "format": ev.format.name, "least": ev.format.smallest_subnormal},
+             "format": ev.inner.name, "least": ev.inner.smallest_subnormal},
         )  # fmt: skip

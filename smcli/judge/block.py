@@ -80,6 +80,7 @@ class Judged:
         detail: the traceback of code that failed, or an empty string.
         version: of the library behind the method, or an empty string.
         notes: what a user should know of how the values came about.
+        unrounded: the values before their last rounding, where the arithmetic was wider than the format; else None.
     """
 
     method: str
@@ -96,6 +97,7 @@ class Judged:
     detail: str = ""
     version: str = ""
     notes: tuple[str, ...] = ()
+    unrounded: FloatArray | None = None
 
     @classmethod
     def of(
@@ -116,6 +118,7 @@ class Judged:
             steps,
             version=run.version,
             notes=run.notes,
+            unrounded=None if run.unrounded is run.values else run.unrounded,
         )
 
     @classmethod

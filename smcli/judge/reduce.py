@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +11,17 @@ from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
-from smcli.numbers import formats
-from smcli.numbers.arithmetic import Arithmetic, Rows
-from smcli.reference import reduce_losses, settle_reduced
+from smcli.numbers.arithmetic import Rows
+from smcli.reference import perplexity, reduce_losses, settle_perplexity, settle_reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from fractions import Fraction
 
     from smcli.judge.block import Block
-    from smcli.model import FloatArray
+    from smcli.judge.measure import Limit
+    from smcli.model import FloatArray, Truth
+    from smcli.numbers import formats
     from smcli.problem.specs import Settings
     from smcli.reference import Reference
 
@@ -55,29 +57,67 @@ def reduce(
         if not quantities.get(quantity).is_loss:
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
-        truth, exact = reduce_losses(known, quantity, scale, digits)
-        rounded, undecided = round_truth(truth, fmt)
-        if undecided.any():
-            rounded = settle_reduced(known, quantity, scale, fmt)
+        truth, exact, rounded, note = _truth(known, quantity, settings, fmt, digits)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
                 continue
-            losses = _in_order([b.results[k].methods[i].values for b in blocks], blocks)
+            done_in = [b.results[k].methods[i] for b in blocks]
+            losses = _in_order([m.values if m.unrounded is None else m.unrounded for m in done_in], blocks)
             total = _total(losses, settings, fmt, float(1 / scale) if scale else 0.0)
-            limit = limits.reduced(losses.size, settings.tolerance)
+            limit = _limit(losses.size, truth, settings)
             errors = measure(total, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(first.method, total[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
         count = sum(len(b.places) for b in blocks)
-        note = "" if scale else "every row is ignored: the mean is 0/0 = nan by design, in frameworks too"
+        if not scale:
+            note = "every row is ignored: the mean is 0/0 = nan by design, in frameworks too"
         for method, given in totals.items():
-            limit = limits.reduced(count, settings.tolerance)
+            limit = _limit(count, truth, settings)
             values = np.array([[given]])
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
             note = note or _slip(given / float(truth.nearest()[0, 0]), count, _counted(blocks), settings)
         out.append(Reduced(quantity, exact, tuple(done), note))
     return tuple(out)
+
+
+def _truth(
+    known: Sequence[Reference], quantity: str, settings: Settings, fmt: formats.Format, digits: int
+) -> tuple[Truth, str, FloatArray, str]:
+    """The truth of a reduction, its digits, what it rounds to, and what there is to say of it."""
+    scale = known[0].problem.scale
+    if settings.loss.reduction == "perplexity" and scale:
+        truth, exact, mean = perplexity(known, quantity, scale, digits)
+        rounded, undecided = round_truth(truth, fmt)
+        if undecided.any():
+            rounded = np.array([[settle_perplexity(known, quantity, scale, fmt)]])
+        beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
+        note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
+        return truth, exact, rounded, note
+    truth, exact = reduce_losses(known, quantity, scale, digits)
+    rounded, undecided = round_truth(truth, fmt)
+    if undecided.any():
+        rounded = settle_reduced(known, quantity, scale, fmt)
+    return truth, exact, rounded, _divisor(scale, settings)
+
+
+def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
+    """What counts as accurate of a reduction: of a perplexity also what its logarithm's own rounding makes of it."""
+    limit = limits.reduced(count, settings.tolerance)
+    if settings.loss.reduction != "perplexity" or settings.tolerance.given:
+        return limit
+    with np.errstate(all="ignore"):
+        log = np.abs(np.log(np.abs(truth.hi)) + truth.exp2 * np.log(2.0))
+    return replace(limit, ulp=limit.ulp * (1 + np.nan_to_num(log, posinf=0.0)))
+
+
+def _divisor(scale: Fraction, settings: Settings) -> str:
+    """By what a weighted mean was divided."""
+    spec = settings.loss
+    if spec.reduction != "mean" or spec.weights is None or not scale:
+        return ""
+    by = "the sum of the weights of the targets" if spec.target is not None else "the number of rows"
+    return f"the mean divides by {float(1 / scale):g}, {by}"
 
 
 def _counted(blocks: Sequence[Block]) -> int:
@@ -111,10 +151,11 @@ def _in_order(values: Sequence[FloatArray], blocks: Sequence[Block]) -> FloatArr
 
 
 def _total(losses: FloatArray, settings: Settings, fmt: formats.Format, count: float) -> FloatArray:
-    accumulate = formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt
-    o = Arithmetic(fmt, accumulate, settings.numerics.order)
+    o = settings.numerics.arithmetic(fmt)
     with np.errstate(all="ignore"):
         total = o.sum(Rows(losses[None], "losses"))
-        if settings.loss.reduction == "mean":
+        if settings.loss.reduction in {"mean", "perplexity"}:
             total = o.div(total, o.const(count, "N"))
-    return total.values
+        if settings.loss.reduction == "perplexity":
+            total = o.exp(total)
+        return o.cast(total, fmt).values

@@ -16,7 +16,7 @@ __all__ = (
     "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "everything", "expand", "formulas", "get", "method", "run",
 )  # fmt: skip
 
-MODULES = ("softmax", "bigfloat", "differences")
+MODULES = ("softmax", "guarded", "bigfloat", "differences")
 GROUPS = ("all", "libraries")
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.methods import losses, scaling
+from smcli.methods import losses, products, scaling
+from smcli.methods.parts import sigmoid
+from smcli.methods.products import probabilities, through_softmax
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -21,28 +23,17 @@ def derivative(algorithm: Any, backward: str, problem: Problem, quantity: Quanti
     if quantity.shape == "matrix":
         return scaling.leave(problem, _jacobian(probabilities(algorithm, x, o), o), x, o, reduced=False)
     if quantity.needs == "cotangent":
-        p = probabilities(algorithm, x, o)
-        v = o.given(np.broadcast_to(problem.cotangent, p.values.shape), "v")  # type: ignore[arg-type]
-        return scaling.leave(problem, through_softmax(p, v, o), x, o, reduced=False)
+        return scaling.leave(problem, products.product(algorithm, problem, x, o), x, o, reduced=False)
     loss = losses.required(problem.loss)
     if hasattr(algorithm, "backward"):
         g = algorithm.backward(loss, x, o)
+    elif loss.kind not in {"cross-entropy", "bce"}:
+        g = products.gradient(algorithm, problem, x, o, fused=backward != "composed")
     elif backward == "composed":
         g = composed(algorithm, loss, x, o)
     else:
         g = fused(algorithm, loss, x, o)
     return scaling.leave(problem, g, x, o, reduced=True)
-
-
-def probabilities(algorithm: Any, x: Rows, o: Arithmetic) -> Rows:
-    """The softmax that a backward pass uses: the method's own, or exp of its log-softmax."""
-    p = algorithm.softmax(x, o) if hasattr(algorithm, "softmax") else o.exp(algorithm.log_softmax(x, o))
-    return Rows(p.values, "p")
-
-
-def through_softmax(p: Rows, v: Rows, o: Arithmetic) -> Rows:
-    """The product of v with the Jacobian of softmax, p∘(v − v·p)."""
-    return o.mul(p, o.sub(v, o.sum(o.mul(v, p))))
 
 
 def _jacobian(p: Rows, o: Arithmetic) -> Rows:
@@ -98,9 +89,3 @@ def _with_z_loss(algorithm: Any, loss: Loss, g: Rows, p: Rows, x: Rows, o: Arith
         return g
     lse = losses.logsumexp(algorithm, x, o)
     return o.add(g, o.mul(o.mul(o.const(2 * loss.z_loss, "2z"), lse), p))
-
-
-def sigmoid(x: Rows, o: Arithmetic) -> Rows:
-    """1/(1 + exp(−x))."""
-    one = o.const(1)
-    return o.div(one, o.add(one, o.exp(o.neg(x))), "sigmoid(x)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from smcli.numbers import formats
 from smcli.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -112,10 +113,16 @@ class Formula(Method):
     def defines(self, quantity: str) -> bool:
         """Whether the algorithm has its formula, or goes backward."""
         q = QUANTITIES[quantity]
-        return self.backward != "none" if q.is_derivative else hasattr(self.algorithm, q.formula)
+        if not q.is_derivative:
+            return hasattr(self.algorithm, q.formula)
+        of_softmax = any(hasattr(self.algorithm, name) for name in ("softmax", "log_softmax", "derivative"))
+        return self.backward != "none" and (of_softmax or quantity == "gradient")
 
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """Evaluate the formula, the loss made of it, or its derivative."""
+        return o.cast(self._inside(problem, quantity, o, step), formats.get(problem.dtype))
+
+    def _inside(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         from smcli.methods import backward, losses, scaling
 
         x = scaling.enter(problem, o)
@@ -132,7 +139,9 @@ class Formula(Method):
 
         if not hasattr(self.algorithm, "bound"):
             return None
-        return bounds.in_ulp(self.algorithm.bound, problem, quantity, fmt, settings)
+        inner = settings.numerics.inner(fmt)
+        inside = bounds.in_ulp(self.algorithm.bound, problem, quantity, inner, settings)
+        return inside if inside is None or inner == fmt else bounds.rounded(inside, problem, inner, fmt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +161,12 @@ class Run:
     steps: Sequence[Step] = ()
     version: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def unrounded(self) -> FloatArray:
+        """The values before the last rounding, where the arithmetic was wider than the format [R, N]."""
+        cast = self.steps[-1] if self.steps else None
+        return self.values if cast is None or cast.op != "cast" else np.broadcast_to(cast.inputs[0], self.values.shape)
 
 
 def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: float | None = None) -> Run:

@@ -87,8 +87,8 @@ def in_ulp(
 
     It speaks of plain logits and of sums in the format alone.
     """
-    narrow = settings.numerics.accumulate not in {None, fmt.name}
-    if problem.temperature != 1 or problem.softcap is not None or narrow:
+    other = settings.numerics.accumulate not in {None, fmt.name}
+    if problem.temperature != 1 or problem.softcap is not None or other:
         return None
     sizes = of(problem, fmt)
     with np.errstate(all="ignore"):
@@ -107,3 +107,15 @@ def in_ulp(
         smallest = size - 2.0**-48 * (np.abs(sizes.top) + sizes.log)  # the true |lse| may be smaller by the error here
         holds &= (smallest > 0) & (known.in_sum * u <= 0.5)
         return np.where(holds, k * u / (1 - known.in_sum * u) / spacing(smallest, fmt), np.nan)
+
+
+def rounded(inside: FloatArray, problem: Problem, inner: Format, fmt: Format) -> FloatArray:
+    """A bound in ulp of the format that a formula computes in, as one in ulp of the format its result is rounded to.
+
+    With b the former in ulp of the latter, half an ulp is added; a whole one, and b·u for a result that its error has
+    carried into a wider binade, where b is half an ulp or more. There is none near the end of the format.
+    """
+    b = inside * 2.0 ** (fmt.p - inner.p)
+    with np.errstate(all="ignore"):
+        fits = np.abs(problem.logits).max(axis=1) + np.log(problem.logits.shape[1]) < fmt.max / 2
+    return np.where(fits, np.where(b < 0.5, b + 0.5, b * (1 + fmt.unit_roundoff) + 1), np.nan)

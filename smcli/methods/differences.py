@@ -63,9 +63,10 @@ def _relative_steps(x: FloatArray, fmt: Format) -> FloatArray:
 def _evaluate(problem: Problem, row: int, quantity: Quantity, block: FloatArray, o: Arithmetic) -> FloatArray:
     """What is differentiated, of C copies of a row with one logit moved in each: a number [C, 1], or softmax [C, C]."""
     quiet = Arithmetic(o.format, o.accumulate, o.order)
-    part = replace(problem, logits=block, ignored=None)
+    part = replace(problem, dtype=o.format.name, logits=block, ignored=None)
     if quantity.name != "gradient":
-        p = run(get("shifted"), replace(part, loss=None), "softmax", quiet).values
+        of = "softmax" if quantity.shape == "matrix" else problem.vjp_of
+        p = run(get("shifted"), replace(part, loss=None), of, quiet).values
         if quantity.shape == "matrix":
             return p
         weighted = quiet.mul(Rows(p, "p"), quiet.given(np.broadcast_to(problem.cotangent, p.shape), "v"))  # type: ignore[arg-type]
@@ -75,8 +76,11 @@ def _evaluate(problem: Problem, row: int, quantity: Quantity, block: FloatArray,
         return None if a is None else np.repeat(a[row : row + 1], block.shape[0], axis=0)
 
     loss = losses.required(problem.loss)
-    part = replace(part, loss=replace(loss, target=pick(loss.target), labels=pick(loss.labels)))  # type: ignore[arg-type]
+    part = replace(
+        part,
+        loss=replace(loss, target=pick(loss.target), labels=pick(loss.labels), teacher=pick(loss.teacher)),  # type: ignore[arg-type]
+    )
     values = run(get("fused"), part, loss.kind, quiet).values
-    if loss.kind == "bce":
+    if loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None):
         values = np.diagonal(values)[:, None]
     return o.format.round(values * float(problem.scale))

@@ -13,6 +13,7 @@ import numpy as np
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
 from smcli.methods.base import Method
+from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
 
@@ -139,6 +140,9 @@ class Kernel(Method):
         """Call the code. Temperature, soft cap and the factor of a reduction are this program's, around it."""
         if self.reason:
             raise UnavailableError(self.reason)
+        if self.group:
+            _check_known(problem, quantity)
+        o = self._own(problem, o)
         x = scaling.enter(problem, o)
         task = Task(replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None), o)
         try:
@@ -151,6 +155,27 @@ class Kernel(Method):
         if not quantity.is_derivative:
             return out
         return scaling.leave(problem, out, x, o, reduced=quantity.name == "gradient")
+
+    def _own(self, problem: Problem, o: Arithmetic) -> Arithmetic:
+        """The arithmetic of the format: such code is handed numbers of it, and computes in what it likes."""
+        fmt = formats.get(problem.dtype)
+        if fmt.p >= o.format.p:
+            return o
+        return replace(o, format=fmt, accumulate=fmt)
+
+
+def _check_known(problem: Problem, quantity: Quantity) -> None:
+    """Refuse what the adapters of libraries do not tell apart.
+
+    Raises:
+        UnavailableError: another loss, other products, or coefficients.
+    """
+    if quantity.name == "gradient" and losses.required(problem.loss).kind not in {"cross-entropy", "bce"}:
+        raise UnavailableError(f"it is not asked for the gradient of {losses.required(problem.loss).kind}")
+    if quantity.name == "vjp" and problem.vjp_of != "softmax":
+        raise UnavailableError(f"it is not asked for a product with the Jacobian of {problem.vjp_of}")
+    if quantity.name == "logsumexp" and problem.coefficients is not None:
+        raise UnavailableError("it is not asked for coefficients in a logsumexp")
 
 
 def one_line(error: BaseException) -> str:

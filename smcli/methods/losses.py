@@ -6,16 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli.errors import UnavailableError
+from smcli.methods import scaling
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
-    from smcli.model import IntArray, Loss, Problem
+    from smcli.model import FloatArray, IntArray, Loss, Problem
     from smcli.quantities import Quantity
 
 
 def value(algorithm: Any, problem: Problem, quantity: Quantity, x: Rows, o: Arithmetic) -> Rows:
     """A quantity that is no derivative, by the formula of an algorithm."""
-    formula, loss = getattr(algorithm, quantity.formula), problem.loss
+    loss = problem.loss
+    if quantity.name == "logsumexp" and problem.coefficients is not None:
+        if not hasattr(algorithm, "signed_logsumexp"):
+            raise UnavailableError("it knows no coefficients in a logsumexp")
+        total: Rows = algorithm.signed_logsumexp(x, o.given(_row(problem.coefficients, x), "b"), o)
+        return total
+    formula = getattr(algorithm, quantity.formula)
+    if quantity.name == "kl":
+        loss = required(loss)
+        teacher = scaling.enter(problem, o, loss.teacher, "t")
+        apart: Rows = formula(x, teacher, o) if loss.reverse else formula(teacher, x, o)
+        return apart
+    if quantity.name == "focal":
+        return _focal(formula, required(loss), x, o)
     if quantity.needs == "labels":
         values: Rows = formula(x, o.given(required(loss).labels, "y"), o)  # type: ignore[arg-type]
         return values
@@ -23,6 +38,23 @@ def value(algorithm: Any, problem: Problem, quantity: Quantity, x: Rows, o: Arit
     if quantity.shape != "loss":
         return values
     return o.neg(values) if loss is None else _cross_entropy(algorithm, loss, values, x, o)
+
+
+def _focal(formula: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
+    """The focal loss of each logit for labels, else of the target, or of the classes with weight."""
+    each: Rows = formula(x, loss, o)
+    if loss.labels is not None:
+        return each
+    t = hard_targets(loss)
+    if t is None:
+        c = labels(loss, each.values.shape, o)
+        return o.sum(Rows(np.where(c.values == 0, 0.0, o.mul(c, each).values), f"c·{each.expr}"))
+    own = Rows(each.values[np.arange(t.size), t][:, None], f"({each.expr})[t]")
+    return own if loss.weights is None else o.mul(o.given(np.asarray(loss.weights)[t][:, None], "w[t]"), own)
+
+
+def _row(values: FloatArray, x: Rows) -> FloatArray:
+    return np.broadcast_to(values, x.values.shape)
 
 
 def required(loss: Loss | None) -> Loss:

@@ -9,17 +9,20 @@ import numpy as np
 from smcli.numbers.arithmetic import Arithmetic, Rows, by_columns
 
 if TYPE_CHECKING:
-    from smcli.model import Problem
+    from smcli.model import FloatArray, Problem
 
 
-def enter(problem: Problem, o: Arithmetic) -> Rows:
-    """The logits as the method meets them: divided by the temperature and capped, in the format."""
-    x = Rows(by_columns(problem.logits), "x")
+def enter(problem: Problem, o: Arithmetic, logits: FloatArray | None = None, name: str = "x") -> Rows:
+    """The logits as the method meets them: divided by the temperature and capped, in the format.
+
+    With `logits`, others that are treated alike, such as those of a teacher, under a name of their own.
+    """
+    x = Rows(by_columns(problem.logits if logits is None else logits), name)
     if problem.temperature != 1:
-        x = Rows(o.div(x, o.const(problem.temperature, "T")).values, "(x/T)")
+        x = Rows(o.div(x, o.const(problem.temperature, "T")).values, f"({name}/T)")
     if problem.softcap is not None:
         cap = o.const(problem.softcap, "cap")
-        x = Rows(o.mul(cap, o.tanh(o.div(x, cap))).values, "y")
+        x = Rows(o.mul(cap, o.tanh(o.div(x, cap))).values, "y" if name == "x" else f"{name}'")
     return x
 
 

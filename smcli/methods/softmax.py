@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.methods import backward
+from smcli.errors import UnavailableError
+from smcli.methods import backward, parts
 from smcli.methods.base import method
 from smcli.methods.bounds import Bound
 from smcli.methods.one_pass import two_pass_sum, walk
+from smcli.numbers.arithmetic import Rows
 
 if TYPE_CHECKING:
     from smcli.methods.bounds import Sizes
     from smcli.model import BoolArray, FloatArray, Loss
-    from smcli.numbers.arithmetic import Arithmetic, Rows
+    from smcli.numbers.arithmetic import Arithmetic
 
 LN2 = math.log(2.0)
 CLIP = 1e-7
@@ -51,7 +53,30 @@ class Naive:
         return o.log(o.sum(o.exp(x)))
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
-        return _bce(backward.sigmoid(x, o), y, o)
+        return _bce(parts.sigmoid(x, o), y, o)
+
+    def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return parts.sigmoid(x, o)
+
+    def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return o.log(self.sigmoid(x, o))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.entropy(p, o.log(p), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
+        return parts.divergence(p, q, o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.focal(p, o.log(p), loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return parts.naive_signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
@@ -77,6 +102,23 @@ class Shifted:
         z, m = _shift(x, o)
         return o.add(m, o.log(o.sum(o.exp(z))))
 
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.entropy(p, o.log(p), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
+        return parts.divergence(p, q, o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.focal(p, o.log(p), loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return parts.signed(x, b, o)
+
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         if quantity == "softmax":
             k = r.n + 2 * r.c + 2 * r.spread  # BHH 2021, §4; so for each component
@@ -101,6 +143,27 @@ class Fused:
         size = o.maximum(x, o.neg(x), "|x|")
         soft = o.log1p(o.exp(o.neg(size)))
         return o.add(o.sub(o.maximum(x, o.const(0)), o.mul(x, y)), soft)
+
+    def sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return parts.stable_sigmoid(x, o)
+
+    def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
+        return parts.stable_log_sigmoid(x, o)
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        return parts.entropy_of_logs(self.log_softmax(x, o), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.stable_sides(x, o), loss, o)
+        log_p = Rows(self.log_softmax(x, o).values, "log p")
+        return parts.focal(o.exp(log_p), log_p, loss.gamma, o)
+
+    def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return parts.signed(x, b, o)
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         return Shifted().bound(quantity, r) if quantity == "logsumexp" else None
@@ -162,6 +225,24 @@ class Log1p:
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         _, m, _, s = self._rest(x, o)
         return o.add(m, o.log1p(s))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        return parts.entropy_of_logs(self.log_softmax(x, o), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        return parts.divergence_of_logs(self.log_softmax(a, o), self.log_softmax(b, o), o, held=True)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.stable_sides(x, o), loss, o)
+        z, _, e, s = self._rest(x, o)
+        whole = o.add(o.const(1), s)
+        p, own = o.div(e, whole), o.div(s, whole)
+        q = o.sub(o.const(1), Rows(p.values, "p")).values.copy()
+        top = x.values.argmax(axis=1)
+        q[np.arange(top.size), top] = own.values[:, 0]  # 1 − p would cancel
+        log_p = o.sub(z, o.log1p(s))
+        return o.mul(o.pow(Rows(q, "q"), loss.gamma, "γ"), o.neg(log_p))
 
     def bound(self, quantity: str, r: Sizes) -> Bound | None:
         in_sum = r.n + r.c + r.spread
@@ -259,11 +340,13 @@ class Clipped:
 
     def bce(self, x: Rows, y: Rows, o: Arithmetic) -> Rows:
         low, one = o.const(CLIP, "ε"), o.const(1)
-        p = backward.sigmoid(x, o)
+        p = parts.sigmoid(x, o)
         return _bce(o.maximum(o.minimum(p, o.sub(one, low)), low, "clip(sigmoid(x), ε, 1 − ε)"), y, o)
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
         """Composed, but that the clip passes a derivative only between its bounds."""
+        if loss.kind not in {"cross-entropy", "bce"}:
+            raise UnavailableError(f"it has no {loss.kind} to differentiate")
         low = o.const(CLIP).values
         high = o.format.round(1 - low)
 

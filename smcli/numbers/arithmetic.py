@@ -37,7 +37,8 @@ class Step(NamedTuple):
 
     Attributes:
         expr: what was computed, such as "exp(x − max(x))".
-        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, tanh, round.
+        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, min, tanh, pow, round, or a cast to
+            another format.
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
@@ -80,10 +81,10 @@ class Step(NamedTuple):
     @property
     def underflowed(self) -> BoolArray:
         """Where a non-zero result became 0, or lost digits as a subnormal number."""
-        if self.op not in {"exp", "exp2", "mul", "div"}:
+        if self.op not in {"exp", "exp2", "mul", "div", "cast"}:
             return np.zeros(self.output.shape, dtype=bool)
         small = (np.abs(self.output) < self.format.smallest_normal) & self._from_finite()
-        if self.op in {"mul", "div"}:
+        if self.op in {"mul", "div", "cast"}:
             small &= self.inputs[0] != 0
         if self.op == "mul":
             small &= self.inputs[1] != 0
@@ -143,6 +144,14 @@ class Arithmetic:
         """Numbers that are handed in (labels, weights), rounded to the format."""
         return Rows(self.format.round(values), expr)
 
+    def cast(self, a: Rows, to: Format) -> Rows:
+        """A result rounded once to a narrower format: what kernels do at their end. In the format itself it is as it was."""
+        if to.p >= self.format.p:
+            return a
+        out = to.round(a.values)
+        self.steps.append(Step(f"round to {to.name}", "cast", (a.values,), out, to))
+        return Rows(out, a.expr)
+
     def add(self, a: Rows, b: Rows, expr: str = "") -> Rows:
         """a + b."""
         return self._done("add", expr or f"{a.expr} + {_inner(b)}", a.values + b.values, a.values, b.values)
@@ -188,6 +197,12 @@ class Arithmetic:
     def log1p(self, a: Rows, expr: str = "") -> Rows:
         """log(1 + a), accurate for small a."""
         return self._done("log1p", expr or f"log1p({a.expr})", np.log1p(a.values), a.values)
+
+    def pow(self, a: Rows, power: float, name: str = "") -> Rows:
+        """a to a constant power, rounded to the format; infinite at 0 for a negative one."""
+        n = self.const(power, name)
+        expr = f"{_inner(a)}^{n.expr}"
+        return self._done("pow", expr, np.power(a.values, n.values), a.values, n.values)
 
     def tanh(self, a: Rows, expr: str = "") -> Rows:
         """Hyperbolic tangent."""

@@ -86,6 +86,10 @@ class Format(NamedTuple):
     def _top(self) -> int:
         return math.frexp(self.max)[1] - 1
 
+    def holds(self, other: Format) -> bool:
+        """Whether it has all numbers of another format, and more digits."""
+        return self.p > other.p and self.max >= other.max and self.emin <= other.emin
+
     def round(self, x: FloatArray) -> FloatArray:
         """Round float64 numbers to the format: to nearest, ties to even, once.
 
@@ -171,6 +175,8 @@ FORMATS = {
         Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
     )
 }
+NARROW = 16  # bits; of formats up to here kernels compute in a wider one
+KERNELS = "float32"  # which is this one
 _DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands
 ALIASES = {
     "double": "float64", "fp64": "float64", "f64": "float64",

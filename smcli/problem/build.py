@@ -9,13 +9,13 @@ import numpy as np
 
 from smcli.batch import Written
 from smcli.errors import InputError, OptionError
-from smcli.model import Loss, Problem
+from smcli.model import Loss, Problem, RawRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from smcli.batch import Batch
-    from smcli.model import BoolArray, FloatArray, IntArray, RawRow
+    from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.numbers import formats
     from smcli.problem.specs import Settings
 
@@ -31,6 +31,7 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
         InputError: targets, labels, weights or a cotangent do not fit the rows.
     """
     whole = _Whole(settings, fmt, len(batch))
+    inner = settings.numerics.inner(fmt)  # in which constants are
     scale = whole.scale(batch)
     for block in batch.blocks:
         step = max(1, BLOCK // block.classes)
@@ -42,11 +43,18 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
                     dtype=fmt.name,
                     logits=_rounded(written, fmt),
                     loss=whole.loss(at, block.classes),
-                    temperature=_one(settings.numerics.temperature, fmt, 1.0, "temperature", zero=True),
-                    softcap=_one(settings.numerics.softcap, fmt, 0.0, "softcap") or None,
+                    temperature=_one(settings.numerics.temperature, inner, 1.0, "temperature", zero=True),
+                    softcap=_one(settings.numerics.softcap, inner, 0.0, "softcap") or None,
                     ignored=whole.ignored(at),
                     scale=scale,
-                    cotangent=_vector(settings.loss.cotangent, fmt, block.classes, "cotangent"),
+                    cotangent=_vector(
+                        settings.loss.cotangent,
+                        fmt,
+                        1 if settings.loss.vjp_of == "logsumexp" else block.classes,
+                        "cotangent",
+                    ),
+                    vjp_of=settings.loss.vjp_of,
+                    coefficients=_vector(settings.loss.coefficients, fmt, block.classes, "coefficients"),
                     rows=at,
                 ),
                 written,
@@ -76,7 +84,11 @@ def _vector(raw: RawRow | None, fmt: formats.Format, size: int, option: str) -> 
         return None
     if raw.values.size != size:
         raise OptionError(
-            option, f"has {raw.values.size} numbers for a row of {size} logits", "give one for each class"
+            option,
+            f"has {raw.values.size} numbers for a row of {size} logits"
+            if size > 1
+            else f"is one number, not {raw.values.size}",
+            "give one for each class" if size > 1 else "a row has one value",
         )
     return _held(raw, fmt, option)
 
@@ -94,6 +106,12 @@ def _held(raw: RawRow, fmt: formats.Format, option: str) -> FloatArray:
     return values
 
 
+def _finite_tokens(raw: RawRow) -> tuple[str, ...] | None:
+    if raw.tokens is None:
+        return None
+    return tuple("0" if x == -np.inf else token for x, token in zip(raw.values, raw.tokens, strict=True))
+
+
 class _Whole:
     """What belongs to all rows of the input: targets and labels, and what a reduction divides by."""
 
@@ -105,8 +123,12 @@ class _Whole:
     def loss(self, at: IntArray, classes: int) -> Loss | None:
         """The loss of the rows at these places."""
         spec, fmt = self._settings.loss, self._fmt
+        if spec.alone:
+            teacher = None if spec.against is None else self._rows(spec.against, at, classes, "against")
+            return Loss(spec.kind, teacher=teacher, reverse=spec.reverse)
+        gamma = 2.0 if spec.gamma is None else spec.gamma
         weights = _vector(spec.weights, fmt, classes, "class_weights")
-        z_loss = _one(spec.z_loss, fmt, 0.0, "z_loss")
+        z_loss = _one(spec.z_loss, self._settings.numerics.inner(fmt), 0.0, "z_loss")
         if self._targets is not None:
             chosen = self._targets[at]
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
@@ -116,17 +138,21 @@ class _Whole:
                 raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
                                  f"targets run from 0 to {classes - 1}")  # fmt: skip
             own = np.where(counted, chosen, 0)  # an ignored row's is never used
-            return Loss(spec.kind, own, None, spec.smoothing, weights, z_loss)
+            return Loss(spec.kind, own, None, spec.smoothing, weights, z_loss, gamma)
         if spec.labels is None:
             return None
-        if len(spec.labels) == 1:
-            labels = np.broadcast_to(self._labels(int(at[0]), classes), (at.size, classes))
-        else:
-            labels = np.stack([self._labels(int(i), classes) for i in at])
-        return Loss(spec.kind, None, labels, spec.smoothing, weights, z_loss)
+        labels = self._rows(spec.labels, at, classes, "labels")
+        return Loss(spec.kind, None, labels, spec.smoothing, weights, z_loss, gamma)
 
-    def _labels(self, place: int, classes: int) -> FloatArray:
-        given, numbers, count = self._settings.loss.labels or (), self._settings.numbers, self._count
+    def _rows(self, given: Sequence[RawRow], at: IntArray, classes: int, option: str) -> FloatArray:
+        """The numbers of an option with one row for all, or one for each, [R, C]."""
+        if len(given) == 1:
+            return np.broadcast_to(self._row(given, int(at[0]), classes, option), (at.size, classes))
+        return np.stack([self._row(given, int(i), classes, option) for i in at])
+
+    def _row(self, given: Sequence[RawRow], place: int, classes: int, option: str) -> FloatArray:
+        numbers, count = self._settings.numbers, self._count
+        what = "labels" if option == "labels" else "the teacher's logits"
         if len(given) == 1:
             raw = given[0]
         elif len(given) == count:
@@ -134,13 +160,18 @@ class _Whole:
         elif numbers is not None and len(given) > max(numbers):
             raw = given[numbers[place]]  # of a whole batch, of which some rows were chosen
         else:
-            raise InputError(f"{len(given)} rows of labels for {count} rows of logits", "give one row, or one for each")
+            raise InputError(f"{len(given)} rows of {what} for {count} rows of logits", "give one row, or one for each")
         if raw.values.size != classes:
             raise InputError(
-                f"{raw.values.size} labels for row {self._number(place)} of {classes} logits",
-                "give one label for each class",
+                f"{raw.values.size} {'labels' if option == 'labels' else 'logits of the teacher'} for row "
+                f"{self._number(place)} of {classes} logits",
+                f"give one {'label' if option == 'labels' else 'of the teacher'} for each class",
             )
-        return _held(raw, self._fmt, "labels")
+        if option == "labels":
+            return _held(raw, self._fmt, option)
+        masked: FloatArray = np.where(raw.values == -np.inf, -np.inf, 0.0)
+        finite = RawRow(np.where(np.isfinite(masked), raw.values, 0.0), _finite_tokens(raw))
+        return _held(finite, self._fmt, option) + masked
 
     def _number(self, place: int) -> int:
         """What the user calls the row at a place."""
@@ -158,7 +189,7 @@ class _Whole:
     def scale(self, batch: Batch) -> Fraction:
         """What a reduction multiplies each row's loss by: 1, or 1 over the weight of the rows that count."""
         spec = self._settings.loss
-        if spec.reduction != "mean":
+        if spec.reduction not in {"mean", "perplexity"}:
             return Fraction(1)
         if spec.kind == "bce":
             total = Fraction(sum(len(b) * b.classes for b in batch.blocks))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from smcli import quantities
 from smcli.errors import OptionError, nearest
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import ORDERS
+from smcli.numbers.arithmetic import ORDERS, Arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smcli.model import RawRow
     from smcli.problem.given import Given
 
-REDUCTIONS = ("none", "mean", "sum")
+REDUCTIONS = ("none", "mean", "sum", "perplexity")
 MOST_DIGITS = 10000
 POSITIVE = "give a positive number"
 FROM_ZERO = "give a number from 0 up"
@@ -28,7 +28,8 @@ class Numerics:
 
     Attributes:
         dtypes: number formats; none of them: what the input carries.
-        accumulate: format of the running sum, or None: as dtype.
+        compute: format that arithmetic is done in, whose results are rounded once to the number format; None: that itself.
+        accumulate: format of the running sum, or None: that of the arithmetic.
         order: the order of sums.
         temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
         digits: significant digits of the truth, or None: enough for the format.
@@ -36,6 +37,7 @@ class Numerics:
     """
 
     dtypes: tuple[str, ...] = ()
+    compute: str | None = None
     accumulate: str | None = None
     order: str = "pairwise"
     temperature: RawRow | None = None
@@ -46,9 +48,10 @@ class Numerics:
     @classmethod
     def of(cls, given: Given) -> Numerics:
         """The options of this group, as they were given."""
-        accumulate = given.word("accumulate")
+        accumulate, compute = given.word("accumulate"), given.word("compute")
         return cls(
             dtypes=formats_of(given.names("dtype")),
+            compute=None if compute is None else formats.get(compute).name,
             accumulate=None if accumulate is None else formats.get(accumulate).name,
             order=given.word("sum") or "pairwise",
             temperature=given.numbers("temperature"),
@@ -59,6 +62,8 @@ class Numerics:
 
     def __post_init__(self) -> None:
         choice("sum", self.order, ORDERS)
+        if self.compute is not None and self.dtypes:
+            check_wider(self.compute, self.dtypes)
         if self.digits is not None and not 1 <= self.digits <= MOST_DIGITS:
             asked = f"ask for 1 to {MOST_DIGITS} significant digits"
             raise OptionError("digits", "is out of range", asked, str(self.digits))
@@ -67,19 +72,49 @@ class Numerics:
         if self.step is not None:
             _limited("step", self.step, f"{self.step:g}", POSITIVE)
 
+    @property
+    def models(self) -> tuple[tuple[str, str | None], ...]:
+        """The number formats, each with the format that arithmetic is done in where that is another.
+
+        All formats together are shown in both ways: narrow ones also as kernels compute with them.
+        """
+        every = self.compute is None and set(self.dtypes) == set(formats.FORMATS)
+        out: list[tuple[str, str | None]] = []
+        for name in self.dtypes:
+            wider = self.compute is not None and formats.get(self.compute).holds(formats.get(name))
+            out.append((name, self.compute if wider else None))
+            if every and formats.get(name).bits <= formats.NARROW:
+                out.append((name, formats.KERNELS))
+        return tuple(out)
+
+    def inner(self, fmt: formats.Format) -> formats.Format:
+        """The format that arithmetic is done in with numbers of a format."""
+        wide = fmt if self.compute is None else formats.get(self.compute)
+        return wide if wide.holds(fmt) else fmt
+
+    def arithmetic(self, fmt: formats.Format) -> Arithmetic:
+        """A fresh arithmetic for numbers of a format."""
+        inner = self.inner(fmt)
+        return Arithmetic(inner, formats.get(self.accumulate) if self.accumulate else inner, self.order)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LossSpec:
     """Of which loss, with which labels.
 
     Attributes:
-        kind: what gradients are taken of: "cross-entropy" or "bce".
+        kind: what gradients are taken of: the name of a loss.
         target: the right class of each row, or one for all, or None.
         labels: soft labels, one row or one for each row, or None.
         smoothing, weights, z_loss: of the loss; numbers as written.
         ignore_index: the target of rows that are left out.
-        reduction: "none", "mean" or "sum".
+        reduction: "none", "mean", "sum", or "perplexity", the exponential of the mean.
         cotangent: of a vector-Jacobian product.
+        vjp_of: the quantity whose product that is.
+        against: kl: the logits of the teacher, one row or one for each row.
+        reverse: kl: the other way round.
+        gamma: focal: the exponent; None: 2.
+        coefficients: of a signed logsumexp, one for each class.
     """
 
     kind: str = "cross-entropy"
@@ -91,9 +126,14 @@ class LossSpec:
     ignore_index: int | None = None
     reduction: str = "none"
     cotangent: RawRow | None = None
+    vjp_of: str = "softmax"
+    against: tuple[RawRow, ...] | None = None
+    reverse: bool = False
+    gamma: float | None = None
+    coefficients: RawRow | None = None
 
     @classmethod
-    def of(cls, given: Given, kind: str) -> LossSpec:
+    def of(cls, given: Given, kind: str, vjp_of: str = "softmax") -> LossSpec:
         """The options of this group, as they were given."""
         return cls(
             kind=kind,
@@ -105,6 +145,11 @@ class LossSpec:
             ignore_index=given.integer("ignore_index"),
             reduction=given.word("reduction") or "none",
             cotangent=given.numbers("cotangent"),
+            vjp_of=vjp_of,
+            against=given.rows("against"),
+            reverse=given.flag("reverse"),
+            gamma=given.real("gamma"),
+            coefficients=given.numbers("coefficients"),
         )
 
     def __post_init__(self) -> None:
@@ -113,7 +158,17 @@ class LossSpec:
             raise OptionError("label_smoothing", "is out of range", "it is a share, from 0 to 1", f"{self.smoothing:g}")
         _finite("labels", self.labels or ())
         _finite("class_weights", (self.weights,) if self.weights is not None else ())
+        _finite("coefficients", (self.coefficients,) if self.coefficients is not None else ())
         _one("z_loss", self.z_loss, "give a finite number")
+        if self.gamma is not None:
+            _limited("gamma", self.gamma, f"{self.gamma:g}", FROM_ZERO)
+        for option, asked, kinds in (
+            ("against", self.against is not None, "kl"),
+            ("reverse", self.reverse, "kl"),
+            ("gamma", self.gamma is not None, "focal"),
+        ):
+            if asked and self.kind != kinds:
+                raise OptionError(option, f"is an option of {kinds} alone", f"ask for it: <quantities> {kinds}")
         if self.target is not None and self.labels is not None:
             raise OptionError("target", "and <labels> exclude each other", "give the right class, or a label for each")
         for option in ("target", "labels"):
@@ -125,7 +180,12 @@ class LossSpec:
     @property
     def given(self) -> bool:
         """Whether there is a loss of each row."""
-        return self.target is not None or self.labels is not None
+        return self.alone or self.target is not None or self.labels is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the loss is one of the logits, without target or labels."""
+        return quantities.get(self.kind).needs not in {"labels", "target or labels"} and self.kind != "cross-entropy"
 
     def settle(self, target: tuple[int, ...] | None = None, labels: Iterable[RawRow] | None = None) -> LossSpec:
         """The same with the target or labels that the input carries, where none were given; nothing may be missing now.
@@ -136,30 +196,62 @@ class LossSpec:
         from dataclasses import replace
 
         loss = self
-        if not self.given and self.cotangent is None:
+        if not self.given and self.cotangent is None and not self.alone:
             soft = None if labels is None else tuple(labels)
             hard = (
                 None if soft is not None and (target is None or quantities.get(self.kind).needs == "labels") else target
             )
             loss = replace(self, target=hard, labels=soft if hard is None else None)
-        of_a_loss = {
-            "label_smoothing": bool(loss.smoothing),
-            "class_weights": loss.weights is not None,
-            "z_loss": loss.z_loss is not None,
-            "reduction": loss.reduction != "none",
-        }
-        options = [option for option, asked in of_a_loss.items() if asked]
-        if quantities.get(loss.kind).needs == "labels" and loss.labels is None:
-            raise OptionError("labels", f"are needed by {loss.kind}", "give one for each logit, such as 0,1,1")
-        if loss.kind == "bce":
-            for option in options:
-                if option != "reduction":
-                    raise OptionError(option, "is not an option of bce", "leave it out; smooth the labels themselves")
-        if options and not loss.given:
-            raise OptionError(options[0], "needs <target> or <labels>", "without them there is no loss of a row")
-        if loss.ignore_index is not None and loss.target is None:
-            raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
+        loss.check_needs()
+        loss.check_belonging()
         return loss
+
+    @property
+    def _options(self) -> list[str]:
+        """The options of a loss that were given."""
+        given = {
+            "label_smoothing": bool(self.smoothing),
+            "class_weights": self.weights is not None,
+            "z_loss": self.z_loss is not None,
+            "reduction": self.reduction != "none",
+        }
+        return [option for option, asked in given.items() if asked]
+
+    def check_needs(self) -> None:
+        """Refuse a loss without what it is made of, and options without a loss."""
+        needs = quantities.get(self.kind).needs
+        if needs == "against" and self.against is None:
+            raise OptionError("against", f"is needed by {self.kind}", "give the logits of the teacher, such as 2,1,0")
+        if needs == "target or labels" and not self.given:
+            raise OptionError(
+                "target", f"or <labels> is needed by {self.kind}", "give the right class, or labels of 0 and 1"
+            )
+        if needs == "labels" and self.labels is None:
+            raise OptionError("labels", f"are needed by {self.kind}", "give one for each logit, such as 0,1,1")
+        if self._options and not self.given:
+            raise OptionError(self._options[0], "needs <target> or <labels>", "without them there is no loss of a row")
+        if self.ignore_index is not None and self.target is None and not self.alone:
+            raise OptionError("ignore_index", "needs <target>", "it is a target that marks a row to be left out")
+
+    def check_belonging(self) -> None:
+        """Refuse options that the loss does not have."""
+        extra = [option for option in self._options if option != "reduction"]
+        hint = "leave it out"
+        if self.alone:
+            beside = {"target": self.target, "labels": self.labels, "ignore_index": self.ignore_index}
+            extra = [*(option for option, value in beside.items() if value is not None), *extra]
+        elif quantities.get(self.kind).needs == "labels" or (self.kind == "focal" and self.labels is not None):
+            hint = "leave it out; smooth the labels themselves"
+        elif self.kind == "focal":
+            extra = [option for option in extra if option == "z_loss"]
+        else:
+            extra = []
+        if extra:
+            raise OptionError(extra[0], f"is not an option of {self.kind}", hint)
+        if self.reduction == "perplexity" and self.kind != "cross-entropy":
+            raise OptionError(
+                "reduction", f"is not one of {self.kind}", "a perplexity is of cross-entropy", "perplexity"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +287,21 @@ def formats_of(names: Sequence[str]) -> tuple[str, ...]:
     if "all" in names:
         return tuple(formats.FORMATS)
     return tuple(dict.fromkeys(formats.get(name).name for name in names))
+
+
+def check_wider(compute: str, dtypes: Sequence[str]) -> None:
+    """Refuse a format to compute in that holds the numbers of none of the formats and more.
+
+    Raises:
+        OptionError: it is narrower, or the same.
+    """
+    if not any(formats.get(compute).holds(formats.get(name)) for name in dtypes):
+        raise OptionError(
+            "compute",
+            f"is no wider than {dtypes[0]}",
+            "kernels compute in a format with more digits and no smaller range than that of the logits, such as float32",
+            compute,
+        )
 
 
 def choice(option: str, value: str, allowed: Sequence[str]) -> None:
@@ -260,3 +367,9 @@ class Settings:
     numbers: Sequence[int] | None = None
     confirm: bool = False
     origin: str = ""
+
+    def computing(self, dtype: str, compute: str | None) -> Settings:
+        """The same in one number format, with arithmetic in a wider one, or in itself where that is None."""
+        from dataclasses import replace
+
+        return replace(self, numerics=replace(self.numerics, dtypes=(dtype,), compute=compute))

@@ -40,7 +40,7 @@ def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fracti
                 return truth, text
     from smcli.reference.arbitrary import reduced, reduced_triple
 
-    rows = _counted(references, quantity)
+    rows = counted_rows(references, quantity)
     return _of(reduced_triple(rows, factor)), reduced(rows, factor, digits)
 
 
@@ -94,12 +94,12 @@ def settle_reduced(references: Sequence[Reference], quantity: str, factor: Fract
     """The reduced loss rounded to a format, [1, 1], with as many bits as that takes."""
     from smcli.reference.arbitrary import reduced_rounded
 
-    value = reduced_rounded(_counted(references, quantity), factor, fmt.p, fmt.emin)
+    value = reduced_rounded(counted_rows(references, quantity), factor, fmt.p, fmt.emin)
     fits = -fmt.max <= value <= fmt.max
     return np.array([[float(value) if fits else np.copysign(fmt.overflow, 1.0 if value > 0 else -1.0)]])
 
 
-def _counted(references: Sequence[Reference], quantity: str) -> list[ExactRow]:
+def counted_rows(references: Sequence[Reference], quantity: str) -> list[ExactRow]:
     """The rows that are not ignored."""
     finite = [r if r.problem.temperature else r.at_zero(quantity) for r in references]
     return [r.exact_row(k) for r in finite for k in range(len(r.problem.logits)) if not r.is_ignored(quantity, k)]

@@ -73,5 +73,5 @@ def _figures(thing: Any) -> list[tuple[str, Figure]]:
         (row, *_) = report.flagged(1) or report.rows[:1]
         of = f", row {row.row} of {len(report.rows)}" if len(report.rows) > 1 else ""
         some = figures.of_report(report, row)
-        drawn += [(report.dtype if f.x.label == "row" else f"{report.dtype}{of}", f) for f in some]
+        drawn += [(report.model if f.x.label == "row" else f"{report.model}{of}", f) for f in some]
     return drawn

@@ -41,7 +41,7 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     for report in reports:
         for f in findings(report, replace(style, verbose=True)):
-            yield f"{_command(f, report.dtype if len(reports) > 1 else '')}\n"
+            yield f"{_command(f, report.model if len(reports) > 1 else '')}\n"
     found = ", ".join(c.text for c in counted(thing.digest())) or "nothing to report"
     yield f"{_plain(f'smcli {thing.command}: {found} · {document.of(thing, style).subject}')}\n"
 

@@ -52,7 +52,7 @@ def table(thing: Any) -> Iterator[list[list[str]]]:
             for q in row.results:
                 for start in range(0, q.size, PIECE):
                     lines = _lines(row, q, methods, range(start, min(start + PIECE, q.size)))
-                    yield [[report.dtype, *cells] for cells in lines] if several else lines
+                    yield [[report.model, *cells] for cells in lines] if several else lines
 
 
 def _lines(row: RowReport, q: QuantityResult, methods: list[str], indices: range) -> list[list[str]]:
@@ -84,6 +84,6 @@ def notes(thing: Any) -> str:
     lines = []
     for report in reports:
         for f in findings(report, Style(verbose=True)):
-            about = " ".join(filter(None, (report.dtype if len(reports) > 1 else "", f.where, f.about)))
+            about = " ".join(filter(None, (report.model if len(reports) > 1 else "", f.where, f.about)))
             lines.append(f"{f.severity} {f.code} {f.name}{f' ({about})' if about else ''}: {f.message}\n")
     return "".join(lines)

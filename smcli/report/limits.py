@@ -23,13 +23,22 @@ FILLS = ("-inf", "-1e4", "-1e9", "finfo.min")
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of some formats."""
+    """The limits of some formats, and with `compute` those of arithmetic in that wider format on numbers of them."""
 
     formats: tuple[Format, ...]
+    compute: Format | None = None
+
+    def inner(self, f: Format) -> Format:
+        """The format that arithmetic is done in."""
+        return self.compute if self.compute is not None and self.compute.holds(f) else f
+
+    def name(self, f: Format) -> str:
+        """A format, and in which wider one is computed."""
+        return f.name if self.inner(f) == f else f"{f.name} in {self.inner(f).name}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document (schema smcli.limits/1)."""
-        return {"schema": "smcli.report.limits/1", "formats": [_figures(f) for f in self.formats]}
+        return {"schema": "smcli.report.limits/1", "formats": [_figures(f, self.inner(f)) for f in self.formats]}
 
     def listings(self) -> Iterable[Listing]:
         """The limits as tables."""
@@ -47,8 +56,9 @@ class Limits:
             "logits: what exp(x) does",
             ("format", "overflows from x", "loses digits below", "is 0 up to"),
             tuple(
-                (f.name, f"{f.exp_overflow:.12g}", f"{f.exp_subnormal:.12g}", f"{f.exp_zero:.12g}")
+                (self.name(f), f"{g.exp_overflow:.12g}", f"{g.exp_subnormal:.12g}", f"{g.exp_zero:.12g}")
                 for f in self.formats
+                for g in [self.inner(f)]
             ),
             (1, 2, 3),
         )
@@ -57,37 +67,40 @@ class Limits:
             "1000 classes can share in the naive sum)",
             ("format", "accumulator", "stalls at n", "fits up to n", "naive, n=1000"),
             tuple(
-                (f.name, a.name, str(a.stall), _count(f), f"{largest_logit(f, a, 1000):.6g}")
+                (self.name(f), a.name, str(a.stall), _count(g), f"{largest_logit(g, a, 1000):.6g}")
                 for f in self.formats
-                for a in _accumulators(f)
+                for g in [self.inner(f)]
+                for a in _accumulators(g)
             ),
             (2, 3, 4),
         )
         yield Listing(
             "mask fills: what a fill value becomes in the format, and p beside a logit of 0",
             ("format", *FILLS),
-            tuple((f.name, *(_fill_words(f, fill) for fill in FILLS)) for f in self.formats),
+            tuple((self.name(f), *(_fill_words(f, fill, self.inner(f)) for fill in FILLS)) for f in self.formats),
         )
 
 
-def _figures(f: Format) -> dict[str, Any]:
+def _figures(f: Format, g: Format) -> dict[str, Any]:
+    """The figures of a format, those of steps in the format that is computed in."""
     return {
         "dtype": f.name,
+        **({"compute": g.name} if g != f else {}),
         "p": f.p,
         "emin": f.emin,
         "max": f.max,
         "smallest_normal": f.smallest_normal,
         "smallest_subnormal": f.smallest_subnormal,
-        "exp_overflow": f.exp_overflow,
-        "exp_subnormal": f.exp_subnormal,
-        "exp_zero": f.exp_zero,
-        "stall": f.stall,
+        "exp_overflow": g.exp_overflow,
+        "exp_subnormal": g.exp_subnormal,
+        "exp_zero": g.exp_zero,
+        "stall": g.stall,
         "sums": [
-            {"accumulate": a.name, "stall": a.stall, "naive_logit_1000": largest_logit(f, a, 1000)}
-            for a in _accumulators(f)
+            {"accumulate": a.name, "stall": a.stall, "naive_logit_1000": largest_logit(g, a, 1000)}
+            for a in _accumulators(g)
         ],
         "fills": {
-            fill: {"becomes": json_number(v), "p": json_number(p)} for fill in FILLS for v, p in [mask_fill(f, fill)]
+            fill: {"becomes": json_number(v), "p": json_number(p)} for fill in FILLS for v, p in [mask_fill(f, fill, g)]
         },
     }
 
@@ -113,17 +126,20 @@ def largest_logit(f: Format, accumulator: Format, n: int) -> float:
     return min(f.exp_overflow, math.log(top) - math.log(n))
 
 
-def mask_fill(f: Format, fill: str) -> tuple[float, float]:
-    """What a fill value becomes in the format, and the softmax that it gets beside a logit of 0 (as shifted computes it)."""
+def mask_fill(f: Format, fill: str, compute: Format | None = None) -> tuple[float, float]:
+    """What a fill value becomes in the format, and the softmax that it gets beside a logit of 0 (as shifted computes it).
+
+    It is computed in the format itself, or in a wider one whose result is rounded to it.
+    """
     written = -f.max if fill == "finfo.min" else float(fill)
     with np.errstate(all="ignore"):
         value = float(f.round(np.array(written)))
-        p = float(f.round(np.exp(np.array(value)))) if value < 0 or math.isnan(value) else 1.0
+        p = float(f.round((compute or f).round(np.exp(np.array(value))))) if value < 0 or math.isnan(value) else 1.0
     return value, p
 
 
-def _fill_words(f: Format, fill: str) -> str:
-    value, p = mask_fill(f, fill)
+def _fill_words(f: Format, fill: str, compute: Format) -> str:
+    value, p = mask_fill(f, fill, compute)
     if math.isnan(value):
         return "nan"
     if math.isinf(value):

@@ -98,6 +98,7 @@ class Report(Shown):
         about_all: findings about the reduced loss.
         confirmed: who computed the digits of the truth once more, or None where that was not asked for.
         origin: whence the number format is known where the input carries it, or an empty string.
+        compute: the format that arithmetic was done in, where it is wider; else an empty string.
     """
 
     command: str
@@ -113,6 +114,7 @@ class Report(Shown):
     about_all: tuple[Finding, ...] = ()
     confirmed: Confirmation | None = None
     origin: str = ""
+    compute: str = ""
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
     @classmethod
@@ -130,7 +132,18 @@ class Report(Shown):
             reduced=tuple(reduced),
             limits=settings.tolerance,
             origin=settings.origin,
+            compute=settings.numerics.compute or "",
         )
+
+    @property
+    def model(self) -> str:
+        """The number format, and in which wider one was computed."""
+        return f"{self.dtype}, computed in {self.compute}" if self.compute else self.dtype
+
+    @property
+    def brief(self) -> str:
+        """The same as `model`, without a comma: for lists."""
+        return f"{self.dtype} in {self.compute}" if self.compute else self.dtype
 
     @property
     def rows(self) -> RowReports:
@@ -299,6 +312,7 @@ class Report(Shown):
             "smcli": __version__,
             "command": self.command,
             "dtype": self.dtype,
+            **({"compute": self.compute} if self.compute else {}),
             "digits": self.digits,
         }
 

@@ -13,7 +13,6 @@ from smcli.judge.measure import as_float
 from smcli.methods import run
 from smcli.model import Listing
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import Arithmetic
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.report.document import json_number
@@ -113,12 +112,7 @@ def sweep(rows: Batch, settings: Settings) -> Sweep:
         points: list[list[Point]] = [[] for _ in block.values]
         for k in range(fmt.p + 1):
             step = math.ldexp(1.0, -k)
-            o = Arithmetic(
-                fmt,
-                formats.get(settings.numerics.accumulate) if settings.numerics.accumulate else fmt,
-                settings.numerics.order,
-            )
-            done = run(fd, problem, quantity, o, step)
+            done = run(fd, problem, quantity, settings.numerics.arithmetic(fmt), step)
             with np.errstate(all="ignore"):
                 relative = np.abs(done.values - exact).max(axis=1) / np.abs(exact).max(axis=1)
             for row, error in zip(points, relative.tolist(), strict=True):
