@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smcli import quantities
-from smcli.errors import PrecisionError
+from smcli.errors import PrecisionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,9 @@ Number = Any  # of an arithmetic
 GUARD = 64  # bits beyond those that digits and range take
 MOST_BITS = 1 << 22
 SMALL = Fraction(1, 10**6)  # of half a unit: how large an error may be
+KNOWN = frozenset(
+    {"softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "gradient", "jacobian", "vjp"}
+)  # what has a definition here
 FAR = 5000  # exponents of ten up to which a power of ten is taken exactly
 
 
@@ -166,7 +169,9 @@ def confirm(blocks: Sequence[Block], reduced: Sequence[Reduced], reduction: str,
 
     Raises:
         PrecisionError: a digit differs; the message has both values.
+        UsageError: it is of a kind that nothing here recomputes.
     """
+    _check_known(blocks, reduction)
     factor = _factor(blocks, reduction)
     told = _Told(digits)
     for block in blocks:
@@ -178,6 +183,24 @@ def confirm(blocks: Sequence[Block], reduced: Sequence[Reduced], reduction: str,
     for one in reduced:
         told.check_sum(blocks, one, factor)
     return Confirmation(tuple(told.names), digits, told.values, told.conventions)
+
+
+def _check_known(blocks: Sequence[Block], reduction: str) -> None:
+    """Refuse what has no definition here: to confirm less than all that is told would say too much."""
+    unknown = {q.quantity for b in blocks for q in b.results} - KNOWN
+    for p in (block.problem for block in blocks):
+        if p.loss is not None and p.loss.kind not in KNOWN:
+            unknown.add(f"the derivative of {p.loss.kind}")
+        if p.coefficients is not None:
+            unknown.add("logsumexp with coefficients")
+        if p.cotangent is not None and p.vjp_of != "softmax":
+            unknown.add(f"the product with the Jacobian of {p.vjp_of}")
+    if reduction not in {"none", "mean", "sum"}:
+        unknown.add(reduction)
+    if unknown:
+        raise UsageError(
+            f"--confirm does not recompute {', '.join(sorted(unknown))}", "leave it out, or ask for one at a time"
+        )
 
 
 def _factor(blocks: Sequence[Block], reduction: str) -> Fraction:
