@@ -108,6 +108,7 @@ function __smcli_fail_on
         SM201\t'exp-overflow (error)' \
         SM202\t'sum-overflow (error)' \
         SM203\t'scale-overflow (error)' \
+        SM204\t'result-overflow (warning)' \
         SM301\t'underflow-not-representable (note)' \
         SM302\t'underflow-lost (warning)' \
         SM303\t'log-of-zero (error)' \
@@ -270,6 +271,7 @@ function __smcli_explain
         SM201\t'exp-overflow (error)' \
         SM202\t'sum-overflow (error)' \
         SM203\t'scale-overflow (error)' \
+        SM204\t'result-overflow (warning)' \
         SM301\t'underflow-not-representable (note)' \
         SM302\t'underflow-lost (warning)' \
         SM303\t'log-of-zero (error)' \

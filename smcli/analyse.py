@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from smcli.batch import Batch, Written
     from smcli.methods import Method
-    from smcli.model import Found, Problem
+    from smcli.model import FloatArray, Found, Problem
     from smcli.problem.specs import Settings
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -144,5 +144,11 @@ def judge(
             about_truth = replace(about_truth, condition=condition(problem, quantity, reference))
         found += examine(replace(about_truth, judged=errors_of))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
-        results.append(JudgedQuantity(quantity, truth, worst, tuple(judged)))
+        results.append(JudgedQuantity(quantity, truth, worst, tuple(judged), _signs(reference, quantity)))
     return Block(problem, tuple(results), tuple(found), settings.numerics.digits or fmt.digits)
+
+
+def _signs(reference: Reference, quantity: str) -> FloatArray | None:
+    """The sign of the sum in each row of a signed logsumexp."""
+    signed = quantity == "logsumexp" and reference.problem.coefficients is not None
+    return reference.signs() if signed else None

@@ -292,6 +292,7 @@ class QuantityResult:
         known: the truth, [N].
         square: the side of a matrix, or 0.
         methods: in the order asked.
+        sign: of a signed logsumexp, the sign of the sum: 1, −1, 0 or nan; else None.
     """
 
     quantity: str
@@ -301,6 +302,7 @@ class QuantityResult:
     known: Truth
     square: int
     methods: tuple[MethodResult, ...]
+    sign: float | None = None
 
     @property
     def truth(self) -> FloatArray:

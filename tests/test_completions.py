@@ -205,7 +205,7 @@ def test_bash_offers_every_value(command, option):
     "smcli compare --reduction mean --sum p": ["pairwise"],
     "smcli compare --ignore-index -100 --sum s": ["sequential"],
     "smcli compare --fail-on w": ["warning"],
-    "smcli compare --fail-on SM201,SM20": ["SM201,SM201", "SM201,SM202", "SM201,SM203"],
+    "smcli compare --fail-on SM201,SM20": ["SM201,SM201", "SM201,SM202", "SM201,SM203", "SM201,SM204"],
     "smcli compare --key --sum": [],  # the value of --key
     "smcli compare -- --sum": [],
     "smcli compare -- ": [],

@@ -32,6 +32,8 @@ PAIRS = {
               lambda: compare([9.0] * 8, dtype="float16", methods="naive")),
     "SM203": (lambda: compare([60000, 0], dtype="float16", temperature=0.5, methods="shifted"),
               lambda: compare([30000, 0], dtype="float16", temperature=0.5, methods="shifted")),
+    "SM204": (lambda: compare([1000, 0], target=1, z_loss=1, dtype="float16", compute="float32"),
+              lambda: compare([100, 0], target=1, z_loss=1, dtype="float16", compute="float32")),
     "SM301": (lambda: compare([0, -800], methods="shifted"), lambda: compare([0, -700], methods="shifted")),
     "SM302": (lambda: compare([12, 3], dtype="float16", methods="naive", quantities="softmax"),
               lambda: compare([11, 3], dtype="float16", methods="naive", quantities="softmax")),
@@ -62,7 +64,7 @@ PAIRS = {
 }  # fmt: skip
 SEVERITIES = {
     Severity.NOTE: {"SM104", "SM301", "SM406", "SM407", "SM901", "SM904"},
-    Severity.WARNING: {"SM302", "SM401", "SM402", "SM403", "SM404", "SM405", "SM502", "SM503", "SM903"},
+    Severity.WARNING: {"SM204", "SM302", "SM401", "SM402", "SM403", "SM404", "SM405", "SM502", "SM503", "SM903"},
 }
 
 

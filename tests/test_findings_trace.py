@@ -207,6 +207,12 @@ def check_SM301(ev, f, r):  # noqa: N802
     assert (ev.y[r, at] == 0).all() and (ev.rounded[r, at] == 0).all() and (ev.truth.hi[r, at] != 0).all()
 
 
+def check_SM204(ev, f, r):  # noqa: N802
+    at = list(f.at)
+    assert not np.isfinite(ev.y[r, at]).any() and not np.isfinite(ev.rounded[r, at]).any()
+    assert np.isfinite(ev.truth.hi[r, at]).all() and close(figure(f.message, r"largest number (\S+)"), ev.format.max)
+
+
 def check_zero(ev, f, r):
     at = list(f.at)
     assert (ev.y[r, at] == 0).all() and ev.held[r, at].all() and (ev.truth.hi[r, at] != 0).all()

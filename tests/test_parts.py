@@ -272,3 +272,12 @@ def test_no_two_losses_at_once():
     for one, other in itertools.combinations(["entropy", "kl", "focal", "bce", "cross-entropy"], 2):
         with pytest.raises(UsageError, match="losses of different problems"):
             smcli.compare([1, 2], quantities=[one, other], target=0)
+
+
+@pytest.mark.parametrize(("b", "sign"), [([2.0, -1.0], 1), ([-2.0, 1.0], -1), ([1.0, -1.0], 0)])
+def test_the_sign_of_a_signed_sum_is_told(capsys, b, sign):
+    words = ["compare", "1", "1", "-q", "logsumexp", "--coefficients", ",".join(map(str, b))]
+    assert run([*words, "-f", "json"]) == 0
+    assert f'"sign": {sign}' in capsys.readouterr().out
+    assert run([*words, "-v"]) == 0
+    assert {1: "is positive", -1: "is negative", 0: "is exactly 0"}[sign] in capsys.readouterr().out

@@ -291,6 +291,9 @@ def steps(m: MethodResult) -> Table:
 
 def background(q: QuantityResult) -> Iterator[str]:
     """What is known before anything is computed: the condition number, and each worst error beside its bound."""
+    if q.sign is not None:
+        words = {1.0: "positive", -1.0: "negative", 0.0: "exactly 0"}
+        yield f"the sum of the signed exponentials is {words.get(q.sign, 'undefined')}"
     condition = next((m.condition for m in q.methods if m.condition is not None and m.condition == m.condition), None)
     if condition is not None:
         yield f"condition number {condition:.3g}: what one rounding of the logits is multiplied by"

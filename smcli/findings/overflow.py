@@ -310,3 +310,73 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             },
         )
         lost = lost & ~ev.in_row(over)
+
+
+@rule("SM204", "result-overflow", Severity.WARNING)
+def result_overflow(ev: RunEvidence) -> Iterator[Hit]:
+    """The true value is beyond the largest number of the format: no method can return it.
+
+    ## What it means
+
+    The result is inf, or nan in a format without infinity, and that is right for the format: the value itself does not fit,
+    however it was computed. Whatever is added to it or multiplied by it is lost.
+
+    ## Why it happens
+
+    Computing in float32 and rounding the result to a 16-bit format, as kernels do, saves every step but the last: a loss of
+    70000 is no number of float16. A z-loss, a squared logsumexp, and sums of losses get there first.
+
+    {table:max}
+
+    ## How to fix it
+
+    Return such values in a wider format than the logits have. NumPy:
+
+    ```python
+    import numpy as np
+
+    x, t = np.array([1000.0, 0.0], dtype=np.float16), 1
+    z = x.astype(np.float32)
+    lse = z.max() + np.log(np.exp(z - z.max()).sum())
+    total = lse - z[t] + lse**2
+    ```
+
+    PyTorch:
+
+    ```python
+    loss = F.cross_entropy(logits.float(), target)
+    total = loss + logits.float().logsumexp(-1).square().mean()
+    ```
+
+    JAX:
+
+    ```python
+    z = logits.astype(jnp.float32)
+    total = jax.nn.logsumexp(z, axis=-1) ** 2
+    ```
+
+    TensorFlow:
+
+    ```python
+    z = tf.cast(logits, tf.float32)
+    total = tf.reduce_logsumexp(z, axis=-1) ** 2
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare 1000 0 -t 1 --z-loss 1 -d float16 --compute float32
+    smcli compare 300 -300 --target 1 --dtype float8_e4m3fn
+    ```
+
+    ## Source
+
+    IEEE 754-2019, 7.4 (overflow). PyTorch documentation, Automatic Mixed Precision (ops that autocast to float32).
+    """
+    beyond = ev.verdict(Verdict.NOT_REPRESENTABLE) & (ev.y != 0) & ev.clean
+    yield Hit(
+        beyond,
+        "{got} is returned at {at}, and {format} has no better: the truth, {true}, is beyond its largest number {max}",
+        "return such values in a wider format than the logits have",
+        facts={"got": pick(ev.y, first(beyond)), "format": ev.format.name, "max": ev.format.max},
+    )

@@ -162,12 +162,14 @@ class JudgedQuantity:
         truth: the true values, [R, N].
         condition: the largest condition number of each row, [R], or None.
         methods: in the order asked.
+        signs: of a signed logsumexp, the sign of the sum in each row, [R, 1]; else None.
     """
 
     quantity: str
     truth: Truth
     condition: FloatArray | None
     methods: tuple[Judged, ...]
+    signs: FloatArray | None = None
 
     def row(self, r: int, problem: Problem, digits: int, texts: Texts | None = None) -> QuantityResult:
         """What was found of one row; `texts` holds its digits where those of its neighbours are wanted, too."""
@@ -182,6 +184,7 @@ class JudgedQuantity:
             known=own,
             square=quantities.get(self.quantity).side(problem),
             methods=tuple(self._certified(m, m.row(r, condition), r, problem) for m in self.methods),
+            sign=None if self.signs is None else float(self.signs[r, 0]),
         )
 
     def _certified(self, judged: Judged, row: MethodResult, r: int, problem: Problem) -> MethodResult:

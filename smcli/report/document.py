@@ -97,6 +97,7 @@ def _quantity(q: QuantityResult) -> dict[str, Any]:
         "quantity": q.quantity,
         "exact": Column(q.size, q.square, lambda start, stop: q.exact(range(start, stop))),
         "certified": f"{q.certified:.0e}".replace("e-0", "e-") if q.certified else "0",
+        **({"sign": json_number(q.sign)} if q.sign is not None else {}),
         "methods": [_method(m, q.square) for m in q.methods],
     }
 
