@@ -39,7 +39,7 @@ class Request:
     loss: LossSpec
     tolerance: Tolerance
     trace: bool
-    confirm: bool
+    confirm: bool = False
 
     @classmethod
     def of(cls, command: str, given: Given) -> Request:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -609,3 +610,24 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert process.returncode == 0, err
     doc = json.loads(out)
     assert doc["rows"] == 1 << 12 and doc["extremes"] == {"least": 0, "most": 0}
+
+
+def test_no_shortcut_takes_a_wider_arithmetic_for_the_plain_one(tmp_path):
+    """Long rows of float32 have a short way of counting; --compute changes what is counted."""
+    x = np.random.default_rng(2).normal(0, 8, (2, 20000)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    plain = scanned([tmp_path / "x.npy"], request(methods=("naive",))).to_dict()["methods"][0]
+    numerics = Numerics(dtypes=("float32",), compute="float64")
+    wide = replace(request(methods=("naive",)), numerics=numerics)
+    document = scanned([tmp_path / "x.npy"], wide).to_dict()["methods"][0]
+    assert document["worst_ulp"] <= 0.5 + 1e-6 < plain["worst_ulp"]
+    report = smcli.compare(x, dtype="float32", compute="float64", methods="naive", quantities="softmax")
+    assert document["verdicts"] == report.scores()[0].counts
+
+
+@pytest.mark.parametrize("classes", [20000, 200_000])
+def test_no_shortcut_leaves_out_the_cumulative_sum(tmp_path, classes):
+    x = np.random.default_rng(3).normal(0, 1, (1, classes)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    codes = set(scanned([tmp_path / "x.npy"], request(methods=("shifted",))).to_dict()["findings"])
+    assert codes == {c.code for c in smcli.compare(x, methods="shifted", quantities="softmax").digest()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.checking.sums import WORST, Lines, Values
+from smcli.findings.sums import may_miss
 from smcli.judge.limits import LEAST
 from smcli.judge.measure import spacing
 from smcli.model import Verdict
@@ -54,6 +55,7 @@ class Screen:
         """Whether rows of such a problem can be beyond doubt: nothing was rounded, divided or capped."""
         plain = self.quantity in QUANTITIES and self.format.p <= 24 and self.format.has_inf
         plain &= problem.temperature == 1 and problem.softcap is None and problem.logits.shape[1] >= LONG
+        plain &= self.quantity != "softmax" or not may_miss(problem.logits.shape[1], self.format)
         return plain and raw.tokens is None and (
             raw.values is problem.logits or np.array_equal(raw.values, problem.logits)
         )  # fmt: skip

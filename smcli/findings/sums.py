@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.findings.evidence import RunEvidence
+    from smcli.numbers.formats import Format
 
 LEAST_MISS = 0.01  # by how much a cumulative sum misses 1 before it is told
 
@@ -166,6 +167,11 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
         )  # fmt: skip
 
 
+def may_miss(classes: int, fmt: Format) -> bool:
+    """Whether a cumulative sum of so many probabilities can miss 1 by enough to be told (SM407)."""
+    return classes * fmt.unit_roundoff >= LEAST_MISS
+
+
 @rule("SM407", "cumulative-sum", Severity.NOTE, once=True, always=True)
 def cumulative_sum(ev: RunEvidence) -> Iterator[Hit]:
     """The running sum of the probabilities, one after the other in the format, does not end at 1.
@@ -232,7 +238,7 @@ def cumulative_sum(ev: RunEvidence) -> Iterator[Hit]:
     """
     y, running = ev.y, formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
     least = max(LEAST_MISS, 4 * running.unit_roundoff)
-    if ev.quantity.name != "softmax" or y.shape[1] * running.unit_roundoff < LEAST_MISS:  # no error is larger
+    if ev.quantity.name != "softmax" or not may_miss(y.shape[1], running):
         return
     total = y.sum(axis=1, keepdims=True)
     whole = (np.abs(total - 1) <= least) & ev.in_row(ev.clean)[:, None]  # else it is SM403's

@@ -14,6 +14,7 @@ import numpy as np
 
 from smcli import methods
 from smcli.findings.accuracy import CONDITION, WELL
+from smcli.findings.sums import may_miss
 from smcli.judge.limits import LEAST
 from smcli.judge.measure import round_truth
 from smcli.methods.base import Formula
@@ -64,6 +65,8 @@ def _simple(problem: Problem, settings: Settings, fmt: Format) -> bool:
     numerics = settings.numerics
     return (
         fmt.name == "float32"
+        and numerics.compute in {None, "float32"}
+        and not may_miss(problem.logits.shape[1], fmt)
         and settings.quantities == ("softmax",)
         and numerics.order == "pairwise"
         and numerics.accumulate in {None, "float32"}
