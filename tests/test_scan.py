@@ -614,7 +614,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 def test_no_shortcut_takes_a_wider_arithmetic_for_the_plain_one(tmp_path):
     """Long rows of float32 have a short way of counting; --compute changes what is counted."""
-    x = np.random.default_rng(2).normal(0, 8, (2, 20000)).astype(np.float32)
+    x = np.random.default_rng(2).normal(0, 8, (2, 70000)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     plain = scanned([tmp_path / "x.npy"], request(methods=("naive",))).to_dict()["methods"][0]
     numerics = Numerics(dtypes=("float32",), compute="float64")
@@ -625,9 +625,8 @@ def test_no_shortcut_takes_a_wider_arithmetic_for_the_plain_one(tmp_path):
     assert document["verdicts"] == report.scores()[0].counts
 
 
-@pytest.mark.parametrize("classes", [20000, 200_000])
-def test_no_shortcut_leaves_out_the_cumulative_sum(tmp_path, classes):
-    x = np.random.default_rng(3).normal(0, 1, (1, classes)).astype(np.float32)
-    np.save(tmp_path / "x.npy", x)
-    codes = set(scanned([tmp_path / "x.npy"], request(methods=("shifted",))).to_dict()["findings"])
-    assert codes == {c.code for c in smcli.compare(x, methods="shifted", quantities="softmax").digest()}
+def test_no_shortcut_leaves_out_the_cumulative_sum(tmp_path):
+    """Added up in float32 one after the other, three million equal probabilities end at 1.03."""
+    np.save(tmp_path / "x.npy", np.zeros((1, 3_000_000), np.float32))
+    asked = request(methods=("shifted",))
+    assert "SM407" in scanned([tmp_path / "x.npy"], asked).to_dict()["findings"]
