@@ -15,7 +15,7 @@ Limit = Literal["flat", "distance", "condition", "entropy", "divergence", "focal
 Condition = Literal["none", "probability", "logarithm", "logsumexp"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Quantity:
     """One thing that methods compute and the reference knows the truth of.
 

@@ -28,7 +28,7 @@ CHECKED = tuple(q.name for q in quantities.QUANTITIES.values() if q.needs != "co
 LEVELS = ("never", "note", "warning", "error")
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Request:
     """What was asked, checked as far as that goes without the input; attributes as in `Settings`."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smcli.model import FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Axis:
     """What a direction shows; with `decades` its numbers are exponents of ten."""
 
@@ -25,7 +25,7 @@ class Axis:
     decades: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Series:
     """Points [N] with a name; y may be −inf, inf or nan. A truth is drawn as the mark to hit, `joined` as a line."""
 
@@ -36,7 +36,7 @@ class Series:
     joined: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Line:
     """A horizontal line that values are read against."""
 
@@ -44,7 +44,7 @@ class Line:
     at: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Figure:
     """One picture.
 

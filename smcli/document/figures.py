@@ -26,7 +26,7 @@ MOST_CURVES = 8  # rows of a sweep that are drawn
 NEAR = 12.0  # decades within which a line is worth stretching the picture for
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Ran:
     """What a method returned over an axis."""
 

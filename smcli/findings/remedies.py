@@ -56,7 +56,7 @@ BY_PROBABILITY = {  # derivatives that are made of p alone
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trial:
     """Something to do otherwise: another method, accumulator, order of the sum or format; the same where None.
 

@@ -24,7 +24,7 @@ Backward = Literal["composed", "fused", "autograd", "none"]
 T = TypeVar("T", bound=type)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Method(ABC):
     """Something that computes quantities of a block of rows.
 
@@ -86,7 +86,7 @@ class Method(ABC):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Formula(Method):
     """A method written in the arithmetic of a format, which sees each of its steps.
 
@@ -144,7 +144,7 @@ class Formula(Method):
         return inside if inside is None or inner == fmt else bounds.rounded(inside, problem, inner, fmt)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Run:
     """What one method returned for one quantity of a block, and how it got there.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smcli.problem.specs import Settings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sizes:
     """The figures of rows that bounds are made of; arrays are float64 [R].
 
@@ -55,7 +55,7 @@ class Sizes:
         return self.top + self.log
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bound:
     """What a theorem says of a row, arrays float64 [R].
 

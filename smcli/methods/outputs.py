@@ -27,7 +27,7 @@ class Source(Protocol):
         """The values of some rows of the input, all as long, float64 [R, N]: numbers of the arithmetic's format."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Output(Method):
     """Values that are handed in."""
 
@@ -66,7 +66,7 @@ class Output(Method):
         return Rows(values, NAME)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Listed:
     rows: Sequence[FloatArray]
 

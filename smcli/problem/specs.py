@@ -22,7 +22,7 @@ POSITIVE = "give a positive number"
 FROM_ZERO = "give a number from 0 up"
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Numerics:
     """In which arithmetic methods compute, and how exactly the truth is told.
 
@@ -98,7 +98,7 @@ class Numerics:
         return Arithmetic(inner, formats.get(self.accumulate) if self.accumulate else inner, self.order)
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class LossSpec:
     """Of which loss, with which labels.
 
@@ -254,7 +254,7 @@ class LossSpec:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Tolerance:
     """Limits of accuracy that the user gave; None where none was."""
 
@@ -343,7 +343,7 @@ def _finite(option: str, rows: Sequence[RawRow]) -> None:
 IN_FLOAT64, NO_LOSS, NO_LIMIT = Numerics(dtypes=("float64",)), LossSpec(), Tolerance()
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Settings:
     """What is computed: everything that was asked, and what the input brings along.
 

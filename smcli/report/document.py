@@ -42,7 +42,7 @@ def square(flat: list[Any], side: int) -> list[Any]:
     return [flat[i : i + side] for i in range(0, side * side, side)] if side else flat
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Column:
     """A list of the document, which may be long: a piece of it is made when it is asked for.
 

@@ -34,7 +34,7 @@ KEPT = 16  # rows that are kept
 FIRST_ROWS = 8  # row numbers that are listed beside a code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Score:
     """How one method did at one quantity, over all rows.
 
@@ -60,7 +60,7 @@ class Score:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CodeCount:
     """One code, and the rows that it was found in.
 
