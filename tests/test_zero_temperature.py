@@ -46,3 +46,14 @@ def test_a_temperature_that_the_format_rounds_to_0_is_a_diagnosis():
     assert {f.code for f in report.findings} == {"SM203"}
     with pytest.raises(smcli.UsageError):
         smcli.compare([1, 2], temperature=-1)
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-9])
+def test_that_the_truth_is_a_convention_is_said(temperature):
+    report = smcli.compare([0.0, 40.0], temperature=temperature, quantities="softmax", dtype="float16")
+    said = "by convention the limit as T falls to 0"
+    assert said in str(report)
+    (message,) = {f.message for f in report.findings if f.code == "SM203"}
+    assert "the truth, by convention, the limit as T falls to 0" in message
+    assert said not in str(smcli.compare([0.0, 40.0], quantities="softmax"))
+    assert said in str(smcli.evaluate([0.0, 40.0], temperature=temperature, dtype="float16"))

@@ -85,7 +85,14 @@ def closing(report: Report, style: Style) -> Paragraph:
     rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     whence = f" ({report.origin})" if report.origin else ""
     by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
-    return ending(report.digest(), f"; {report.model}{whence}{rows}; exact certified{by}{kernels(report)}", style)
+    truth = f"exact certified{by}{limit(report)}"
+    return ending(report.digest(), f"; {report.model}{whence}{rows}; {truth}{kernels(report)}", style)
+
+
+def limit(report: Report) -> str:
+    """Of a temperature of 0, what the truth is: nothing defines x/0."""
+    zero = any(block.problem.temperature == 0 for block in report.blocks)
+    return ", by convention the limit as T falls to 0" if zero else ""
 
 
 def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:

@@ -264,7 +264,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
         over = (step.overflowed | step.invalid) & ev.clean
         yield Hit(
             over,
-            "x/T is not finite at {at}: T is 0 in {format}" if zero.any()
+            "x/T is not finite at {at}: T is 0 in {format}, and the truth, by convention, the limit as T falls to 0" if zero.any()
             else "x/T overflows {format} at {at}: {x}/{temperature} is beyond {max}",
             "choose a larger T, or take the argmax" if zero.any()
             else "subtract the maximum before dividing by T" + (", or divide in a wider format" if f.p < 53 else ""),
