@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -84,25 +83,6 @@ def test_help_says_where_the_scripts_go():
     )
     for place in ("bash-completion/completions/smcli", "fpath", "~/.config/fish/completions/smcli.fish", "$PROFILE"):
         assert place in done.stdout
-
-
-def test_wheel_holds_scripts_and_man_page(tmp_path):
-    pytest.importorskip("hatchling")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    for place in (
-        "share/bash-completion/completions/smcli",
-        "share/zsh/site-functions/_smcli",
-        "share/fish/vendor_completions.d/smcli.fish",
-        "share/man/man1/smcli.1",
-    ):
-        assert sum(name.endswith(".data/data/" + place) for name in names) == 1
 
 
 # The tree and its values

@@ -197,3 +197,18 @@ def test_the_network_diverges_where_the_walkthrough_says(tmp_path):
     (found,) = [f for f in first["findings"] if f["method"] == "naive"]
     assert (found["code"], found["step"]) == ("SM201", "exp(x)") and first["logits"][found["at"][0]] > 88.7229
     assert "method fused" in found["remedy"]
+
+
+def test_contributing_names_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in re.findall(r"\btest_\w+\.py", text):
+        assert (ROOT / "tests" / name).is_file(), name
+    paths = re.findall(r"(?:tests|docs|completions)/[\w/]+\.\w+", text) + [
+        f"smcli/{p}" for p in re.findall(r"`(\w+/[\w/]+\.py)`", text)
+    ]
+    assert len(paths) > 20
+    for name in paths:
+        assert (ROOT / name.replace("smcli/tests", "tests").replace("smcli/completions", "completions")).is_file(), name
+    sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").glob("test_*.py"))
+    for variable in re.findall(r"SMCLI_\w+", text):
+        assert f'environ.get("{variable}"' in sources
