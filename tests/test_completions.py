@@ -439,6 +439,31 @@ def test_powershell_has_every_option_and_value(command):
             assert re.findall(r"^ +'(.*?)' = ", block[1], re.MULTILINE) == [value for value, _ in option.values.choices]
 
 
+def syntax_errors(script):
+    """The places that a grammar of PowerShell makes nothing of."""
+    grammar, reader = pytest.importorskip("tree_sitter_powershell"), pytest.importorskip("tree_sitter")
+    tree = reader.Parser(reader.Language(grammar.language())).parse(script.encode())
+    nodes, bad = [tree.root_node], []
+    while nodes:
+        node = nodes.pop()
+        bad += [tuple(node.start_point)] if node.is_error or node.is_missing else []
+        nodes += node.children
+    return bad
+
+
+def test_powershell_parses():
+    text = (made() / "smcli.ps1").read_text()
+    assert syntax_errors(text) == []
+    for right, wrong in (
+        ("param(", "param(,"),
+        ("foreach (", "foreach "),
+        ("''s ", "'s "),
+        ("    }\n", "\n"),
+        ("@{ In", "@{ In In"),
+    ):
+        assert right in text and syntax_errors(text.replace(right, wrong, 1)), f"{wrong!r} is not noticed"
+
+
 @needs("pwsh")
 @pytest.mark.parametrize(
     ("line", "want"),
