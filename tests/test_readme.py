@@ -149,6 +149,15 @@ def test_a_row_of_the_table_says_what_it_promises(command, says, tmp_path):
     assert says in printed
 
 
+@pytest.mark.parametrize(("shell", "file"), [("bash", "smcli.bash"), ("zsh", "_smcli"), ("fish", "smcli.fish")])
+def test_completion_is_installed_in_an_empty_home(shell, file, tmp_path):
+    (command,) = re.findall(rf"^\| {shell} \| `(.*?)`", TEXT, re.MULTILINE)
+    code, printed = run(f"export HOME={tmp_path}; {command}", tmp_path, "-euo pipefail")
+    assert (code, printed) == (0, "")
+    (script,) = (p for p in tmp_path.rglob("*") if p.is_file())
+    assert script.read_bytes() == (ROOT / "completions" / file).read_bytes()
+
+
 def test_every_command_is_listed():
     listed = re.findall(r"^\| `smcli (\w+)` \|", TEXT, re.MULTILINE)
     assert sorted(listed) == sorted(get_command(build()).commands)
