@@ -119,13 +119,20 @@ def test_the_two_commands_come_first():
     assert len(first.splitlines()) == len(second.splitlines()) == 1  # .ci/run executes both in a fresh environment
 
 
-def test_the_picture_is_of_today(tmp_path):
-    code, printed = run(f"smcli compare 1000 2000 3000 4000 5000 -o {tmp_path}/main-job.svg")
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("main-job.svg", "smcli compare 1000 2000 3000 4000 5000 -o"),
+        ("sweep.svg", "smcli grad 1 2 3 --target 0 --sweep --plot"),
+    ],
+)
+def test_a_picture_is_of_today(name, command, tmp_path):
+    code, printed = run(f"{command} {tmp_path / name}")
     assert code == 0, printed
-    picture = ROOT / "docs" / "main-job.svg"
+    picture = ROOT / "docs" / name
     if UPDATE:
-        picture.write_bytes((tmp_path / "main-job.svg").read_bytes())
-    assert (tmp_path / "main-job.svg").read_bytes() == picture.read_bytes()
+        picture.write_bytes((tmp_path / name).read_bytes())
+    assert (tmp_path / name).read_bytes() == picture.read_bytes()
 
 
 ROWS = re.findall(r"^\| (.*?) \| `(smcli [^`]*)`(.*?) \| `(.*?)` \|$", TEXT, re.MULTILINE)
