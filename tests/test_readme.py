@@ -97,7 +97,7 @@ def test_a_document_shows_what_is_so(document, tmp_path):
                 timeout=120,
                 check=False,
             )
-            assert done.returncode == 0, done.stderr
+            assert done.returncode == 0 and "Error" not in done.stderr, done.stderr
         elif kind == "sh":
             for line in body.splitlines():
                 code, printed = run(line, tmp_path, "-euo pipefail")
