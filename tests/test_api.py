@@ -126,7 +126,8 @@ ENTRIES = (smcli.compare, smcli.evaluate, smcli.gradient, smcli.exact, smcli.tru
 def test_keywords_are_spelled_out(entry):
     parameters = inspect.signature(entry).parameters.values()
     assert all(p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY} for p in parameters)
-    with pytest.raises(TypeError, match=rf"^{entry.__name__}\(\) got an unexpected keyword argument 'temprature'$"):
+    said = rf"^{entry.__name__}\(\) got an unexpected keyword argument 'temprature'(\. Did you mean 'temperature'\?)?$"
+    with pytest.raises(TypeError, match=said):
         entry([1, 2], temprature=1)
 
 

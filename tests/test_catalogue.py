@@ -12,11 +12,16 @@ import pytest
 import smcli
 from smcli import methods
 from smcli.cli.app import run
-from smcli.report.catalogue import QUANTITIES, Catalogue
+from smcli.quantities import QUANTITIES
+from smcli.report.catalogue import Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",
          "base2-fma", "base2-nofma", "clipped", "bceloss", "epsilon", "bigfloat", "fd"]  # fmt: skip
+OPTIONS = {
+    "bce": {"labels": [0.25, 0.75, 0]}, "gradient": {"labels": [0.25, 0.75, 0]}, "vjp": {"cotangent": [1, 0, 2]},
+    "kl": {"against": [3, 1, 0.5]}, "focal": {"target": 0},
+}  # fmt: skip
 
 
 def test_every_method_is_listed_with_what_it_says_of_itself():
@@ -31,15 +36,15 @@ def test_every_method_is_listed_with_what_it_says_of_itself():
 def test_it_computes_just_what_is_listed(entry):
     if not entry["available"]:
         pytest.skip(entry["reason"])
-    for quantity in QUANTITIES:
-        options = {"labels": [0.25, 0.75, 0]} if quantity in {"bce", "gradient"} else {}
-        command = smcli.gradient if quantity in {"gradient", "jacobian"} else smcli.compare
+    for quantity, q in QUANTITIES.items():
+        options = dict(OPTIONS.get(quantity, {}))
+        command = smcli.gradient if q.is_derivative else smcli.compare
         if command is smcli.compare:
             options["quantities"] = quantity
         if quantity in entry["quantities"]:
-            (q,) = command([1, 2, 3], methods=entry["method"], **options).rows[0].results
-            (m,) = q.methods
-            assert q.quantity == quantity and np.isfinite(m.values).all() and (m.rel < 1e-5).all()
+            (result,) = command([1, 2, 3], methods=entry["method"], **options).rows[0].results
+            (m,) = result.methods
+            assert result.quantity == quantity and np.isfinite(m.values).all() and (m.rel < 1e-5).all()
         else:
             with pytest.raises(smcli.UsageError):
                 command([1, 2, 3], methods=entry["method"], **options)

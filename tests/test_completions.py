@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -84,25 +83,6 @@ def test_help_says_where_the_scripts_go():
     )
     for place in ("bash-completion/completions/smcli", "fpath", "~/.config/fish/completions/smcli.fish", "$PROFILE"):
         assert place in done.stdout
-
-
-def test_wheel_holds_scripts_and_man_page(tmp_path):
-    pytest.importorskip("hatchling")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    for place in (
-        "share/bash-completion/completions/smcli",
-        "share/zsh/site-functions/_smcli",
-        "share/fish/vendor_completions.d/smcli.fish",
-        "share/man/man1/smcli.1",
-    ):
-        assert sum(name.endswith(".data/data/" + place) for name in names) == 1
 
 
 # The tree and its values
@@ -457,6 +437,31 @@ def test_powershell_has_every_option_and_value(command):
         if option.values.choices:
             block = re.search(rf"^ +'{takes}' = \[ordered\]@{{\n(.*?)^        }}", text, re.MULTILINE | re.DOTALL)
             assert re.findall(r"^ +'(.*?)' = ", block[1], re.MULTILINE) == [value for value, _ in option.values.choices]
+
+
+def syntax_errors(script):
+    """The places that a grammar of PowerShell makes nothing of."""
+    grammar, reader = pytest.importorskip("tree_sitter_powershell"), pytest.importorskip("tree_sitter")
+    tree = reader.Parser(reader.Language(grammar.language())).parse(script.encode())
+    nodes, bad = [tree.root_node], []
+    while nodes:
+        node = nodes.pop()
+        bad += [tuple(node.start_point)] if node.is_error or node.is_missing else []
+        nodes += node.children
+    return bad
+
+
+def test_powershell_parses():
+    text = (made() / "smcli.ps1").read_text()
+    assert syntax_errors(text) == []
+    for right, wrong in (
+        ("param(", "param(,"),
+        ("foreach (", "foreach "),
+        ("''s ", "'s "),
+        ("    }\n", "\n"),
+        ("@{ In", "@{ In In"),
+    ):
+        assert right in text and syntax_errors(text.replace(right, wrong, 1)), f"{wrong!r} is not noticed"
 
 
 @needs("pwsh")

@@ -284,6 +284,7 @@ def test_key(write):
     [
         (("x.npz", npz(logits=np.ones((2, 3)), target=np.array([[2], [0]], np.uint8))), (2, 0)),
         (("x.npz", npz(targets=np.array([1.0, -100.0]), logits=np.ones((2, 3)))), (1, -100)),
+        (("x.npz", npz(target=np.array(1), logits=np.ones(3))), (1,)),
         (
             (
                 "x.safetensors",

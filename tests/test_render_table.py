@@ -8,6 +8,7 @@ import sys
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,3 +142,38 @@ def test_the_layout_depends_on_the_width_not_on_the_digits(capsys, monkeypatch, 
         head = [line.split() for line in capsys.readouterr().out.splitlines() if " fused" in line and "rel" in line]
         layouts.add(tuple(head[0][-6:]))
     assert layouts == {("naive", "rel", "shifted", "rel", "fused", "rel")}
+
+
+def test_on_a_narrow_terminal_every_number_has_its_name(capsys, monkeypatch, tmp_path):
+    terminal(monkeypatch, 40)
+    logits = (3 * np.sin(np.arange(2000.0))).astype(np.float16).reshape(2, 1000)
+    e = np.exp(logits.astype(np.float64))
+    np.save(tmp_path / "x.npy", logits)
+    np.save(tmp_path / "p.npy", (e / e.sum(axis=1, keepdims=True)).astype(np.float16))
+    assert run(["check", f"{tmp_path}/x.npy", f"{tmp_path}/p.npy", "--top", "1"]) == 0
+    shown = capsys.readouterr().out.partition("the worst value of each method\n")[2].partition("\n\n")[0]
+    assert [line.partition(":")[0].strip() for line in shown.splitlines()[1:]] == [
+        "method", "row", "at", "logit", "exact", "worst value", "rel", "ulp",
+    ]  # fmt: skip
+
+
+def test_commands_have_the_colour_of_text(capsys, monkeypatch, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[1.0, 2], [1000, 2000]]))
+    terminal(monkeypatch, 80)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+    assert run(["scan", "x.npy", "--jobs", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[1m" in shown and "\n  smcli compare -i x.npy --rows 1:2 -q softmax\n" in shown
+
+
+@pytest.mark.parametrize("methods", ["shifted", "naive,shifted", "naive,shifted,log1p"])
+def test_a_histogram_has_room_on_80_columns(capsys, monkeypatch, tmp_path, methods):
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(0, 300, (2000, 8)))
+    terminal(monkeypatch, 80)
+    assert run(["scan", str(tmp_path / "x.npy"), "--jobs", "1", "-m", methods]) == 0
+    shown = capsys.readouterr().out.partition("errors of softmax")[2].partition("\n\n")[0].splitlines()
+    assert shown[1].startswith("up to ulp") and max(map(len, shown)) <= 80
+    assert all(line.split()[-1] == "█" * len(line.split()[-1]) for line in shown[2:])

@@ -194,12 +194,15 @@ def test_no_scheduler(rows, monkeypatch):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_keeps_what_was_seen(jobs):
-    process = smcli_command("scan", "-", "-f", "json", "--jobs", jobs, stdin=subprocess.PIPE)
-    process.stdin.write("1 2 3\n" * 3000)
-    process.stdin.flush()
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    for pause in (3, 10, 30):  # until it has seen all, which a busy machine takes long for
+        process = smcli_command("scan", "-", "-f", "json", "--jobs", jobs, stdin=subprocess.PIPE)
+        process.stdin.write("1 2 3\n" * 3000)
+        process.stdin.flush()
+        time.sleep(pause)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if out and json.loads(out)["rows"] == 3000:
+            break
     doc = json.loads(out)
     assert process.returncode == 130 and doc["partial"] is True and not err
     assert doc["rows"] == 3000 == sum(doc["methods"][0]["verdicts"].values()) / 3

@@ -70,6 +70,13 @@ def test_keywords_and_no_target(tmp_path, capsys):
     assert "SM102" in capsys.readouterr().err
 
 
+def test_one_row_and_the_number_of_its_class(tmp_path, capsys):
+    with np.errstate(all="ignore"):
+        smcli.watch(lambda x, t: -np.log(np.exp(x[t]) / np.exp(x).sum()), directory=tmp_path)(np.array([1.0, 1000]), 1)
+    said = capsys.readouterr().err
+    assert "row 0, target 1, 2 logits\n  error SM201" in said and "--rows 0:1" in said
+
+
 def test_it_never_raises_for_a_failure_of_its_own(tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("")

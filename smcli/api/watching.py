@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shlex
 import sys
 import threading
 from dataclasses import dataclass
@@ -175,7 +174,9 @@ class _Case:
             yield f"row {row.row}{of}, {row.logits.size} logits" + ("" if seen else ": no method here fails on it")
             for severity, code, name, message, remedy in seen:
                 yield from (f"  {severity} {code} {name}: {message}", f"    → {remedy}")
-        yield shlex.join([*command, *self.options])
+        from smcli.numbers.words import command_line
+
+        yield command_line([*command, *self.options])
 
     def _bad_row(self, path: str, result: NDArray[Any]) -> RowReport | None:
         """The first row that alone makes a loss that is not finite."""

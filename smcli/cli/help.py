@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from smcli.render import encodable
 
 HEADINGS = ("Methods and quantities", "Input", "Numbers", "Loss", "Output")  # in this order
 
 
 class HelpfulCommand(TyperCommand):
     """A command whose help groups its options by the set that they stand in."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The help, in ASCII where standard output cannot do better."""
+        return encodable(super().get_help(ctx), getattr(sys.stdout, "encoding", None) or "utf-8")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, group by group."""

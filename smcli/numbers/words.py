@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,17 @@ class NotANumberError(ValueError):
     def __init__(self, index: int) -> None:
         super().__init__(index)
         self.index = index
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as it is typed into a shell: quoted with double quotes on Windows, where single ones mean nothing."""
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 def parse(token: str) -> float:

@@ -83,12 +83,13 @@ def with_targets(batch: Batch, carried: Iterable[Beside], source: Source) -> Bat
 
     shape = batch.blocks[0].array.shape
     for found in carried:
-        last = classes_last(found.array, source.axis if found.array.ndim > 1 else None, found.name)
+        several = found.array.ndim > 1  # a single number is the target of a single row
+        last = classes_last(found.array, source.axis, found.name) if several else found.array
         if batch.target is not None or batch.labels is not None:
             raise InputError(
                 f"{source.name} has several arrays of targets", "choose the logits alone with --key logits"
             )
-        if last.shape == shape and found.array.ndim > 1:
+        if several and last.shape == shape:
             batch = replace(batch, labels=Rows((block(last, found.name),)))
         else:
             batch = replace(batch, target=tuple(_classes(found, len(batch)).tolist()))

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _PART = 1 << 20  # bytes of text that are taken at once
 _PATIENCE = 0.5  # seconds that a silent pipe is waited for before what it gave is worked on
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first begins as UTF-16 does
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, *_UTF32)
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Source:
 
     def parts(self) -> Iterator[tuple[int, str] | None]:
         """Whole lines, many at once, with the number of the first one; None where a pipe has no more for now."""
-        if self.head().startswith(_UTF16):
+        if self.head().startswith(_WIDE):
             yield 1, self.text()
             return
         number, offset, rest = 1, 0, b""
@@ -111,8 +112,8 @@ class Source:
             return True
 
     def _decode(self, data: bytes, offset: int) -> str:
-        if data.startswith(_UTF16) and not offset:
-            codec, bad = "utf-16", -1
+        if data.startswith(_WIDE) and not offset:
+            codec, bad = "utf-32" if data.startswith(_UTF32) else "utf-16", -1
         else:
             codec, bad = "utf-8", data.find(b"\0")
         if bad < 0:
@@ -122,9 +123,11 @@ class Source:
                 bad = error.start
         from smcli.read._kinds import kinds
 
+        hint = f"if it is something else, say so with --input-format: {', '.join(kinds())}"
+        if b"\0" in data[:8] and not offset:
+            hint = f"save it as UTF-8 if it is text in UTF-16 or UTF-32; {hint}"
         raise InputError(
-            f"{self.name} is not {codec.upper()} text: byte 0x{data[bad]:02x} at offset {offset + bad}",
-            f"if it is something else, say so with --input-format: {', '.join(kinds())}",
+            f"{self.name} is not {codec.upper()} text: byte 0x{data[bad]:02x} at offset {offset + bad}", hint
         )
 
 

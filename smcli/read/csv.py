@@ -237,7 +237,10 @@ def _records(lines: Lines, name: str, dropped: list[str]) -> Iterator[_Record | 
         for cells in csv.reader(rest, delimiter=_delimiter(first), skipinitialspace=True, strict=True):
             yield _Record(number, [cell.strip() for cell in cells]) if cells else None
     except csv.Error as error:
-        raise InputError(f"not CSV: {error}, {name}:{number}", _HINT) from None
+        what = (
+            "lines that end in a carriage return alone" if "new-line" in str(error) else str(error)
+        )  # as old Macs wrote
+        raise InputError(f"not CSV: {what}, {name}:{number}", _HINT) from None
 
 
 def _delimiter(line: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import ModuleType
 
-__all__ = ["Style", "choose", "deliver", "emit", "module", "names", "text"]
+__all__ = ["Style", "choose", "deliver", "emit", "encodable", "module", "names", "text"]
 
 ASCII = str.maketrans({
     "−": "-", "·": "*", "×": "x", "Σ": "sum ", "ε": "eps", "γ": "gamma", "±": "+/-", "∞": "inf", "≤": "<=", "≥": ">=", "≠": "!=",
@@ -82,6 +82,15 @@ def deliver(thing: object, name: str, style: Style, output: str | None) -> None:
         emit(said, error=True)
 
 
+def encodable(text: str, encoding: str) -> str:
+    """The text, in ASCII where an encoding does not have all of its characters, as those of Windows consoles do not."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
 def emit(text: str, *, error: bool = False) -> None:
     """Write text to standard output (or error), in ASCII where the stream cannot do better."""
     stream = sys.stderr if error else sys.stdout
@@ -89,11 +98,9 @@ def emit(text: str, *, error: bool = False) -> None:
         if error:
             return
         raise UsageError("standard output is closed", "write to a file with -o FILE")
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    text = encodable(text, getattr(stream, "encoding", None) or "utf-8")
+    if os.linesep == "\r\n":
+        text = text.replace("\r\n", "\n")  # those of CSV: the stream makes them anew
     # Unbuffered (python -u), a long write that the reader cuts short is not reported; one of up to PIPE_BUF bytes is.
     step = 1024 if getattr(stream, "write_through", False) else max(len(text), 1)
     try:

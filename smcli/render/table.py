@@ -119,11 +119,17 @@ class Page:
         elif isinstance(part, Paragraph):
             yield Padding(Text.assemble(*map(styled, part.runs)), (0, 0, 0, indent))
         elif isinstance(part, Code):
-            from rich.syntax import Syntax
-
-            yield Padding(Syntax(part.text, part.language, theme="ansi_dark", word_wrap=True), (0, 0, 0, indent + 2))
+            yield Padding(self.code(part), (0, 0, 0, indent + 2))
         elif isinstance(part, FindingBlock):
             yield from self.finding(part)
+
+    def code(self, part: Code) -> RenderableType:
+        """Source with its colours; commands are plain, since a shell's colours of numbers say nothing here."""
+        if part.language == "sh":
+            return Text("\n".join(map(words.escape, part.text.splitlines())), overflow="fold")
+        from rich.syntax import Syntax
+
+        return Syntax(part.text, part.language, theme="ansi_dark", word_wrap=True)
 
     def verdicts(self, part: Verdicts) -> Iterator[Text]:
         """A line a method; a long one continues under itself."""
@@ -194,7 +200,7 @@ class Page:
                 if name.near and used + len(beside) <= self.width:
                     line = words.escape(beside)
                 else:
-                    label = f"{name.text}: " if k and name.text and not name.near else ""
+                    label = f"{name.text}: " if k and name.text else ""
                     line = ("\n" if out else "") + self._wrapped(label + cell.text, 2 if k else 0)
                 out.append(line, STYLES.get(cell.kind, "") if k else "bold")
                 used = len(line.rsplit("\n", 1)[-1]) + (used if name.near else 0)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import methods
 from smcli.model import Listing
+from smcli.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "gradient", "jacobian")
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Catalogue:
         """What each method is, what it computes, where it comes from; of libraries, whether they are installed."""
         yield Listing(
             "methods",
-            ("method", "what it does", "softmax", "log-softmax", "logsumexp", "backward", "source"),
+            ("method", "what it does", "computes", "backward", "source"),
             tuple(
-                (m.name, m.summary, *("yes" if m.defines(q) else "" for q in QUANTITIES[:3]), m.backward, m.source)
+                (m.name, m.summary, ", ".join(filter(m.defines, QUANTITIES)), m.backward, m.source)
                 for m in methods.formulas().values()
             ),
         )

@@ -143,5 +143,5 @@ def _fill_words(f: Format, fill: str, compute: Format) -> str:
     if math.isnan(value):
         return "nan"
     if math.isinf(value):
-        return "−inf, p = 0 (a row of them: nan)"
+        return "-inf, p = 0 (a row of them: nan)"
     return f"{value:.6g}, p = {p:.3g}"

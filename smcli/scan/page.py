@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smcli.scan.report import ScanReport
     from smcli.scan.tally import Count
 
-BAR = 24  # characters of the longest bar
+BARS = {1: 24, 2: 16, 3: 8}  # characters of the longest bar, by methods: 80 columns have room for all of them
 SHOWN, COMMANDS = 5, 3  # of the worst rows
 
 
@@ -115,12 +115,13 @@ def _distribution(report: ScanReport, quantity: str) -> Table:
     head = [Cell("up to ulp", "head")]
     for method in counts:
         head += [Cell(method, "head", right=True), Cell("", "bar", near=True)]
+    bar = BARS.get(len(counts), min(BARS.values()))
     body = []
     for k in used:
         cells = [Cell(labels[k])]
         for c in counts.values():
             n, most = int(c.histogram[k]), max(int(c.histogram.max()), 1)
-            cells += [Cell(str(n) if n else "", right=True), Cell("█" * math.ceil(BAR * n / most), "bar", near=True)]
+            cells += [Cell(str(n) if n else "", right=True), Cell("█" * math.ceil(bar * n / most), "bar", near=True)]
         body.append(tuple(cells))
     return Table(
         f"errors of {quantity}: how many values are within how many ulp", tuple(head), tuple(body), marks=False
@@ -155,12 +156,14 @@ def _told(c: Count) -> str:
 
 def _rows(report: ScanReport) -> Table:
     several = len(report.files) > 1
-    head = (*(["file"] if several else []), "row", "method", "quantity", "ulp")
+    shown = report.tally.worst_rows[:SHOWN]
+    judged = any(bad.method for bad in shown)
+    head = (*(["file"] if several else []), "row", *(["method", "quantity", "ulp"] if judged else []))
     lines = []
-    for bad in report.tally.worst_rows[:SHOWN]:
+    for bad in shown:
         name, number = report.place(bad.row)
         by = (bad.method, bad.quantity, error(bad.ulp)) if bad.method else ("", "", "")
-        lines.append((*([name] if several else []), str(number), *by))
+        lines.append((*([name] if several else []), str(number), *(by if judged else ())))
     return _table("the rows most worth a look", head, lines, {several + 0, len(head) - 1})
 
 

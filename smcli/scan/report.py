@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smcli import findings
+from smcli.numbers.words import command_line
 from smcli.report.document import json_number
 from smcli.report.report import RANK, CodeCount
 from smcli.scan.tally import Tally, as_counts
@@ -87,7 +87,7 @@ class ScanReport:
         words = ["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options]
         if self.targets is not None:
             words += ["-t", str(self.targets[row if len(self.targets) > 1 else 0])]
-        return shlex.join(words)
+        return command_line(words)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
