@@ -11,6 +11,7 @@ from smcli.errors import InputError, UsageError
 from smcli.numbers.words import (
     COMMA_HINT,
     NotANumberError,
+    escape,
     has_comma,
     has_group,
     is_missing,
@@ -237,7 +238,7 @@ def _records(lines: Lines, name: str, dropped: list[str]) -> Iterator[_Record | 
         for cells in csv.reader(rest, delimiter=_delimiter(first), skipinitialspace=True, strict=True):
             yield _Record(number, [cell.strip() for cell in cells]) if cells else None
     except csv.Error as error:
-        raise InputError(f"not CSV: {error}, {name}:{number}", _HINT) from None
+        raise InputError(f"not CSV: {escape(str(error))}, {name}:{number}", _HINT) from None
 
 
 def _delimiter(line: str) -> str:
