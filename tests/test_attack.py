@@ -15,6 +15,8 @@ import digits
 from flint import arb, ctx
 
 import smcli
+import smcli.numbers.formats
+import smcli.read
 
 SEEDS = range(1, 5)
 
@@ -72,6 +74,8 @@ def test_the_definition_rounds_as_formats_do():
 FOUND = [  # what the attack has found, and the digits as Arb has them
     ([0, 0, 2**-24], "logsumexp", {"dtype": "float16", "coefficients": [2, 0.1, -1]}, ["0.095287930768501851"]),
     ([0, 0, 2**-24], "logsumexp", {"dtype": "float16", "coefficients": [-2, -0.1, 1]}, ["0.095287930768501851"]),
+    ([-4.4e-323, 1e-323], "kl", {"against": [-4.4e-323, 1.5e-323], "reverse": True, "temperature": 2, "digits": 4},
+     ["7.628e-649"]),
     ([-1.5e308, 0], "log-sigmoid", {"temperature": 0.5}, ["-3e308", "-0.69314718055994531"]),
 ]  # fmt: skip
 
@@ -90,3 +94,21 @@ def test_a_gradient_below_every_float_is_not_taken_for_zero(loss, teacher):
     row = definition.Row([0.0, 0.0, -2048.0], kind=loss, teacher=teacher, reverse=teacher is not None)
     for text, value in zip(exact, row.values("gradient", 300), strict=True):
         assert digits.check_text(text, report.digits, value, loss)
+
+
+def test_a_number_beside_one_that_is_told_in_words_is_rounded_once():
+    tie, longer = (
+        "-3125000186264514923095703125e-29",
+        f"5{'0' * 40}1e-41",
+    )  # a tie of float32, and more than a float64 holds
+    (row,) = smcli.read.from_arguments([tie, longer])
+    assert row.tokens is not None
+    fmt = smcli.numbers.formats.get("float32")
+    assert fmt.round_written(row.values, row.tokens).tolist() == [-0.03125, 5.0]
+
+
+def test_a_perplexity_beyond_all_exponents_is_refused():
+    with pytest.raises(smcli.SmcliError, match=r"e to the power of 5\.4"):
+        smcli.evaluate(
+            [1.4e308, -1.3e308], quantities="cross-entropy", labels=[0, 1], class_weights=[1, 2], reduction="perplexity"
+        )

@@ -391,6 +391,7 @@ def main() -> int:
             wrong += found
             for one in found:
                 print(one, flush=True)
+            print(f"{total['problems']:,} problems, {len(wrong)} wrong", end="\r", file=sys.stderr, flush=True)
     for name, number in sorted(total.items(), key=lambda item: -item[1]):
         print(f"{number:>12,}  {name}")
     print(f"{len(wrong)} wrong, {time.monotonic() - begin:.0f} s")
