@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, overload
 
 from smcli.errors import InputError
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from smcli.model import FloatArray, IntArray
 
 _TOGETHER = 1 << 10  # rows that an iteration converts at once
+
+
+def _exactly(v: float) -> str:
+    """A float64 in all its digits: its repr is shorter, and on one side of it where it is half way in a format."""
+    return str(Decimal(v)) if math.isfinite(v) else repr(v)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -96,7 +103,7 @@ class RawBlock:
             written.setdefault(at // self.classes, {})[at % self.classes] = token
         tokens: list[tuple[str, ...] | None] = [None] * len(values)
         for row, some in written.items():
-            tokens[row] = tuple(some.get(i) or repr(v) for i, v in enumerate(values[row].tolist()))
+            tokens[row] = tuple(some.get(i) or _exactly(v) for i, v in enumerate(values[row].tolist()))
         return values, tokens
 
     def with_target(self, target: IntArray) -> RawBlock:

@@ -6,6 +6,7 @@ import math
 import re
 import struct
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -256,3 +257,37 @@ def test_deep_json(tmp_path, depth):
     for text in (deep, f'{{"logits": {deep}}}', f'{{"logits": [1], "target": {deep}}}'):
         (tmp_path / "x.json").write_text(text)
         assert outcome(lambda: read.from_file(str(tmp_path / "x.json"))).isprintable()
+
+
+def packed(way):
+    """An .npz whose array is packed in a way that NumPy does not use."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", way) as archive:
+        archive.writestr("logits.npy", npy(TWO))
+    return stream.getvalue()
+
+
+def nameless():
+    """An .npz with an entry of no name, over which zipfile itself stumbles."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("x", npy(TWO))
+    return stream.getvalue().replace(b"x" + npy(TWO), b"\0" + npy(TWO)).replace(b"xPK", b"\0PK")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "says"),
+    [
+        ("npz", packed(zipfile.ZIP_LZMA), "packed in a way that is not read: 14"),
+        ("npz", packed(zipfile.ZIP_LZMA)[:80] + b"?" * 40 + packed(zipfile.ZIP_LZMA)[120:], "packed in a way"),
+        ("npz", packed(zipfile.ZIP_BZIP2), "packed in a way that is not read: 12"),
+        ("npz", nameless(), "rows"),
+        ("csv", b'a\tb\n1\t2\n\n"3","4', "not CSV: '\\t' expected after"),
+    ],
+    ids=["lzma", "broken lzma", "bzip2", "nameless", "tab"],
+)
+def test_what_the_fuzzer_found(tmp_path, kind, content, says):
+    (tmp_path / "x").write_bytes(content)
+    for reader in (read.from_file, lambda *a: [b.take() for b in read.stream(*a)] and read.from_object([1])):
+        message = outcome(lambda reader=reader: reader(str(tmp_path / "x"), kind))
+        assert says in message and message.isprintable()

@@ -11,6 +11,7 @@ from smcli.errors import InputError, UsageError
 from smcli.numbers.words import (
     COMMA_HINT,
     NotANumberError,
+    escape,
     has_comma,
     has_group,
     is_missing,
@@ -237,9 +238,8 @@ def _records(lines: Lines, name: str, dropped: list[str]) -> Iterator[_Record | 
         for cells in csv.reader(rest, delimiter=_delimiter(first), skipinitialspace=True, strict=True):
             yield _Record(number, [cell.strip() for cell in cells]) if cells else None
     except csv.Error as error:
-        what = (
-            "lines that end in a carriage return alone" if "new-line" in str(error) else str(error)
-        )  # as old Macs wrote
+        # as old Macs wrote
+        what = "lines that end in a carriage return alone" if "new-line" in str(error) else escape(str(error))
         raise InputError(f"not CSV: {what}, {name}:{number}", _HINT) from None
 
 

@@ -28,6 +28,10 @@ KEYED = True
 _ENDING = ".npy"
 _MAX_UNPACKED = 1 << 30  # bytes; beyond it, an entry may not unpack to many times its size
 _MAX_RATIO = 100
+_BROKEN = (  # what zipfile and what it unpacks with raise over hostile bytes
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
+    ValueError, LookupError, OverflowError,
+)  # fmt: skip
 _LOCAL = struct.Struct("<4s22xHH")  # of a local file header: signature, lengths of the name and of the extra field
 
 
@@ -72,9 +76,9 @@ def _archive(source: Source) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfil
     stream = source.stream if source.stream.seekable() else io.BytesIO(source.stream.read())
     try:
         with zipfile.ZipFile(stream) as archive:
-            entries = {e.filename.removesuffix(_ENDING): e for e in archive.infolist() if not e.is_dir()}
+            entries = {e.filename.removesuffix(_ENDING): e for e in archive.infolist() if not e.filename.endswith("/")}
             yield archive, entries
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _BROKEN as error:
         raise InputError(
             f"{source.name} is not a .npz file that can be read: {show(str(error), 100)}", "save it again with np.savez"
         ) from None
@@ -85,8 +89,11 @@ def _open(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: Source) -> I
     """The array of an entry.
 
     Raises:
-        InputError: it is broken, or would unpack to far more than there is.
+        InputError: it is broken, packed in another way than NumPy's, or would unpack to far more than there is.
     """
+    if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:  # NumPy writes no other
+        problem = f"{source.name} is packed in a way that is not read: {entry.compress_type}"
+        raise InputError(problem, "save it again with np.savez or np.savez_compressed")
     if entry.file_size > max(_MAX_UNPACKED, _MAX_RATIO * entry.compress_size):
         problem = f"{source.name} would unpack {entry.compress_size} bytes to {entry.file_size}"
         raise InputError(problem, "save the array with np.save: a .npy file is never unpacked")

@@ -30,13 +30,13 @@ def perplexity(references: Sequence[Reference], quantity: str, factor: Fraction,
     """
     mean, text = reduce_losses(references, quantity, factor, digits)
     value = float(mean.nearest()[0, 0])
-    if not math.isfinite(value):
+    if not math.isfinite(float(mean.hi[0, 0])):
         return _of((math.exp(value) if value == -math.inf else value, 0.0, 0)), str(value), text
     if value == 0 and not mean.hi.any():
         return _of((1.0, 0.0, 0)), "1", text
     if abs(value) > LARGEST:
         raise PrecisionError(
-            f"the perplexity is e to the power of {value:.6g}", "ask for --reduction mean, which is its logarithm"
+            f"the perplexity is e to the power of {text}", "ask for --reduction mean, which is its logarithm"
         )
     truth = _exponential(mean)
     (found,) = (

@@ -299,7 +299,7 @@ class Kernels:
             log = UNKNOWN
         else:
             sign = 1 if whole.lo > 0 else -1
-            if abs(lead) * self._unit == 1:
+            if sign * lead * self._unit == 1:  # a leading −1 that the others outweigh is no 1 + …
                 log = ln1p(scale(rest, sign * self._unit, bits), bits)
             else:
                 shift = self._unit.denominator.bit_length() - 1

@@ -81,12 +81,21 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     with np.errstate(all="ignore"):
         if _supported(problem, quantity):
             QUANTITIES[quantity](problem, sheet)
+            _overflowed(problem.logits, sheet)
         else:
             sheet.missing[...] = True
     if problem.ignored is not None and asked.zero_when_ignored:
         for array in (sheet.hi, sheet.lo, sheet.exponents(), sheet.missing):
             array[problem.ignored] = 0
     return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
+
+
+def _overflowed(x: FloatArray, sheet: Sheet) -> None:
+    """Leave open what is no number although the logits are some, such as what x/T overflowed in."""
+    odd = ~np.isfinite(sheet.hi)
+    if odd.any():
+        ends = np.isinf(x) if sheet.hi.shape == x.shape else np.zeros(sheet.hi.shape, bool)
+        sheet.missing |= odd & ~ends & np.isfinite(x.max(axis=1, keepdims=True))
 
 
 def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:

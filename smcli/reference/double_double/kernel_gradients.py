@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     Factor = tuple[float, float, int]
 
 
+VANISHED = (
+    2.0**-900
+)  # more than what terms below the smallest float add to a mean, which is 0 only where all of them are
 _MANY = 1 / 64  # missing elements of a row that nearly agrees; single ones are crossings, which this does not help
 
 
@@ -102,7 +105,9 @@ def _entropy(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         z = shift(problem, pool.load(x[tile], arrays[3]), cut(rows.top, tile[0]), arrays)
         return minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])
 
+    level = (np.where(x == -np.inf, rows.m, x) == rows.m).all(axis=1, keepdims=True)
     unsure = (2 * exp_error(problem) + 2.0**-96) * mean[0] + 4 * cap + rows.tiny * _unknown(mean)
+    unsure += np.where(level, 0.0, VANISHED)
     _along(problem, sheet, rows, mean, unsure, direction, factor)
 
 
@@ -130,7 +135,7 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         return twofold.add_any(z, minus((a[0], a[1]))), loose + np.zeros_like(z[0])
 
     total, spread = Total(len(x)), np.zeros((len(x), 1))
-    noise = np.zeros((len(x), 1))
+    noise, level = np.zeros((len(x), 1)), np.ones((len(x), 1), bool)
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
         d, loose = apart(tile, arrays)
@@ -139,12 +144,14 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         gone = e[0] == 0
         if gone.any():
             hi[gone] = lo[gone] = 0
+            level[tile[0]] &= ((d[0] == 0) | (x[tile] == -np.inf)).all(axis=1, keepdims=True)
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         noise[tile[0]] += (e[0] * np.where(gone, 0, loose)).sum(axis=1, keepdims=True)
         put(total, tile, x.shape[1], (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     unsure = (2 * exp_error(problem) + 2.0**-95) * spread * g[0] + noise * 1.01 + own.tiny * _unknown(mean)
+    unsure += np.where(level, 0.0, VANISHED)
     _along(student, sheet, own, mean, unsure, apart, factor)
     sheet.missing |= lost
 

@@ -389,6 +389,7 @@ class Near:
             base = np.take_along_axis(a, top, 1), np.take_along_axis(z, top, 1)
             left, right = twofold.two_sum(a, -base[0]), twofold.two_sum(z, -base[1])
             d = twofold.add_any(left, minus(right))
+        apart = np.where(a == -np.inf, 0, d[0])  # before a temperature takes it below every float
         if first.temperature != 1:
             d = twofold.div(d, paired(np.array(first.temperature)))
         gone = a == -np.inf
@@ -408,7 +409,7 @@ class Near:
         shift_by = np.where(q[0] < 0, other[0], -log[0]), np.where(q[0] < 0, other[1], -log[1])
         self.error = 2.0**-84.5 * (up[0] + down[0])
         self.x = twofold.add_any(shift_by, minus(d))
-        self.same = ok & (np.abs(d[0]).max(axis=1, keepdims=True) == 0)
+        self.same = ok & ~apart.any(axis=1, keepdims=True)
         self.known = ok & ((w[0] == 0) | (w[0] > SMALL))
         self.gone = gone
 

@@ -1,0 +1,114 @@
+"""The attacks of tests/attack in small: each runs for a second or two here, and for as long as one likes by hand."""
+
+import sys
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flint")
+sys.path.insert(0, str(Path(__file__).parent / "attack"))
+
+import definition
+import digits
+from flint import arb, ctx
+
+import smcli
+import smcli.numbers.formats
+import smcli.read
+
+SEEDS = range(1, 5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_digit_and_every_bound_is_as_arb_says(seed):
+    count, wrong = digits.attack(seed, 60)
+    assert not wrong, "\n".join(wrong)
+    assert count["problems"] >= 55 and count["values"] > 300 and count["bounds"] > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.12", arb(1) / 9),
+        ("0.11", arb(1) / 9 + arb("0.01")),
+        ("0.1111", arb(1) / 9),  # more digits than asked for
+        ("1.1e-1", arb(1) / 9),  # spelled in another way
+        ("-0.11", arb(1) / 9),
+        ("0", arb(1) / 9),
+        ("inf", arb(1) / 9),
+        ("1", arb("0.994")),  # below a power of ten digits are finer
+    ],
+)
+def test_the_attack_sees_a_wrong_digit(text, value):
+    with pytest.raises(digits.WrongError):
+        digits.check_text(text, 2, value, "x")
+
+
+def test_the_attack_takes_the_right_digits():
+    assert digits.check_text("0.11", 2, arb(1) / 9, "x")
+    assert digits.check_text("1", 2, arb("0.9951"), "x")
+    assert digits.check_text("1.2e-300", 2, arb("1.2345e-300"), "x")
+
+
+def test_the_attack_sees_a_bound_that_does_not_hold(monkeypatch):
+    monkeypatch.setattr(ctx, "prec", 200)
+    third = arb(1) / 3
+    assert digits.check_bound(1 / 3, 0.0, 0, 2.0**-53, third, "x")
+    with pytest.raises(digits.WrongError):
+        digits.check_bound(1 / 3, 0.0, 0, 2.0**-56, third, "x")
+
+
+def test_the_definition_rounds_as_formats_do():
+    from smcli.numbers import formats
+
+    rng = Random(3)
+    for name in definition.FORMATS:
+        for _ in range(200):
+            x = rng.choice((-1, 1)) * rng.uniform(1, 2) * 2.0 ** rng.randint(-160, 140)
+            mine, theirs = definition.rounded(x, name), float(formats.get(name).round(np.array([x]))[0])
+            assert mine == theirs or (mine != mine and theirs != theirs)
+
+
+FOUND = [  # what the attack has found, and the digits as Arb has them
+    ([0, 0, 2**-24], "logsumexp", {"dtype": "float16", "coefficients": [2, 0.1, -1]}, ["0.095287930768501851"]),
+    ([0, 0, 2**-24], "logsumexp", {"dtype": "float16", "coefficients": [-2, -0.1, 1]}, ["0.095287930768501851"]),
+    ([-4.4e-323, 1e-323], "kl", {"against": [-4.4e-323, 1.5e-323], "reverse": True, "temperature": 2, "digits": 4},
+     ["7.628e-649"]),
+    ([-1.5e308, 0], "log-sigmoid", {"temperature": 0.5}, ["-3e308", "-0.69314718055994531"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("logits", "quantity", "options", "due"), FOUND, ids=str)
+def test_what_the_attack_found_stays_mended(logits, quantity, options, due):
+    assert smcli.exact(logits, quantity, **options) == due
+
+
+@pytest.mark.parametrize(("loss", "teacher"), [("entropy", None), ("kl", [0, 0, -1e4])])
+def test_a_gradient_below_every_float_is_not_taken_for_zero(loss, teacher):
+    logits = [0, 0, -2048]
+    more = {} if teacher is None else {"against": teacher, "reverse": True}
+    report = smcli.gradient(logits, quantities=loss, dtype="float8_e5m2" if teacher is None else "float32", **more)
+    exact = report.to_dict()["rows"][0]["results"][0]["exact"]
+    row = definition.Row([0.0, 0.0, -2048.0], kind=loss, teacher=teacher, reverse=teacher is not None)
+    for text, value in zip(exact, row.values("gradient", 300), strict=True):
+        assert digits.check_text(text, report.digits, value, loss)
+
+
+def test_a_number_beside_one_that_is_told_in_words_is_rounded_once():
+    tie, longer = (
+        "-3125000186264514923095703125e-29",
+        f"5{'0' * 40}1e-41",
+    )  # a tie of float32, and more than a float64 holds
+    (row,) = smcli.read.from_arguments([tie, longer])
+    assert row.tokens is not None
+    fmt = smcli.numbers.formats.get("float32")
+    assert fmt.round_written(row.values, row.tokens).tolist() == [-0.03125, 5.0]
+
+
+def test_a_perplexity_beyond_all_exponents_is_refused():
+    with pytest.raises(smcli.SmcliError, match=r"e to the power of 5\.4"):
+        smcli.evaluate(
+            [1.4e308, -1.3e308], quantities="cross-entropy", labels=[0, 1], class_weights=[1, 2], reduction="perplexity"
+        )
