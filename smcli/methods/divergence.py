@@ -12,7 +12,7 @@ from smcli.methods.softmax import Fused, Shifted
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, FloatArray
+    from smcli.model import BoolArray, FloatArray, IntArray
 
 NEAR = 0.5  # up to here the series of e^d − 1 − d, beyond expm1(d) − d, which cancels no more than two bits
 
@@ -45,32 +45,39 @@ class Bregman:
     losses = ("kl",)
 
     def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        return o.sum(_terms(_apart(a, b, o), o))
+        return o.sum(_terms(apart(a, b, o), o))
 
     def kl_gradient(self, x: Rows, teacher: Rows, o: Arithmetic, *, reverse: bool) -> Rows:
         """p − t as t·expm1(d), for d of at most 1; the other way round −p·(d + KL)."""
         if reverse:
-            apart = _apart(x, teacher, o)
-            mean = o.sum(_terms(apart, o))
-            return o.neg(o.mul(apart.p, o.add(apart.d, Rows(mean.values, "KL"))))
-        p, q, d, both, _ = _apart(teacher, x, o)
+            found = apart(x, teacher, o)
+            mean = o.sum(_terms(found, o))
+            return o.neg(o.mul(found.p, o.add(found.d, Rows(mean.values, "KL"))))
+        p, q, d, both, _ = apart(teacher, x, o)
         near, far = o.mul(p, o.expm1(d)), o.sub(q, p)
         return Rows(np.where(both & (d.values <= 1), near.values, far.values), "p·expm1(d)")
 
 
-def _apart(a: Rows, b: Rows, o: Arithmetic) -> Apart:
-    masked = a.values == -np.inf, b.values == -np.inf
-    both = ~(masked[0] | masked[1])
-    rows, k = np.arange(len(a.values)), np.where(both, a.values, -np.inf).argmax(axis=1)
+def common(a: FloatArray, b: FloatArray) -> tuple[BoolArray, IntArray]:
+    """The classes [R, C] that neither row masks, and the likeliest of them in the first row, [R]."""
+    both = (a != -np.inf) & (b != -np.inf)
+    return both, np.where(both, a, -np.inf).argmax(axis=1)
+
+
+def apart(a: Rows, b: Rows, o: Arithmetic, gap: Rows | None = None) -> Apart:
+    """How far two rows are apart; `gap` is b − a less that of the common class, where it is known better than from them."""
+    both, k = common(a.values, b.values)
+    rows = np.arange(len(k))
 
     def at_k(v: Rows, name: str) -> Rows:
         return Rows(v.values[rows, k][:, None], name)
 
     p, q = (Rows(Shifted().softmax(v, o).values, name) for v, name in ((a, "p"), (b, "q")))
-    left, right = (Rows(np.where(both, v.values, 0.0), v.expr) for v in (b, a))
-    gap, rest = _exact_difference(left, right, o)
-    gap = o.sub(gap, at_k(gap, f"({gap.expr})[k]"))
-    gap = o.add(gap, o.sub(rest, at_k(rest, f"{rest.expr}[k]")))
+    if gap is None:
+        left, right = (Rows(np.where(both, v.values, 0.0), v.expr) for v in (b, a))
+        gap, rest = _exact_difference(left, right, o)
+        gap = o.sub(gap, at_k(gap, f"({gap.expr})[k]"))
+        gap = o.add(gap, o.sub(rest, at_k(rest, f"{rest.expr}[k]")))
     gap = Rows(np.where(both, gap.values, 0.0), "δ")
     moved = o.mul(p, o.expm1(gap))
     raised = o.exp(o.sub(b, at_k(b, f"{b.expr}[k]")))
@@ -81,7 +88,7 @@ def _apart(a: Rows, b: Rows, o: Arithmetic) -> Apart:
     near = np.abs(total.values) <= NEAR
     log = Rows(np.where(near, o.log1p(total).values, o.sub(first_log, second_log).values), "log Σ p·e^δ")
     d = o.sub(gap, log)
-    return Apart(p, q, Rows(np.where(both, d.values, 0.0), "d"), both, masked[1] & ~masked[0])
+    return Apart(p, q, Rows(np.where(both, d.values, 0.0), "d"), both, (b.values == -np.inf) & (a.values != -np.inf))
 
 
 def _exact_difference(a: Rows, b: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
@@ -92,9 +99,9 @@ def _exact_difference(a: Rows, b: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
     return gap, Rows(np.where(np.isfinite(lost.values), lost.values, 0.0), "ε")
 
 
-def _terms(apart: Apart, o: Arithmetic) -> Rows:
+def _terms(found: Apart, o: Arithmetic) -> Rows:
     """p·(e^d − 1 − d) of each class; q − p·(1 + d) for d > 1, q where only p is masked, inf where only q is."""
-    p, q, d, both, lone = apart
+    p, q, d, both, lone = found
     near = o.mul(p, _excess(d, o))
     far = o.sub(q, o.mul(p, o.add(o.const(1), d)))
     held = np.where(both, np.where(d.values > 1, far.values, near.values), q.values)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from smcli import methods
+from smcli import methods, quantities
 from smcli.model import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "gradient", "jacobian")
+QUANTITIES = tuple(quantities.QUANTITIES)
 
 
 @dataclass(frozen=True)
