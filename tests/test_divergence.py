@@ -21,7 +21,7 @@ from smcli.reference import Reference
 
 ROWS = int(os.environ.get("SMCLI_ARB_ROWS", "40"))  # for each kind of row and format
 INF = float("inf")
-WORST = {"kl": 10.0, "gradient": 1e4}  # times the limit without a difference; an entry of a gradient may cross 0
+WORST = {"kl": 5.0, "gradient": 1e4}  # times the limit without a difference; an entry of a gradient may cross 0
 SIZE = re.compile(r"absolute values sum to (\S+),")
 KINDS = ("near", "far", "tail", "masked", "offset")
 
@@ -53,7 +53,7 @@ def ball(x):
 
 @pytest.fixture(autouse=True)
 def _precise():
-    old, flint.ctx.prec = flint.ctx.prec, 500
+    old, flint.ctx.prec = flint.ctx.prec, 1500  # a divergence may be e^-700
     yield
     flint.ctx.prec = old
 
@@ -83,7 +83,7 @@ def test_bregman_against_arb(kind, dtype):
     for row in range(ROWS):
         true = divergence(a[row], b[row])
         scale = max(abs(float(true.mid())), fmt.smallest_normal)
-        wrong = float(abs(ball(y[row]) - true).mid()) / scale / (2 * fmt.unit_roundoff)
+        wrong = float(abs(ball(y[row]) - true).mid()) / scale / (2 * fmt.unit_roundoff)  # half to one spacing
         assert wrong <= WORST["kl"] * allowed[row, 0] * 2, (a[row].tolist(), b[row].tolist(), wrong)
 
 
