@@ -83,7 +83,7 @@ class Request:
             raise OptionError("coefficients", "is an option of logsumexp", "ask for it: <quantities> logsumexp")
         return Settings(
             command=self.command,
-            methods=self._able(wanted),
+            methods=self._able(wanted, loss.kind),
             quantities=wanted,
             numerics=replace(self.numerics, dtypes=dtypes),
             loss=loss,
@@ -105,12 +105,12 @@ class Request:
             return tuple(q for q in quantities.values() if not quantities.get(q).needs)
         return self.quantities or DEFAULT_QUANTITIES[self.command]
 
-    def _able(self, wanted: Sequence[str]) -> tuple[str, ...]:
+    def _able(self, wanted: Sequence[str], loss: str) -> tuple[str, ...]:
         if self.command == "check":
             return ("output",)
         if self.command == "eval" and not self.methods:
             return ()
-        chosen = methods.expand(self.methods, wanted) or DEFAULT_METHODS
+        chosen = methods.expand(self.methods, wanted, loss) or DEFAULT_METHODS
         if self.command == "eval" and len(chosen) > 1:
             raise UsageError("eval takes one method", "use compare to see several beside each other")
         if not any(methods.get(n).defines(q) for n in chosen for q in wanted):

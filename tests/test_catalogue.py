@@ -17,7 +17,7 @@ from smcli.report.catalogue import Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",
-         "base2-fma", "base2-nofma", "clipped", "bceloss", "epsilon", "bigfloat", "fd"]  # fmt: skip
+         "base2-fma", "base2-nofma", "clipped", "bceloss", "epsilon", "bregman", "bigfloat", "fd"]  # fmt: skip
 OPTIONS = {
     "bce": {"labels": [0.25, 0.75, 0]}, "gradient": {"labels": [0.25, 0.75, 0]}, "vjp": {"cotangent": [1, 0, 2]},
     "kl": {"against": [3, 1, 0.5]}, "focal": {"target": 0},
@@ -32,6 +32,15 @@ def test_every_method_is_listed_with_what_it_says_of_itself():
         assert m["quantities"] and (m["available"] or "install" in m["reason"])
 
 
+OPTIONS = {
+    "bce": {"labels": [0.25, 0.75, 0]},
+    "gradient": {"labels": [0.25, 0.75, 0]},
+    "kl": {"against": [2, 1, 2]},
+    "focal": {"target": 1},
+    "vjp": {"cotangent": [1, 2, 4]},
+}
+
+
 @pytest.mark.parametrize("entry", DOCUMENT["methods"], ids=lambda m: m["method"])
 def test_it_computes_just_what_is_listed(entry):
     if not entry["available"]:
@@ -39,6 +48,8 @@ def test_it_computes_just_what_is_listed(entry):
     for quantity, q in QUANTITIES.items():
         options = dict(OPTIONS.get(quantity, {}))
         command = smcli.gradient if q.is_derivative else smcli.compare
+        if quantity == "gradient" and entry["method"] == "bregman":
+            options = {"quantities": "kl", **OPTIONS["kl"]}
         if command is smcli.compare:
             options["quantities"] = quantity
         if quantity in entry["quantities"]:

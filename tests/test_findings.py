@@ -53,6 +53,8 @@ PAIRS = {
     "SM406": (lambda: compare([-0.775, -0.6175], quantities="logsumexp"), lambda: compare([1, 2], quantities="logsumexp")),
     "SM407": (lambda: compare(ZEROS, dtype="bfloat16", methods="shifted", quantities="softmax"),
               lambda: compare(ZEROS, dtype="bfloat16", methods="shifted", quantities="softmax", accumulate="float32")),
+    "SM408": (lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="naive", quantities="kl"),
+              lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="bregman", quantities="kl")),
     "SM501": (lambda: grad([0, -800], target=1, methods="shifted"), lambda: grad([0, -800], target=1, methods="fused")),
     "SM502": (lambda: grad([40, 0], target=0, methods="fused"), lambda: grad([4, 0], target=0, methods="fused")),
     "SM503": (lambda: grad(ZEROS, target=0, dtype="bfloat16", sum="sequential", methods="fused"),
@@ -64,7 +66,19 @@ PAIRS = {
 }  # fmt: skip
 SEVERITIES = {
     Severity.NOTE: {"SM104", "SM301", "SM406", "SM407", "SM901", "SM904"},
-    Severity.WARNING: {"SM204", "SM302", "SM401", "SM402", "SM403", "SM404", "SM405", "SM502", "SM503", "SM903"},
+    Severity.WARNING: {
+        "SM204",
+        "SM302",
+        "SM401",
+        "SM402",
+        "SM403",
+        "SM404",
+        "SM405",
+        "SM408",
+        "SM502",
+        "SM503",
+        "SM903",
+    },
 }
 
 

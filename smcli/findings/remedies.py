@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
 RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
-CAREFUL = ("shifted", "fused", "log1p")
+CAREFUL = ("shifted", "fused", "log1p", "bregman")
 BY_QUANTITY = {
     ("softmax", "shifted"): "subtract the maximum first, softmax of x − max(x) is the same (method shifted)",
     ("softmax", "log1p"): "divide by 1 plus the sum of all terms but the largest (method log1p)",
@@ -38,6 +38,10 @@ BY_QUANTITY = {
         "kl",
         "log1p",
     ): "take Σ p·(log p − log q) with log p held at the smallest number, where 0·log 0 counts 0 (method log1p)",
+    (
+        "kl",
+        "bregman",
+    ): "take Σ p·(e^d − 1 − d) with d = log q − log p from the differences of the logits (method bregman)",
     ("focal", "fused"): "take log p from the log-softmax or log-sigmoid, p as its exponential (method fused)",
     ("focal", "log1p"): "take 1 − p of the largest class as the sum of the other probabilities (method log1p)",
     ("gradient", "fused"): "take the gradient of the fused loss at once, p − y (method fused)",
@@ -72,7 +76,13 @@ class Trial:
 
 
 def mend(
-    ev: RunEvidence, where: BoolArray, *, whole_rows: bool = False, sums_first: bool = False, otherwise: str = ""
+    ev: RunEvidence,
+    where: BoolArray,
+    *,
+    whole_rows: bool = False,
+    sums_first: bool = False,
+    first: str = "",
+    otherwise: str = "",
 ) -> str | Choice:
     """For each row with a hit, the first thing with which all its values are accurate; else those that were hit.
 
@@ -85,11 +95,12 @@ def mend(
         where: bool [R, ...], the hits.
         whole_rows: whether a hit concerns all values of its row, whatever its place.
         sums_first: whether the sum is the suspect.
+        first: the method that is tried before the others.
         otherwise: what to say where none of them helps.
     """
     if ev.counted:
         return otherwise
-    others, sums, wider = _other_methods(ev), _other_sums(ev), _wider(ev)
+    others, sums, wider = _other_methods(ev, first), _other_sums(ev), _wider(ev)
     both = [replace(m, text=f"{m.text}, and {s.text}", accumulate=s.accumulate, order=s.order)
             for m in others[:1] for s in sums[:1]]  # fmt: skip
     wide = [replace(m, text=f"{m.text}, in {w.compute}", compute=w.compute) for m in others[:1] for w in wider]
@@ -142,11 +153,12 @@ def _wider(ev: RunEvidence) -> list[Trial]:
     return [Trial(f"compute in {f} and round the result", compute=f) for f in wider]
 
 
-def _other_methods(ev: RunEvidence) -> list[Trial]:
-    name = ev.quantity.name
-    some = [m for m in map(methods.get, CAREFUL) if m.name != ev.method and m.defines(name)]
+def _other_methods(ev: RunEvidence, first: str = "") -> list[Trial]:
+    name, loss = ev.quantity.name, ev.problem.loss
+    careful = sorted(CAREFUL, key=lambda m: m != first)
+    some = [m for m in map(methods.get, careful) if m.name != ev.method and m.defines(name)]
     if name == "gradient":  # the composed backward passes fail in the same ways
-        some = [m for m in some if m.backward == "fused"]
+        some = [m for m in some if m.backward == "fused" and (loss is None or m.differentiates(loss.kind))]
     if name in {"log-softmax", "cross-entropy"}:
         some = [m for m in some if m.name != "shifted"]
     return [Trial(_words(ev, m.name), m.name) for m in some]
@@ -154,6 +166,8 @@ def _other_methods(ev: RunEvidence) -> list[Trial]:
 
 def _words(ev: RunEvidence, method: str) -> str:
     name, loss = ev.quantity.name, ev.problem.loss
+    if method == "bregman" and name == "gradient":
+        return "take it from the differences of the logits, without a difference of probabilities (method bregman)"
     if name == "gradient" and loss is not None and loss.kind not in {"cross-entropy", "bce"}:
         return f"take the gradient of the {quantities.get(loss.kind).title} at once, from log-probabilities (method {method})"
     if ev.elementwise and name == "gradient":

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     Find = Callable[[Any], Iterator["Hit"]]
 
 MODULES = (
-    "logits", "rounding", "lookalikes", "overflow", "underflow", "logarithms", "sums", "subnormal", "accuracy", "derivatives",
+    "logits", "rounding", "lookalikes", "overflow", "underflow", "logarithms", "sums", "cancellation", "subnormal", "accuracy",
+    "derivatives",
 )  # fmt: skip
 MOST_PLACES = 100  # a finding lists this many indices; its count is whole
 

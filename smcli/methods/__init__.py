@@ -16,7 +16,7 @@ __all__ = (
     "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "everything", "expand", "formulas", "get", "method", "run",
 )  # fmt: skip
 
-MODULES = ("softmax", "guarded", "bigfloat", "differences")
+MODULES = ("softmax", "guarded", "divergence", "bigfloat", "differences")
 GROUPS = ("all", "libraries")
 
 
@@ -71,12 +71,13 @@ def get(name: str) -> Method:
     raise UsageError(f"unknown method {name!a}", f"{near}`smcli methods` lists them all")
 
 
-def expand(names: Iterable[str], quantities: Iterable[str]) -> tuple[str, ...]:
+def expand(names: Iterable[str], quantities: Iterable[str], loss: str = "") -> tuple[str, ...]:
     """The names of methods, with those of a group in its place.
 
     Args:
         names: as the user gave them. "all" are the formulas, "libraries" the libraries that are installed.
         quantities: a group has only those that define one of them.
+        loss: the one whose gradient is asked for, if it is; a group has only those that have it.
 
     Raises:
         UsageError: there is no such method.
@@ -87,5 +88,6 @@ def expand(names: Iterable[str], quantities: Iterable[str]) -> tuple[str, ...]:
             out.append(get(name).name)
             continue
         group = formulas() if name == "all" else adapters()
-        out += [n for n, m in group.items() if not m.reason and any(map(m.defines, wanted))]
+        able = {n: m for n, m in group.items() if not m.reason and any(map(m.defines, wanted))}
+        out += [n for n, m in able.items() if "gradient" not in wanted or m.differentiates(loss)]
     return tuple(dict.fromkeys(out))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from smcli.errors import UnavailableError
 from smcli.numbers import formats
 from smcli.quantities import QUANTITIES
 
@@ -73,6 +74,10 @@ class Method(ABC):
     def defines(self, quantity: str) -> bool:
         """Whether it computes the quantity of that name."""
 
+    def differentiates(self, loss: str) -> bool:  # noqa: ARG002
+        """Whether it has the gradient of the loss of that name, where it has gradients at all."""
+        return True
+
     @abstractmethod
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """The values of a quantity that it defines, [R, N] or what broadcasts to that; arguments as in `run`."""
@@ -95,7 +100,8 @@ class Formula(Method):
 
     - `backward(loss, x, o)`: the gradient of the loss by the logits, where the usual passes do not fit;
     - `derivative(problem, quantity, o, step)`: all derivatives, in place of a backward pass;
-    - `bound(quantity, sizes)`: its a-priori bounds (`methods.bounds`).
+    - `bound(quantity, sizes)`: its a-priori bounds (`methods.bounds`);
+    - `losses`: the names of the losses that it differentiates, where it does not all.
     """
 
     algorithm: Any
@@ -118,6 +124,10 @@ class Formula(Method):
         of_softmax = any(hasattr(self.algorithm, name) for name in ("softmax", "log_softmax", "derivative"))
         return self.backward != "none" and (of_softmax or quantity == "gradient")
 
+    def differentiates(self, loss: str) -> bool:
+        """Whether the algorithm differentiates it: every loss, where it does not say which."""
+        return loss in getattr(self.algorithm, "losses", (loss,))
+
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """Evaluate the formula, the loss made of it, or its derivative."""
         return o.cast(self._inside(problem, quantity, o, step), formats.get(problem.dtype))
@@ -128,6 +138,8 @@ class Formula(Method):
         x = scaling.enter(problem, o)
         if not quantity.is_derivative:
             return losses.value(self.algorithm, problem, quantity, x, o)
+        if quantity.name == "gradient" and not self.differentiates(kind := losses.required(problem.loss).kind):
+            raise UnavailableError(f"it has no {kind} to differentiate")
         if hasattr(self.algorithm, "derivative"):
             values: Rows = self.algorithm.derivative(problem, quantity, o, step)
             return values

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.errors import UnavailableError
 from smcli.methods import backward, losses, parts
 from smcli.methods.base import method
 from smcli.methods.products import through_softmax
@@ -24,6 +23,8 @@ LEAST_SLOPE = 1e-12
 class BceLoss:
     """Clamp the log of the probability at −100, as BCELoss does: finite, but no loss is above 100."""
 
+    losses = ("cross-entropy", "bce")
+
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
         return Shifted().softmax(x, o)
 
@@ -39,7 +40,6 @@ class BceLoss:
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
         """(p − y)/max(p·(1 − p), 1e-12) and back through the sigmoid; of a softmax composed, where the clamp lets it."""
-        only(loss, "cross-entropy", "bce")
         if loss.kind != "bce":
             return backward.composed(self, loss, x, o, lambda p: np.log(p) >= LEAST_LOG)
         y, one = o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type] # bce has them
@@ -52,6 +52,8 @@ class BceLoss:
 @method("epsilon", source="losses written by hand: log(p + ε), ε of the format")
 class Epsilon:
     """Add ε before the log, log(p + ε): finite, but wrong wherever p is near ε, and the loss sticks at −log ε."""
+
+    losses = ("cross-entropy", "bce")
 
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
         return Shifted().softmax(x, o)
@@ -67,7 +69,6 @@ class Epsilon:
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
         """Composed: the derivative by p is −y/(p + ε)."""
-        only(loss, "cross-entropy", "bce")
         e = _epsilon(o)
         if loss.kind == "bce":
             y, one = o.given(loss.labels, "y"), o.const(1)  # type: ignore[arg-type] # bce has them
@@ -86,13 +87,3 @@ class Epsilon:
 
 def _epsilon(o: Arithmetic) -> Rows:
     return o.const(float(np.ldexp(1.0, 1 - o.format.p)), "ε")
-
-
-def only(loss: Loss, *kinds: str) -> None:
-    """Refuse the gradient of a loss that the method does not know.
-
-    Raises:
-        UnavailableError: it is another.
-    """
-    if loss.kind not in kinds:
-        raise UnavailableError(f"it has no {loss.kind} to differentiate")

@@ -48,6 +48,9 @@ def gradient(algorithm: Any, problem: Problem, x: Rows, o: Arithmetic, *, fused:
     if loss.kind == "entropy":
         return (_fused_entropy if fused else _composed_entropy)(algorithm, x, o)
     y = scaling.enter(problem, o, loss.teacher, "t")
+    if hasattr(algorithm, "kl_gradient"):
+        own: Rows = algorithm.kl_gradient(x, y, o, reverse=loss.reverse)
+        return own
     return (_fused_divergence if fused else _composed_divergence)(algorithm, loss, x, y, o)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.errors import UnavailableError
 from smcli.methods import backward, parts
 from smcli.methods.base import method
 from smcli.methods.bounds import Bound
@@ -330,6 +329,8 @@ class Base2NoFma(Base2):
 class Clipped:
     """Clip the probability to [ε, 1 − ε] before the log: finite, but the loss sticks at −log ε."""
 
+    losses = ("cross-entropy", "bce")
+
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
         return Shifted().softmax(x, o)
 
@@ -345,8 +346,6 @@ class Clipped:
 
     def backward(self, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
         """Composed, but that the clip passes a derivative only between its bounds."""
-        if loss.kind not in {"cross-entropy", "bce"}:
-            raise UnavailableError(f"it has no {loss.kind} to differentiate")
         low = o.const(CLIP).values
         high = o.format.round(1 - low)
 

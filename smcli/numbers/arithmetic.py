@@ -1,8 +1,8 @@
 """Arithmetic in a number format: every operation rounds to it, and every step leaves a trace.
 
 Numbers are held as float64. For a format with p <= 24 an operation is computed in float64 and rounded once more:
-for + − × ÷ that equals one rounding, because 53 >= 2p + 2 (Figueroa 1995); exp, exp2, log, log1p and tanh come within
-half an ulp plus 2**(p − 52) ulp, so that only a near-tie can round the other way. In float64 itself they are NumPy's
+for + − × ÷ that equals one rounding, because 53 >= 2p + 2 (Figueroa 1995); exp, exp2, expm1, log, log1p and tanh come
+within half an ulp plus 2**(p − 52) ulp, so that only a near-tie can round the other way. In float64 itself they are NumPy's
 (at most a few ulp).
 """
 
@@ -37,8 +37,8 @@ class Step(NamedTuple):
 
     Attributes:
         expr: what was computed, such as "exp(x − max(x))".
-        op: the operation: exp, exp2, log, log1p, add, sub, mul, div, fma, sum, max, min, tanh, pow, round, or a cast to
-            another format.
+        op: the operation: exp, exp2, expm1, log, log1p, add, sub, mul, div, fma, sum, max, min, tanh, pow, round, or a cast
+            to another format.
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
@@ -197,6 +197,10 @@ class Arithmetic:
     def log1p(self, a: Rows, expr: str = "") -> Rows:
         """log(1 + a), accurate for small a."""
         return self._done("log1p", expr or f"log1p({a.expr})", np.log1p(a.values), a.values)
+
+    def expm1(self, a: Rows, expr: str = "") -> Rows:
+        """exp(a) − 1, accurate for small a."""
+        return self._done("expm1", expr or f"expm1({a.expr})", np.expm1(a.values), a.values)
 
     def pow(self, a: Rows, power: float, name: str = "") -> Rows:
         """a to a constant power, rounded to the format; infinite at 0 for a negative one."""

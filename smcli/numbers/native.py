@@ -70,6 +70,10 @@ class Native(Arithmetic):
         """log(1 + a), accurate for small a."""
         return self._through(np.log1p, a, expr or f"log1p({a.expr})")
 
+    def expm1(self, a: Rows, expr: str = "") -> Rows:
+        """exp(a) − 1, accurate for small a."""
+        return self._through(np.expm1, a, expr or f"expm1({a.expr})")
+
     def tanh(self, a: Rows, expr: str = "") -> Rows:
         """Hyperbolic tangent."""
         return self._through(np.tanh, a, expr or f"tanh({a.expr})")

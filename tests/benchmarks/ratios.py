@@ -1,6 +1,6 @@
 """Ratios against what a user would take instead, each pair measured in the same run: `python tests/benchmarks/ratios.py`.
 
-Names choose groups: startup, truth, digits, export, formats, memory. Times on a shared machine drift, ratios much
+Names choose groups: startup, truth, kernels, digits, export, formats, memory. Times on a shared machine drift, ratios much
 less; nothing here fails. Needs the extra `test`. With -o FILE the report is written there too.
 """
 
@@ -122,6 +122,50 @@ def truth() -> Iterator[Row]:
     )
 
 
+def kernels() -> Iterator[Row]:
+    """The truth of the other quantities over that of cross-entropy, of the same logits."""
+    from smcli.model import Loss, Problem
+    from smcli.reference import Reference
+
+    for shape in ((64, 2048), (13107, 10)):
+        for dtype in ("float64", "float32"):
+            fmt = np.dtype(dtype).type
+            x = np.random.default_rng(16).normal(0, 10, shape).astype(fmt).astype(np.float64)
+            rng = np.random.default_rng(17)
+            far = rng.normal(0, 10, shape).astype(fmt).astype(np.float64)
+            near = (x + 1e-5 * rng.normal(size=shape)).astype(fmt).astype(np.float64)
+            target, v = rng.integers(0, shape[1], shape[0]), rng.normal(size=shape[1]).astype(fmt).astype(np.float64)
+            y = rng.integers(0, 2, shape).astype(np.float64)
+            b = rng.choice([1.0, -1.0, 0.5], shape[1])
+            kl, close = Loss("kl", teacher=far), Loss("kl", teacher=near)
+            focal, sides = Loss("focal", target=target, gamma=2.0), Loss("focal", labels=y, gamma=2.0)
+            cases = {
+                "sigmoid": ("sigmoid", None, {}),
+                "log-sigmoid": ("log-sigmoid", None, {}),
+                "entropy": ("entropy", None, {}),
+                "gradient of entropy": ("gradient", Loss("entropy"), {}),
+                "kl": ("kl", kl, {}),
+                "gradient of kl": ("gradient", kl, {}),
+                "gradient of kl, reverse": ("gradient", Loss("kl", teacher=far, reverse=True), {}),
+                "kl of nearly equal rows": ("kl", close, {}),
+                "gradient of kl of nearly equal rows": ("gradient", close, {}),
+                "focal": ("focal", focal, {}),
+                "gradient of focal": ("gradient", focal, {}),
+                "focal of sigmoids, gamma 2": ("focal", sides, {}),
+                "focal of sigmoids, gamma 1.5": ("focal", Loss("focal", labels=y, gamma=1.5), {}),
+                "gradient of focal of sigmoids": ("gradient", sides, {}),
+                "signed logsumexp": ("logsumexp", None, {"coefficients": b}),
+                "vjp of log-softmax": ("vjp", None, {"vjp_of": "log-softmax", "cotangent": v}),
+                "vjp of logsumexp": ("vjp", None, {"vjp_of": "logsumexp", "cotangent": v[:1]}),
+            }
+            plain = Problem(dtype, x, Loss(target=target))
+            for name, (quantity, loss, options) in cases.items():
+                own = Problem(dtype, x, loss, **options)
+                yield pair(f"{name}, {dtype}, {shape[0]} rows of {shape[1]} / cross-entropy",
+                           lambda own=own, quantity=quantity: Reference(own).truth(quantity),
+                           lambda plain=plain: Reference(plain).truth("cross-entropy"), 3)  # fmt: skip
+
+
 def digits() -> Iterator[Row]:
     import gmpy2
 
@@ -175,7 +219,7 @@ def memory() -> Iterator[Row]:
         yield Row(f"peak memory of the truth of {n} / one array of them", peak / 2**20, peak / x.nbytes, 12, "MiB")
 
 
-GROUPS = {f.__name__: f for f in (startup, truth, digits, export, formats, memory)}
+GROUPS = {f.__name__: f for f in (startup, truth, kernels, digits, export, formats, memory)}
 
 
 def main() -> None:
