@@ -12,7 +12,8 @@ import pytest
 import smcli
 from smcli import methods
 from smcli.cli.app import run
-from smcli.report.catalogue import QUANTITIES, Catalogue
+from smcli.quantities import QUANTITIES
+from smcli.report.catalogue import Catalogue
 
 DOCUMENT = Catalogue().to_dict()
 NAMES = ["naive", "shifted", "fused", "logspace", "explse", "log1p", "online", "online-lazy", "two-pass", "base2",
@@ -32,8 +33,12 @@ def test_it_computes_just_what_is_listed(entry):
     if not entry["available"]:
         pytest.skip(entry["reason"])
     for quantity in QUANTITIES:
-        options = {"labels": [0.25, 0.75, 0]} if quantity in {"bce", "gradient"} else {}
-        command = smcli.gradient if quantity in {"gradient", "jacobian"} else smcli.compare
+        labels = {"labels": [0.25, 0.75, 0]}
+        options = {
+            "bce": labels, "gradient": labels, "kl": {"against": [1, 0, 2]}, "focal": {"target": 0},
+            "vjp": {"cotangent": [1, 0, -2]},
+        }.get(quantity, {})  # fmt: skip
+        command = smcli.gradient if QUANTITIES[quantity].is_derivative else smcli.compare
         if command is smcli.compare:
             options["quantities"] = quantity
         if quantity in entry["quantities"]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import methods
 from smcli.model import Listing
+from smcli.quantities import QUANTITIES, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "gradient", "jacobian")
+SHOWN = ("softmax", "log-softmax", "logsumexp")  # columns of the table of formulas
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,24 @@ class Catalogue:
         """What each method is, what it computes, where it comes from; of libraries, whether they are installed."""
         yield Listing(
             "methods",
-            ("method", "what it does", "softmax", "log-softmax", "logsumexp", "backward", "source"),
+            ("method", "what it does", *SHOWN, "backward", "source"),
             tuple(
-                (m.name, m.summary, *("yes" if m.defines(q) else "" for q in QUANTITIES[:3]), m.backward, m.source)
+                (m.name, m.summary, *("yes" if m.defines(q) else "" for q in SHOWN), m.backward, m.source)
                 for m in methods.formulas().values()
             ),
         )
         yield Listing(
             "libraries under test",
-            ("method", "what it is", "installed", "backward", "source"),
+            ("method", "what it is", "installed", "computes", "backward", "source"),
             tuple(
-                (m.name, m.summary, m.reason.partition(": ")[2] if m.reason else m.version, m.backward, m.source)
+                (
+                    m.name,
+                    m.summary,
+                    m.reason.partition(": ")[2] if m.reason else m.version,
+                    ", ".join(q for q in values() if m.defines(q)),
+                    m.backward,
+                    m.source,
+                )
                 for m in methods.adapters().values()
             ),
         )
