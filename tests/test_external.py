@@ -56,6 +56,18 @@ MINE = """
         e = np.exp(x - x.max()); p = e / e.sum(); p[target] -= 1
         return p
 
+    def entropy(x):
+        p = batched(x)
+        return -(p * np.log(p)).sum(-1)
+
+    def kl(x, teacher):
+        p, q = batched(teacher), batched(x)
+        return (p * np.log(p / q)).sum(-1)
+
+    def focal(x, target):
+        p = batched(x)[np.arange(len(target)), target]
+        return -((1 - p) ** 2) * np.log(p)
+
     def matrix(x):
         p = batched(x)
         return np.diag(p) - np.outer(p, p)
@@ -156,6 +168,16 @@ def test_losses_and_derivatives() -> None:
     same(compute("mine:product", v, "vjp").values, "fused", v, "vjp")
     ignored = replace(p, ignored=np.array([True, False, False]))
     assert compute("mine:loss", ignored, "cross-entropy").values[0] == 0
+
+
+def test_newer_losses() -> None:
+    same(compute("mine:entropy", block(), "entropy").values, "fused", block(), "entropy")
+    teacher = np.array([[3.0, 1.0, 2.0], [0.0, 0.5, 1.0], [1.0, 1.0, 1.0]])
+    for more in ({}, {"temperature": 2.0}):
+        p = block(loss=Loss("kl", teacher=teacher), **more)
+        same(compute("mine:kl", p, "kl").values, "fused", p, "kl")
+    p = block(loss=Loss("focal", target=np.array([0, 2, 1])))
+    same(compute("mine:focal", p, "focal").values, "fused", p, "focal")
 
 
 def test_temperature_is_divided_by_before_it() -> None:

@@ -55,13 +55,24 @@ def problems(dtype: str) -> dict[str, Problem]:
         "z": replace(p, loss=Loss(target=t, z_loss=0.125), softcap=4.0),
         "bce": replace(p, loss=Loss("bce", labels=np.minimum(y, 1))),
         "vjp": replace(p, cotangent=f.round(rng.normal(0, 1, 4))),
+        "vjp of log-softmax": replace(p, cotangent=f.round(rng.normal(0, 1, 4)), vjp_of="log-softmax"),
+        "vjp of logsumexp": replace(p, cotangent=np.array([1.5]), vjp_of="logsumexp"),
+        "signed": replace(p, coefficients=f.round(np.array([2.0, 0.5, 0.25, -0.0625]))),
+        "entropy": replace(p, loss=Loss("entropy"), temperature=2.0),
+        "kl": replace(p, loss=Loss("kl", teacher=f.round(rng.normal(0, 1.5, (5, 4)))), temperature=2.0),
+        "reverse kl": replace(p, loss=Loss("kl", teacher=f.round(rng.normal(0, 1.5, (5, 4))), reverse=True)),
+        "focal": replace(p, loss=Loss("focal", target=t, gamma=1.5)),
+        "focal of labels": replace(p, loss=Loss("focal", labels=np.rint(np.minimum(y, 1)), gamma=2.0)),
+        "focal of soft labels": replace(p, loss=Loss("focal", labels=np.minimum(y, 1))),
+        "focal with weights": replace(p, loss=Loss("focal", target=t, weights=w)),
     }
 
 
 def asked(kind: str) -> tuple[str, ...]:
-    of = {"plain": ("softmax", "log-softmax", "logsumexp", "cross-entropy", "jacobian"), "bce": ("bce", "gradient"),
-          "vjp": ("vjp",)}  # fmt: skip
-    return of.get(kind, ("cross-entropy", "gradient"))
+    values = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "sigmoid", "log-sigmoid", "jacobian")
+    of = {"plain": values, "signed": ("logsumexp",)}
+    loss = next((name for name in ("bce", "entropy", "kl", "focal") if name in kind.split()), "cross-entropy")
+    return ("vjp",) if kind.startswith("vjp") else of.get(kind, (loss, "gradient"))
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -91,7 +102,38 @@ def test_every_quantity_in_every_format(adapter: methods.Method, dtype: str) -> 
             far = np.abs(done.values - t).max(axis=1) / np.maximum(np.abs(t).max(axis=1), 2**-3)
             if f.p >= 8:
                 assert (far <= loose).all(), (kind, quantity, far / f.unit_roundoff)
-    assert all(u.startswith(("it does not compute in ", "its ", "NumPy has no")) for u in unable), unable
+    assert all(u.startswith(("it does not compute in ", "it has no ", "its ", "NumPy has no")) for u in unable), unable
+
+
+OFFERED = {
+    "numpy": ({"sigmoid", "log-sigmoid", "bce", "entropy", "kl"}, {"bce"}),
+    "scipy": ({"sigmoid", "log-sigmoid", "bce", "entropy", "kl"}, set()),
+    "torch": ({"sigmoid", "log-sigmoid", "bce", "entropy", "kl"}, {"bce", "entropy", "kl"}),
+    "jax": ({"sigmoid", "log-sigmoid", "bce", "entropy", "kl"}, {"bce", "entropy", "kl"}),
+    "tensorflow": ({"sigmoid", "log-sigmoid", "bce", "kl", "focal"}, {"bce", "kl", "focal"}),
+    "onnxruntime": ({"sigmoid"}, set()),
+}
+OFFERED |= {"numpy-shifted": OFFERED["numpy"], "torch-compile": OFFERED["torch"], "jax-jit": OFFERED["jax"]}
+OFFERED["tensorflow-by-hand"] = tuple(of | {"entropy"} for of in OFFERED["tensorflow"])
+
+
+def test_what_each_library_offers_beyond_softmax(adapter: methods.Method) -> None:
+    values, gradients = OFFERED[adapter.name]
+    more = [
+        q.name for q in QUANTITIES.values() if q.name in {"sigmoid", "log-sigmoid", "bce", "entropy", "kl", "focal"}
+    ]
+    assert {q for q in more if adapter.defines(q)} == values
+    f, able = FORMATS["float32"], set()
+    for kind, p in problems("float32").items():
+        if kind in {"bce", "entropy", "kl", "focal"} and adapter.defines("gradient"):
+            try:
+                done = methods.run(adapter, p, "gradient", Arithmetic(f, f))
+            except UnavailableError as error:
+                assert str(error) == f"it has no gradient of {kind}"  # noqa: PT017
+                continue
+            able.add(kind)
+            assert np.allclose(done.values, as_float(Reference(p).truth("gradient")), rtol=1e-4, atol=1e-6), kind
+    assert able == gradients
 
 
 def test_a_library_takes_several_formats(adapter: methods.Method) -> None:
@@ -154,6 +196,78 @@ def test_torch_is_called_as_it_is() -> None:
     x = f.round(np.random.default_rng(1).normal(0, 9, (6, 7)))
     got = methods.run(methods.get("torch"), Problem("bfloat16", x), "softmax", Arithmetic(f, f)).values
     assert np.array_equal(got, torch.softmax(torch.tensor(x, dtype=torch.bfloat16), -1).double().numpy())
+
+
+def test_losses_of_torch_are_called_as_they_are() -> None:
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    rng, f, m = np.random.default_rng(1), FORMATS["float32"], methods.get("torch")
+    p = Problem("float32", f.round(rng.normal(0, 9, (6, 7))), Loss("kl", teacher=f.round(rng.normal(0, 9, (6, 7)))))
+    x, t = (torch.tensor(a, dtype=torch.float32) for a in (p.logits, p.loss.teacher))  # type: ignore[union-attr]
+    due = {
+        "sigmoid": torch.sigmoid(x),
+        "log-sigmoid": functional.logsigmoid(x),
+        "entropy": torch.distributions.Categorical(logits=x).entropy(),
+        "kl": functional.kl_div(x.log_softmax(-1), t.log_softmax(-1), reduction="none", log_target=True).sum(-1),
+    }
+    for quantity, value in due.items():
+        got = methods.run(m, p, quantity, Arithmetic(f, f)).values
+        assert np.array_equal(got, value.double().numpy().reshape(6, -1)), quantity
+
+
+def test_losses_of_jax_are_called_as_they_are() -> None:
+    jax = pytest.importorskip("jax")
+    rng, f, m = np.random.default_rng(1), FORMATS["float32"], methods.get("jax")
+    p = Problem("float32", f.round(rng.normal(0, 9, (6, 7))), Loss("kl", teacher=f.round(rng.normal(0, 9, (6, 7)))))
+    x, t = (jax.numpy.asarray(a, dtype="float32") for a in (p.logits, p.loss.teacher))  # type: ignore[union-attr]
+    special, softmax = jax.scipy.special, jax.nn.softmax
+    due = {
+        "sigmoid": jax.nn.sigmoid(x),
+        "log-sigmoid": jax.nn.log_sigmoid(x),
+        "entropy": special.entr(softmax(x)).sum(-1),
+        "kl": special.rel_entr(softmax(t), softmax(x)).sum(-1),
+    }
+    for quantity, value in due.items():
+        got = methods.run(m, p, quantity, Arithmetic(f, f)).values
+        assert np.array_equal(got, np.asarray(value, dtype=np.float64).reshape(6, -1)), quantity
+
+
+def test_both_losses_of_tensorflow_are_called_as_they_are() -> None:
+    tf = pytest.importorskip("tensorflow")
+    rng, f = np.random.default_rng(1), FORMATS["float32"]
+    p = Problem("float32", f.round(rng.normal(0, 40, (6, 7))), Loss(target=rng.integers(0, 7, 6)))
+    x, y = tf.constant(p.logits, dtype="float32"), tf.one_hot(p.loss.target, 7)  # type: ignore[union-attr]
+    due = {
+        "tensorflow": tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=x),
+        "tensorflow-by-hand": -tf.reduce_sum(y * tf.math.log(tf.nn.softmax(x)), axis=-1),
+    }
+    for name, value in due.items():
+        got = methods.run(methods.get(name), p, "cross-entropy", Arithmetic(f, f)).values
+        assert np.array_equal(got[:, 0], value.numpy().astype(np.float64), equal_nan=True), name
+    assert not np.isfinite(due["tensorflow-by-hand"]).all() and np.isfinite(due["tensorflow"]).all()
+    focal = replace(p, loss=Loss("focal", target=p.loss.target, gamma=1.5))  # type: ignore[union-attr]
+    value = tf.keras.losses.categorical_focal_crossentropy(y, x, alpha=1.0, gamma=1.5, from_logits=True)
+    got = methods.run(methods.get("tensorflow"), focal, "focal", Arithmetic(f, f)).values
+    assert np.array_equal(got[:, 0], value.numpy().astype(np.float64))
+
+
+def test_losses_of_scipy_are_called_as_they_are() -> None:
+    special = pytest.importorskip("scipy.special")
+    rng, f, m = np.random.default_rng(1), FORMATS["float64"], methods.get("scipy")
+    x, t, b = rng.normal(0, 9, (6, 7)), rng.normal(0, 9, (6, 7)), rng.normal(0, 1, 7)
+    p = Problem("float64", x, Loss("kl", teacher=t), coefficients=b)
+    of_x, of_t = special.softmax(x, axis=1), special.softmax(t, axis=1)
+    due = {
+        "sigmoid": special.expit(x),
+        "log-sigmoid": special.log_expit(x),
+        "entropy": special.entr(of_x).sum(axis=1),
+        "kl": special.rel_entr(of_t, of_x).sum(axis=1),
+        "logsumexp": special.logsumexp(x, axis=1, b=b, return_sign=True)[0],
+    }
+    for quantity, value in due.items():
+        got = methods.run(m, p, quantity, Arithmetic(f, f)).values
+        assert np.array_equal(got, value.reshape(6, -1)), quantity
 
 
 def test_a_masked_class_keeps_what_the_library_makes_of_it() -> None:

@@ -75,7 +75,7 @@ def _from_here() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of the user's: f(x), or f(x, target) of what needs a target.
+    """A function of the user's: f(x), or f(x, target) of what needs a target, f(x, teacher) of a kl.
 
     Attributes:
         name: what the user typed.
@@ -140,6 +140,10 @@ class Call:
         if not (q.is_loss or q.needs):
             return ()
         loss = self.task.problem.loss
+        if (q.name if loss is None else loss.kind) == "entropy":
+            return ()
+        if loss is not None and loss.teacher is not None:
+            return (self._array(self.task.teacher),)
         if loss is None:
             raise UnavailableError(f"for {q.name} it is called with a target, and there is none")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
@@ -157,7 +161,7 @@ class Call:
         if self.quantity.shape == "matrix":
             return (classes, classes), (classes * classes,)
         size = self.quantity.size(self.task.problem)
-        return ((), (1,)) if size == 1 and self.quantity.shape in {"row", "loss"} else ((size,),)
+        return ((), (1,)) if size == 1 and self.quantity.shape in {"row", "loss", "target"} else ((size,),)
 
     def values(self) -> NDArray[Any]:
         """The values of all rows.

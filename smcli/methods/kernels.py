@@ -66,9 +66,15 @@ class Task:
         return losses.labels(self.loss, self.x.shape, Arithmetic(self.format, self.format)).values
 
     @property
+    def teacher(self) -> FloatArray:
+        """The logits of the teacher, of a Kullback–Leibler divergence, as the own ones are, float64 [R, C]."""
+        return np.ascontiguousarray(np.broadcast_to(self.loss.teacher, self.x.shape))  # type: ignore[arg-type]
+
+    @property
     def cotangent(self) -> FloatArray:
-        """The vector of a vector-Jacobian product, one for each row, float64 [R, C]."""
-        return np.ascontiguousarray(np.broadcast_to(self.problem.cotangent, self.x.shape))  # type: ignore[arg-type]
+        """The vector of a vector-Jacobian product, one for each row, float64 [R, C], of logsumexp [R]."""
+        shape = self.x.shape[:1] if self.problem.vjp_of == "logsumexp" else self.x.shape
+        return np.ascontiguousarray(np.broadcast_to(self.problem.cotangent, shape))  # type: ignore[arg-type]
 
 
 IGNORED = -100  # what every framework takes for "ignore this row" by default
@@ -140,11 +146,13 @@ class Kernel(Method):
         """Call the code. Temperature, soft cap and the factor of a reduction are this program's, around it."""
         if self.reason:
             raise UnavailableError(self.reason)
-        if self.group:
-            _check_known(problem, quantity)
         o = self._own(problem, o)
         x = scaling.enter(problem, o)
-        task = Task(replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None), o)
+        loss = problem.loss
+        if loss is not None and loss.teacher is not None:
+            loss = replace(loss, teacher=scaling.enter(problem, o, loss.teacher, "t").values)
+        inner = replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None, loss=loss)
+        task = Task(inner, o)
         try:
             values = np.asarray(self.code.answer(quantity, task), dtype=np.float64)
         except SmcliError:
@@ -162,20 +170,6 @@ class Kernel(Method):
         if fmt.p >= o.format.p:
             return o
         return replace(o, format=fmt, accumulate=fmt)
-
-
-def _check_known(problem: Problem, quantity: Quantity) -> None:
-    """Refuse what the adapters of libraries do not tell apart.
-
-    Raises:
-        UnavailableError: another loss, other products, or coefficients.
-    """
-    if quantity.name == "gradient" and losses.required(problem.loss).kind not in {"cross-entropy", "bce"}:
-        raise UnavailableError(f"it is not asked for the gradient of {losses.required(problem.loss).kind}")
-    if quantity.name == "vjp" and problem.vjp_of != "softmax":
-        raise UnavailableError(f"it is not asked for a product with the Jacobian of {problem.vjp_of}")
-    if quantity.name == "logsumexp" and problem.coefficients is not None:
-        raise UnavailableError("it is not asked for coefficients in a logsumexp")
 
 
 def one_line(error: BaseException) -> str:

@@ -139,7 +139,8 @@ class Format(NamedTuple):
         y = self.round(values)
         if tokens is None or self.p == 53:
             return y
-        above, below = self.round(np.nextafter(values, np.inf)), self.round(np.nextafter(values, -np.inf))
+        with np.errstate(over="ignore"):  # beside the largest float64 is an infinity
+            above, below = self.round(np.nextafter(values, np.inf)), self.round(np.nextafter(values, -np.inf))
         # only where the float64 is itself a midpoint does the side that the text is on decide
         for i in np.flatnonzero(self._midpoint(values, above, below)).tolist():
             side = compare_exact(tokens[i], float(values[i]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import methods
 from smcli.model import Listing
-from smcli.quantities import QUANTITIES
+from smcli.quantities import QUANTITIES, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,9 +48,16 @@ class Catalogue:
         )
         yield Listing(
             "libraries under test",
-            ("method", "what it is", "installed", "backward", "source"),
+            ("method", "what it is", "installed", "computes", "backward", "source"),
             tuple(
-                (m.name, m.summary, m.reason.partition(": ")[2] if m.reason else m.version, m.backward, m.source)
+                (
+                    m.name,
+                    m.summary,
+                    m.reason.partition(": ")[2] if m.reason else m.version,
+                    ", ".join(q for q in values() if m.defines(q)),
+                    m.backward,
+                    m.source,
+                )
                 for m in methods.adapters().values()
             ),
         )

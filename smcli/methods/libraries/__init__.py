@@ -51,12 +51,18 @@ class Library:
         extra: the extra of this program that installs it.
         distributions: under which names it is installed, for its version.
         dtypes: the number formats that it computes in.
+        gradients: the losses that it has a gradient of.
+        products: the quantities that it has a vector-Jacobian product of.
+        signed: whether its logsumexp takes coefficients.
     """
 
     package: ClassVar[str] = "numpy"
     extra: ClassVar[str] = ""
     distributions: ClassVar[tuple[str, ...]] = ()
     dtypes: ClassVar[tuple[str, ...]] = WIDE
+    gradients: ClassVar[tuple[str, ...]] = ("cross-entropy", "bce")
+    products: ClassVar[tuple[str, ...]] = ("softmax",)
+    signed: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,25 +91,31 @@ class Library:
 
     def defines(self, quantity: Quantity) -> bool:
         """Whether there is a method of its name."""
-        return hasattr(self, _method(quantity))
+        return hasattr(self, named(quantity.name))
 
     def answer(self, quantity: Quantity, task: Task) -> NDArray[Any]:
         """Hand the tensors over, call the library, take the values back; what it prints meanwhile is dropped."""
         with _silence(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.check(task)
+            self.check(quantity, task)
             with self.session(task):
                 x = self.tensor(task.x, task)
                 if quantity.shape == "loss" and task.problem.loss is None:
                     return -self.array(self.log_softmax(x, task))
-                return self.array(getattr(self, _method(quantity))(x, task))
+                return self.array(getattr(self, named(quantity.name))(x, task))
 
-    def check(self, task: Task) -> None:
-        """Whether it computes in the format.
+    def check(self, quantity: Quantity, task: Task) -> None:
+        """Whether it computes in the format, and what is asked there.
 
         Raises:
             UnavailableError: it does not.
         """
+        if quantity.name == "gradient" and task.loss.kind not in self.gradients:
+            raise UnavailableError(f"it has no gradient of {task.loss.kind}")
+        if quantity.name == "vjp" and task.problem.vjp_of not in self.products:
+            raise UnavailableError(f"it has no product with the Jacobian of {task.problem.vjp_of}")
+        if quantity.name == "logsumexp" and task.problem.coefficients is not None and not self.signed:
+            raise UnavailableError("its logsumexp takes no coefficients")
         if task.format.name not in self.dtypes:
             known = ", ".join(self.dtypes)
             raise UnavailableError(f"it does not compute in {task.format.name}, only in {known}")
@@ -125,8 +137,9 @@ class Library:
         raise NotImplementedError
 
 
-def _method(quantity: Quantity) -> str:
-    return quantity.name.replace("-", "_")
+def named(quantity: str) -> str:
+    """The name of the method that computes a quantity."""
+    return quantity.replace("-", "_")
 
 
 def dtype(name: str) -> np.dtype[Any]:

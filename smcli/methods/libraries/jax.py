@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.methods.libraries import WIDE, Library, dtype, library
+from smcli.methods.libraries import WIDE, Library, dtype, library, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 Tensor = Any
 
 
-@library("jax", source="jax.nn.softmax, log_softmax, logsumexp; losses by hand of them", backward="autograd")
+@library(
+    "jax",
+    source="jax.nn.softmax, log_softmax, logsumexp, sigmoid, log_sigmoid; jax.scipy.special.entr, rel_entr; losses by hand",
+    backward="autograd",
+)
 class Jax(Library):
     """JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev."""
 
     package, extra, distributions = "jax", "jax", ("jax",)
     dtypes = (*WIDE, "bfloat16", "float8_e4m3fn", "float8_e5m2")
-    jitted: ClassVar[bool] = False
+    gradients, products = ("cross-entropy", "bce", "entropy", "kl"), ("softmax", "log-softmax", "logsumexp")
+    signed, jitted = True, False
 
     def session(self, task: Task) -> contextlib.AbstractContextManager[Any]:
         if task.format.name != "float64":
@@ -52,8 +57,22 @@ class Jax(Library):
     def log_softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
         return _jax(self.jitted)["log_softmax"](x)
 
-    def logsumexp(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        return _jax(self.jitted)["logsumexp"](x)
+    def logsumexp(self, x: Tensor, task: Task) -> Tensor:
+        if task.problem.coefficients is None:
+            return _jax(self.jitted)["logsumexp"](x)
+        return _jax(self.jitted)["signed"](x, self.tensor(task.problem.coefficients, task))
+
+    def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        return _jax(self.jitted)["sigmoid"](x)
+
+    def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        return _jax(self.jitted)["log_sigmoid"](x)
+
+    def entropy(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        return _jax(self.jitted)["entropy"](x)
+
+    def kl(self, x: Tensor, task: Task) -> Tensor:
+        return self._loss("", x, task)
 
     def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
         return self._loss("", x, task)
@@ -68,12 +87,18 @@ class Jax(Library):
         return _jax(self.jitted)["jacobian"](x)
 
     def vjp(self, x: Tensor, task: Task) -> Tensor:
-        return _jax(self.jitted)["vjp"](x, self.tensor(task.cotangent, task))
+        return _jax(self.jitted)[f"vjp of {named(task.problem.vjp_of)}"](x, self.tensor(task.cotangent, task))
 
     def _loss(self, what: str, x: Tensor, task: Task) -> Tensor:
         loss, t = task.loss, task.targets
         if loss.kind == "bce":
             return _jax(self.jitted)[f"{what}bce"](x, self.tensor(task.labels, task))
+        if loss.kind == "entropy":
+            return _jax(self.jitted)[f"{what}entropy"](x)
+        if loss.kind == "kl":
+            return _jax(self.jitted)[f"{what}{'reverse ' if loss.reverse else ''}kl"](
+                x, self.tensor(task.teacher, task)
+            )
         z = self.tensor(np.array(loss.z_loss), task) if loss.z_loss else None  # not 0: 0·lse² is nan beyond the format
         if t is None:
             return _jax(self.jitted)[f"{what}soft"](x, self.tensor(task.labels, task), z)
@@ -106,6 +131,12 @@ def _jax(jitted: bool) -> dict[str, Callable[..., Tensor]]:  # noqa: FBT001
     def bce(x: Tensor, y: Tensor) -> Tensor:
         return -(y * jax.nn.log_sigmoid(x) + (1 - y) * jax.nn.log_sigmoid(-x))
 
+    def entropy(x: Tensor) -> Tensor:
+        return jax.scipy.special.entr(jax.nn.softmax(x)).sum(axis=-1)
+
+    def kl(x: Tensor, t: Tensor) -> Tensor:
+        return jax.scipy.special.rel_entr(jax.nn.softmax(t), jax.nn.softmax(x)).sum(axis=-1)
+
     functions: dict[str, Callable[..., Tensor]] = {
         "softmax": jax.nn.softmax,
         "log_softmax": jax.nn.log_softmax,
@@ -113,9 +144,16 @@ def _jax(jitted: bool) -> dict[str, Callable[..., Tensor]]:  # noqa: FBT001
         "hard": hard,
         "soft": soft,
         "bce": bce,
+        "sigmoid": jax.nn.sigmoid,
+        "log_sigmoid": jax.nn.log_sigmoid,
+        "entropy": entropy,
+        "kl": kl,
+        "reverse kl": lambda x, t: kl(t, x),
+        "signed": lambda x, b: jax.nn.logsumexp(x, axis=-1, b=b, return_sign=True)[0],
         "jacobian": jax.vmap(jax.jacrev(jax.nn.softmax)),
-        "vjp": lambda x, v: jax.vjp(jax.nn.softmax, x)[1](v)[0],
     }
-    for name in ("hard", "soft", "bce"):
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        functions[f"vjp of {name}"] = lambda x, v, f=functions[name]: jax.vjp(f, x)[1](v)[0]
+    for name in ("hard", "soft", "bce", "entropy", "kl", "reverse kl"):
         functions[f"gradient of {name}"] = jax.grad(lambda x, *given, f=functions[name]: f(x, *given).sum())
     return {name: jax.jit(f) for name, f in functions.items()} if jitted else functions

@@ -32,10 +32,29 @@ class NumPy(Library):
     def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
         return cross_entropy_by_hand(self, x, task)
 
+    def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        return 1 / (1 + np.exp(-x))
+
+    def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:
+        return np.log(self.sigmoid(x, task))
+
+    def bce(self, x: Tensor, task: Task) -> Tensor:
+        y, p = self.tensor(task.labels, task), self.sigmoid(x, task)
+        return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+    def entropy(self, x: Tensor, task: Task) -> Tensor:
+        p = self.softmax(x, task)
+        return -(p * np.log(p)).sum(axis=-1)
+
+    def kl(self, x: Tensor, task: Task) -> Tensor:
+        p, q = self.softmax(self.tensor(task.teacher, task), task), self.softmax(x, task)
+        p, q = (q, p) if task.loss.reverse else (p, q)
+        return (p * np.log(p / q)).sum(axis=-1)
+
     def gradient(self, x: Tensor, task: Task) -> Tensor:
         loss, y = task.loss, self.tensor(task.labels, task)
         if loss.kind == "bce":
-            return 1 / (1 + np.exp(-x)) - y
+            return self.sigmoid(x, task) - y
         p = self.softmax(x, task)
         g = p * y.sum(axis=-1, keepdims=True) - y
         if loss.z_loss:

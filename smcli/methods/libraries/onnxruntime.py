@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Tensor = Any
 
 
-@library("onnxruntime", source="Softmax, LogSoftmax, ReduceLogSumExp, SoftmaxCrossEntropyLoss of opset 17")
+@library("onnxruntime", source="Softmax, LogSoftmax, ReduceLogSumExp, Sigmoid, SoftmaxCrossEntropyLoss of opset 17")
 class OnnxRuntime(Library):
     """ONNX Runtime's operators on the CPU."""
 
@@ -41,6 +41,9 @@ class OnnxRuntime(Library):
 
     def logsumexp(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
         return _onnx("ReduceLogSumExp", x.dtype.name)(x)
+
+    def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        return _onnx("Sigmoid", x.dtype.name)(x)
 
     def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
         loss, t = task.loss, task.targets
@@ -64,6 +67,7 @@ def _onnx(op: str, dtype: str) -> Callable[..., Tensor]:
         inputs.append(helper.make_tensor_value_info("t", TensorProto.INT64, ["R"]))
         inputs.append(helper.make_tensor_value_info("w", kind, ["C"]))
     how: dict[str, dict[str, Any]] = {
+        "Sigmoid": {},
         "ReduceLogSumExp": {"axes": [-1], "keepdims": 0},
         "SoftmaxCrossEntropyLoss": {"reduction": "none", "ignore_index": IGNORED},
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from smcli.methods.libraries import WIDE, Library, library
+from smcli.errors import UnavailableError
+from smcli.methods.libraries import WIDE, Library, library, named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,8 @@ Tensor = Any
 
 @library(
     "tensorflow",
-    source="tf.nn.softmax, log_softmax, softmax_cross_entropy_with_logits, sigmoid_cross_entropy_with_logits",
+    source="tf.nn.softmax, log_softmax, softmax_cross_entropy_with_logits, sigmoid_cross_entropy_with_logits, "
+    "tf.math.sigmoid, log_sigmoid; Keras KLD and focal cross-entropies",
     backward="autograd",
 )
 class TensorFlow(Library):
@@ -27,6 +29,8 @@ class TensorFlow(Library):
 
     package, extra, dtypes = "tensorflow", "tensorflow", (*WIDE, "bfloat16")
     distributions = ("tensorflow", "tensorflow-cpu")
+    gradients: ClassVar[tuple[str, ...]] = ("cross-entropy", "bce", "kl", "focal")
+    products = ("softmax", "log-softmax", "logsumexp")
     fused: ClassVar[bool] = True
 
     def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
@@ -70,12 +74,41 @@ class TensorFlow(Library):
 
         return tf.nn.sigmoid_cross_entropy_with_logits(labels=self.tensor(task.labels, task), logits=x)
 
+    def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import tensorflow as tf
+
+        return tf.math.sigmoid(x)
+
+    def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import tensorflow as tf
+
+        return tf.math.log_sigmoid(x)
+
+    def kl(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        p, q = self.softmax(self.tensor(task.teacher, task), task), self.softmax(x, task)
+        return tf.keras.losses.KLD(*((q, p) if task.loss.reverse else (p, q)))
+
+    def focal(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        loss = task.loss
+        if loss.weights is not None or loss.smoothing:
+            raise UnavailableError("its focal loss is called with the target alone, without class weights or smoothing")
+        losses, how = tf.keras.losses, {"gamma": loss.gamma, "from_logits": True}
+        if loss.labels is not None and not np.isin(loss.labels, (0, 1)).all():
+            raise UnavailableError("its binary_focal_crossentropy is another function of labels other than 0 and 1")
+        if loss.labels is not None:  # Keras takes the mean over the last axis
+            return losses.binary_focal_crossentropy(self.tensor(loss.labels, task)[..., None], x[..., None], **how)
+        return losses.categorical_focal_crossentropy(self.tensor(task.labels, task), x, alpha=1.0, **how)
+
     def gradient(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
 
         if (
             self.fused
-            and task.loss.kind != "bce"
+            and task.loss.kind == "cross-entropy"
             and task.targets is None
             and not np.allclose(task.labels.sum(axis=1), 1, rtol=1e-2)
         ):
@@ -84,7 +117,7 @@ class TensorFlow(Library):
             )
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = self.bce(x, task) if task.loss.kind == "bce" else self.cross_entropy(x, task)
+            value = getattr(self, named(task.loss.kind))(x, task)
         return tape.gradient(value, x)
 
     def jacobian(self, x: Tensor, task: Task) -> Tensor:
@@ -100,7 +133,7 @@ class TensorFlow(Library):
 
         with tf.GradientTape() as tape:
             tape.watch(x)
-            p = self.softmax(x, task)
+            p = getattr(self, named(task.problem.vjp_of))(x, task)
         return tape.gradient(p, x, output_gradients=self.tensor(task.cotangent, task))
 
 
@@ -109,6 +142,7 @@ class TensorFlowByHand(TensorFlow):
     """TensorFlow with the loss by hand, −Σ y·log softmax(x), which its manual advises against."""
 
     fused = False
+    gradients = ("cross-entropy", "bce", "entropy", "kl", "focal")
 
     def log_softmax(self, x: Tensor, task: Task) -> Tensor:
         import tensorflow as tf
@@ -125,3 +159,31 @@ class TensorFlowByHand(TensorFlow):
 
         y, p = self.tensor(task.labels, task), tf.math.sigmoid(x)
         return -(y * tf.math.log(p) + (1 - y) * tf.math.log(1 - p))
+
+    def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        return tf.math.log(self.sigmoid(x, task))
+
+    def entropy(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        return -tf.reduce_sum(self.softmax(x, task) * self.log_softmax(x, task), axis=-1)
+
+    def kl(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        p, q = self.softmax(self.tensor(task.teacher, task), task), self.softmax(x, task)
+        p, q = (q, p) if task.loss.reverse else (p, q)
+        return tf.reduce_sum(p * tf.math.log(p / q), axis=-1)
+
+    def focal(self, x: Tensor, task: Task) -> Tensor:
+        import tensorflow as tf
+
+        loss, t = task.loss, task.targets
+        if t is None or loss.weights is not None:
+            raise UnavailableError(
+                "its focal loss by hand takes a target, and neither labels, smoothing nor class weights"
+            )
+        p = tf.gather(self.softmax(x, task), np.maximum(t, 0), batch_dims=1)
+        return -((1 - p) ** loss.gamma) * tf.math.log(p)

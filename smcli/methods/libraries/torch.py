@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from smcli.methods.kernels import IGNORED
-from smcli.methods.libraries import WIDE, Library, library
+from smcli.methods.libraries import WIDE, Library, library, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +21,15 @@ Tensor = Any
 
 @library(
     "torch",
-    source="torch.softmax, log_softmax, logsumexp, F.cross_entropy, F.binary_cross_entropy_with_logits",
+    source="torch.softmax, log_softmax, logsumexp, sigmoid, F.logsigmoid, F.cross_entropy, "
+    "F.binary_cross_entropy_with_logits, F.kl_div, Categorical.entropy",
     backward="autograd",
 )
 class Torch(Library):
     """PyTorch, eager, on the CPU; derivatives by autograd."""
 
     package, extra, dtypes = "torch", "torch", (*WIDE, "bfloat16")
+    gradients, products = ("cross-entropy", "bce", "entropy", "kl"), ("softmax", "log-softmax", "logsumexp")
 
     def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
         import torch
@@ -84,11 +86,39 @@ class Torch(Library):
 
         return self.call(("bce",), f, x, self.tensor(task.labels, task))
 
+    def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        import torch
+
+        return self.call(("sigmoid",), torch.sigmoid, x)
+
+    def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        from torch.nn import functional
+
+        return self.call(("log_sigmoid",), functional.logsigmoid, x)
+
+    def entropy(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
+        from torch.distributions import Categorical
+
+        return self.call(("entropy",), lambda x: Categorical(logits=x, validate_args=False).entropy(), x)
+
+    def kl(self, x: Tensor, task: Task) -> Tensor:
+        import torch
+        from torch.nn import functional
+
+        reverse = task.loss.reverse
+
+        def f(x: Tensor, t: Tensor) -> Tensor:
+            student, teacher = torch.log_softmax(x, -1), torch.log_softmax(t, -1)
+            given, true = (teacher, student) if reverse else (student, teacher)
+            return functional.kl_div(given, true, reduction="none", log_target=True).sum(-1)
+
+        return self.call(("kl", reverse), f, x, self.tensor(task.teacher, task))
+
     def gradient(self, x: Tensor, task: Task) -> Tensor:
         import torch
 
         x.requires_grad_()
-        value = self.bce(x, task) if task.loss.kind == "bce" else self.cross_entropy(x, task)
+        value = getattr(self, named(task.loss.kind))(x, task)
         return torch.autograd.grad(value, x, torch.ones_like(value))[0]
 
     def jacobian(self, x: Tensor, task: Task) -> Tensor:
@@ -101,7 +131,7 @@ class Torch(Library):
     def vjp(self, x: Tensor, task: Task) -> Tensor:
         import torch
 
-        p = self.softmax(x.requires_grad_(), task)
+        p = getattr(self, named(task.problem.vjp_of))(x.requires_grad_(), task)
         return torch.autograd.grad(p, x, self.tensor(task.cotangent, task))[0]
 
 
