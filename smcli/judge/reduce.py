@@ -37,12 +37,14 @@ class Reduced:
         exact: its true value in decimal digits.
         methods: what the methods made of it, one value each.
         note: what there is to say of it.
+        mean: of a perplexity the mean whose exponential it is, in decimal digits.
     """
 
     quantity: str
     exact: str
     methods: tuple[MethodResult, ...]
     note: str = ""
+    mean: str = ""
 
 
 def reduce(
@@ -57,7 +59,7 @@ def reduce(
         if not quantities.get(quantity).is_loss:
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
-        truth, exact, rounded, note = _truth(known, quantity, settings, fmt, digits)
+        truth, exact, rounded, note, mean = _truth(known, quantity, settings, fmt, digits)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
@@ -77,14 +79,14 @@ def reduce(
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
             note = note or _slip(given / float(truth.nearest()[0, 0]), count, _counted(blocks), settings)
-        out.append(Reduced(quantity, exact, tuple(done), note))
+        out.append(Reduced(quantity, exact, tuple(done), note, mean))
     return tuple(out)
 
 
 def _truth(
     known: Sequence[Reference], quantity: str, settings: Settings, fmt: formats.Format, digits: int
-) -> tuple[Truth, str, FloatArray, str]:
-    """The truth of a reduction, its digits, what it rounds to, and what there is to say of it."""
+) -> tuple[Truth, str, FloatArray, str, str]:
+    """The truth of a reduction, its digits, what it rounds to, what there is to say of it, and a perplexity's mean."""
     scale = known[0].problem.scale
     if settings.loss.reduction == "perplexity" and scale:
         truth, exact, mean = perplexity(known, quantity, scale, digits)
@@ -93,12 +95,12 @@ def _truth(
             rounded = np.array([[settle_perplexity(known, quantity, scale, fmt)]])
         beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
         note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
-        return truth, exact, rounded, note
+        return truth, exact, rounded, note, mean
     truth, exact = reduce_losses(known, quantity, scale, digits)
     rounded, undecided = round_truth(truth, fmt)
     if undecided.any():
         rounded = settle_reduced(known, quantity, scale, fmt)
-    return truth, exact, rounded, _divisor(scale, settings)
+    return truth, exact, rounded, _divisor(scale, settings), ""
 
 
 def _limit(count: int, truth: Truth, settings: Settings) -> Limit:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     Factor = tuple[float, float, int]
 
 
+FLOOR = 2.0**-880  # what a sum of terms loses that are cut below 2^-1022, or their low parts below 2^-969
+HUGE = 2.0**990  # beyond it no pair can be multiplied
 _MANY = 1 / 64  # missing elements of a row that nearly agrees; single ones are crossings, which this does not help
 
 
@@ -85,7 +87,8 @@ def _along(
         level = (way[0] == 0) & (mean[0][tile[0]] == 0) & (unsure[tile[0]] == 0)
         nothing = gone | level
         sheet.hi[tile], sheet.lo[tile] = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
-        sheet.missing[tile] = (sheet.missing[tile] | off | (np.abs(inner[0]) < SMALL)) & ~nothing
+        off |= (np.abs(inner[0]) < SMALL) | ~(np.abs(inner[0]) < HUGE)
+        sheet.missing[tile] = (sheet.missing[tile] | off) & ~nothing
     sheet.shift(factor[2])
     sheet.missing |= rows.undefined
 
@@ -103,6 +106,7 @@ def _entropy(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         return minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])
 
     unsure = (2 * exp_error(problem) + 2.0**-96) * mean[0] + 4 * cap + rows.tiny * _unknown(mean)
+    unsure += ((x < rows.m) & (x > -np.inf)).any(axis=1, keepdims=True) * FLOOR
     _along(problem, sheet, rows, mean, unsure, direction, factor)
 
 
@@ -141,6 +145,8 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
             hi[gone] = lo[gone] = 0
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         noise[tile[0]] += (e[0] * np.where(gone, 0, loose)).sum(axis=1, keepdims=True)
+        cut_off = np.where((e[0] < SMALL) & (x[tile] > -np.inf), np.abs(d[0]), 0.0)  # d may be as large as 2^1025
+        noise[tile[0]] += (2.0**-950 * cut_off + FLOOR * (d[0] != 0)).sum(axis=1, keepdims=True)
         put(total, tile, x.shape[1], (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
