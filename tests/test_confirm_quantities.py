@@ -205,6 +205,7 @@ def nudged(row, which, by):
 @example([0.0, 0.0, -1e5], 2, 2.0**-52, False, None)
 @example([0.0, -1e300], 1, 0.1, True, None)
 @example([0.0, 0.0, -800.0], 2, 1e305, False, None)
+@example([4.416522094251628e-162, 0.0, 0.0, 0.0], 0, 0.0, False, None)
 def test_every_quantity_of_random_rows(row, which, by, capped, data):
     """Masked, huge, tiny and tied logits; teachers that nearly agree; signed sums that nearly cancel."""
     more = {"confirm": True, "dtype": "float64"} | ({"temperature": 0.7} if capped else {})

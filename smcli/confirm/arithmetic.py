@@ -28,6 +28,9 @@ class Arithmetic(Protocol):
     def working(self) -> AbstractContextManager[None]:
         """While it computes."""
 
+    def quotient(self, x: Number, y: Number) -> Number:
+        """x / y; of a y that rounding made 0 what `parts` does not know."""
+
     def number(self, x: float | Fraction) -> Number:
         """A number of it."""
 
@@ -62,6 +65,9 @@ class _Mpmath:
     def working(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def quotient(self, x: Number, y: Number) -> Number:
+        return x / y if y else self._ctx.nan
+
     def number(self, x: float | Fraction) -> Number:
         if isinstance(x, float):
             return self._ctx.mpf(x)
@@ -92,6 +98,9 @@ class _Flint:
             yield
         finally:
             self._flint.ctx.prec = before
+
+    def quotient(self, x: Number, y: Number) -> Number:
+        return x / y
 
     def number(self, x: float | Fraction) -> Number:
         if isinstance(x, float):

@@ -141,7 +141,9 @@ class Signed(Inputs):
         out = []
         for i, (b, slope) in enumerate(zip(self.b, self.slopes, strict=True)):
             away = self.apart(i, self.lead)
-            own = self.zero if away is None or not b else self.a.number(b * v) * self.a.exp(away) / total
+            own = (
+                self.zero if away is None or not b else self.a.quotient(self.a.number(b * v) * self.a.exp(away), total)
+            )
             out.append(own * slope)
         return out
 

@@ -119,7 +119,9 @@ class Told:
                 self.names[name] = None
                 for k in list(left):
                     number = found[k].number
-                    conventions |= {k} if number is None or number != number else set()
+                    conventions |= (
+                        {k} if number is None or (isinstance(number, float) and math.isnan(number)) else set()
+                    )
                     if self._settled(f"{what}, index {k}" if len(texts) > 1 else what, left[k], found[k], name):
                         del left[k]
                 if left:
@@ -142,14 +144,14 @@ class Told:
             return True
         negative, digits, exponent = _read(text)
         enough = value.bits > max(ENOUGH, 8 * self.digits)
+        known = value.scaled(exponent)
+        if known is None:
+            return False
         if not digits:
             zero = value.is_zero
             if zero is False and enough:
                 self._differ(what, text, "a number that is not 0", name)
             return zero is not False and enough
-        known = value.scaled(exponent)
-        if known is None:
-            return False
         middle, error = known
         half = Fraction(1, 2 * 10 ** (self.digits - 1))
         if error > SMALL * half:

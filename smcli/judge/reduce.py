@@ -78,7 +78,7 @@ def reduce(
             values = np.array([[given]])
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
-            note = note or _slip(given / float(truth.nearest()[0, 0]), count, _counted(blocks), settings)
+            note = _slip(given / float(truth.nearest()[0, 0]), blocks, settings) or note
         out.append(Reduced(quantity, exact, tuple(done), note, mean))
     return tuple(out)
 
@@ -114,8 +114,12 @@ def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
 
 
 def _divisor(scale: Fraction, settings: Settings) -> str:
-    """By what a weighted mean was divided."""
+    """By what a mean was divided, where that is not always the same."""
     spec = settings.loss
+    if spec.reduction == "mean" and scale and spec.binary:
+        return f"the mean divides by {float(1 / scale):g}, the number of logits, each of which has a loss of its own"
+    if spec.reduction == "mean" and scale and spec.kind == "kl":
+        return f"the mean divides by {float(1 / scale):g}, the number of rows, as batchmean of PyTorch does"
     if spec.reduction != "mean" or spec.weights is None or not scale:
         return ""
     by = "the sum of the weights of the targets" if spec.target is not None else "the number of rows"
@@ -129,15 +133,22 @@ def _counted(blocks: Sequence[Block]) -> int:
     )
 
 
-def _slip(ratio: float, rows: int, counted: int, settings: Settings) -> str:
+def _slip(ratio: float, blocks: Sequence[Block], settings: Settings) -> str:
     """A usual slip that explains a wrong total: what it is, in words; empty where none does."""
+    rows, counted = sum(len(b.places) for b in blocks), _counted(blocks)
     if settings.loss.weights is not None or not counted:
         return ""
-    how = settings.loss.reduction
+    logits = sum(b.problem.logits.size for b in blocks)
+    binary, mean = settings.loss.binary, settings.loss.reduction == "mean"
+    losses = logits if binary else counted
     slips = {
-        "it is the sum, not the mean": (counted if how == "mean" else 1.0),
-        "it is the mean, not the sum": (1 / counted if how == "sum" else 1.0),
-        f"it is divided by all {rows} rows, those left out too": (counted / rows if how == "mean" else 1.0),
+        "it is the sum, not the mean": (losses if mean else 1.0),
+        "it is the mean, not the sum": (1 / losses if settings.loss.reduction == "sum" else 1.0),
+        f"it is divided by all {rows} rows, those left out too": (counted / rows if mean else 1.0),
+        f"it is divided by the {rows} rows, not by the {logits} logits": (logits / rows if mean and binary else 1.0),
+        f"it is divided by all {logits} logits, not by the {rows} rows": (
+            rows / logits if mean and not binary else 1.0
+        ),
         "its sign is wrong": -1.0,
     }
     return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < CLOSE), "")
