@@ -1,7 +1,9 @@
 """--confirm: the digits of the truth by other arithmetic; a wrong digit is found, whatever was asked."""
 
+import ast
 import json
 import sys
+from pathlib import Path
 
 import flint
 import mpmath
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import smcli
-from smcli import confirm, quantities
+from smcli import confirm
 from smcli.cli.app import run
 from smcli.judge.block import JudgedQuantity
 from smcli.numbers.formats import FORMATS
@@ -148,41 +150,9 @@ def test_without_flint_and_without_a_trace_in_its_global_context(monkeypatch):
 
 
 def test_it_shares_nothing_with_the_reference():
-    assert "smcli.reference" not in confirm.__doc__ and not any("reference" in name for name in vars(confirm))
-
-
-NEEDS = {"labels": {"labels": [0, 1, 1]}, "against": {"against": [3, 1, 0.5]}, "target or labels": {"target": 1}}
-
-
-@pytest.mark.parametrize("name", [q.name for q in quantities.QUANTITIES.values() if not q.is_derivative])
-def test_every_quantity_is_confirmed_or_refused_and_none_is_accused(name):
-    options = NEEDS.get(quantities.get(name).needs, {})
-    if name in confirm.KNOWN:
-        assert smcli.compare([1, 2.5, -3], quantities=name, confirm=True, **options).confirmed.values
-    else:
-        with pytest.raises(smcli.UsageError, match=f"does not recompute {name}"):
-            smcli.compare([1, 2.5, -3], quantities=name, confirm=True, **options)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"quantities": "logsumexp", "coefficients": [1, -1, 1]}, "logsumexp with coefficients"),
-        ({"quantities": "cross-entropy", "target": 0, "reduction": "perplexity"}, "perplexity"),
-    ],
-)
-def test_what_changes_the_value_of_a_known_quantity_is_refused_too(options, said):
-    with pytest.raises(smcli.UsageError, match=said):
-        smcli.compare([46.05, 46.05, 0.0953], confirm=True, **options)
-
-
-@pytest.mark.parametrize("loss", ["entropy", "focal"])
-def test_derivatives_of_other_losses_are_refused(loss):
-    options = {"target": 1} if loss == "focal" else {}
-    with pytest.raises(smcli.UsageError, match=f"the derivative of {loss}"):
-        smcli.gradient([1, 2.5, -3], quantities=loss, confirm=True, **options)
-
-
-def test_products_with_other_jacobians_are_refused():
-    with pytest.raises(smcli.UsageError, match="the Jacobian of log-softmax"):
-        smcli.gradient([1, 2.5, -3], quantities="log-softmax", cotangent=[1, 1, 1], confirm=True)
+    files = list(Path(confirm.__file__).parent.glob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        names = [getattr(n, "module", "") or "" for n in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+        assert not [n for n in names if n.startswith("smcli.") and n.split(".")[1] not in {"confirm", "quantities", "errors"}
+                    and n not in {"smcli.model", "smcli.judge.block", "smcli.judge.reduce"}], file  # fmt: skip

@@ -34,7 +34,7 @@ LEVEL = {room: k for k, rooms in enumerate(LEVELS) for room in rooms}
 HOMES = {
     "typer": {"cli"},
     "rich": {"cli", "render"},
-    "mpmath": {"methods/bigfloat.py", "confirm.py"},
+    "mpmath": {"methods/bigfloat.py", "confirm/arithmetic.py"},
     "distributed": {"scan/pool.py"},
 }
 HOMES |= {name: {f"methods/libraries/{name}.py"} for name in ("scipy", "torch", "jax", "tensorflow", "onnxruntime")}

@@ -73,7 +73,9 @@ def check(
 
 def source_of(logits: Batch, outputs: Batch, settings: Settings, quantity: Quantity) -> Outputs:
     """The outputs as rows that belong to the rows of logits."""
-    per_class = quantity.shape == "class" or (quantity.shape == "loss" and not settings.loss.given)
+    loss = settings.loss
+    per_class = quantity.shape == "class" or (quantity.shape == "loss" and not loss.given)
+    per_class |= quantity.shape == "target" and loss.target is None
     return fitted(outputs, logits, quantity, per_class=per_class)
 
 

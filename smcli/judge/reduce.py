@@ -37,12 +37,14 @@ class Reduced:
         exact: its true value in decimal digits.
         methods: what the methods made of it, one value each.
         note: what there is to say of it.
+        mean: of a perplexity the mean whose exponential it is, in decimal digits.
     """
 
     quantity: str
     exact: str
     methods: tuple[MethodResult, ...]
     note: str = ""
+    mean: str = ""
 
 
 def reduce(
@@ -57,7 +59,7 @@ def reduce(
         if not quantities.get(quantity).is_loss:
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
-        truth, exact, rounded, note = _truth(known, quantity, settings, fmt, digits)
+        truth, exact, rounded, note, mean = _truth(known, quantity, settings, fmt, digits)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
@@ -76,15 +78,15 @@ def reduce(
             values = np.array([[given]])
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
-            note = note or _slip(given / float(truth.nearest()[0, 0]), count, _counted(blocks), settings)
-        out.append(Reduced(quantity, exact, tuple(done), note))
+            note = _slip(given / float(truth.nearest()[0, 0]), blocks, settings) or note
+        out.append(Reduced(quantity, exact, tuple(done), note, mean))
     return tuple(out)
 
 
 def _truth(
     known: Sequence[Reference], quantity: str, settings: Settings, fmt: formats.Format, digits: int
-) -> tuple[Truth, str, FloatArray, str]:
-    """The truth of a reduction, its digits, what it rounds to, and what there is to say of it."""
+) -> tuple[Truth, str, FloatArray, str, str]:
+    """The truth of a reduction, its digits, what it rounds to, what there is to say of it, and a perplexity's mean."""
     scale = known[0].problem.scale
     if settings.loss.reduction == "perplexity" and scale:
         truth, exact, mean = perplexity(known, quantity, scale, digits)
@@ -93,12 +95,12 @@ def _truth(
             rounded = np.array([[settle_perplexity(known, quantity, scale, fmt)]])
         beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
         note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
-        return truth, exact, rounded, note
+        return truth, exact, rounded, note, mean
     truth, exact = reduce_losses(known, quantity, scale, digits)
     rounded, undecided = round_truth(truth, fmt)
     if undecided.any():
         rounded = settle_reduced(known, quantity, scale, fmt)
-    return truth, exact, rounded, _divisor(scale, settings)
+    return truth, exact, rounded, _divisor(scale, settings), ""
 
 
 def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
@@ -112,8 +114,12 @@ def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
 
 
 def _divisor(scale: Fraction, settings: Settings) -> str:
-    """By what a weighted mean was divided."""
+    """By what a mean was divided, where that is not always the same."""
     spec = settings.loss
+    if spec.reduction == "mean" and scale and spec.binary:
+        return f"the mean divides by {float(1 / scale):g}, the number of logits, each of which has a loss of its own"
+    if spec.reduction == "mean" and scale and spec.kind == "kl":
+        return f"the mean divides by {float(1 / scale):g}, the number of rows, as batchmean of PyTorch does"
     if spec.reduction != "mean" or spec.weights is None or not scale:
         return ""
     by = "the sum of the weights of the targets" if spec.target is not None else "the number of rows"
@@ -127,15 +133,22 @@ def _counted(blocks: Sequence[Block]) -> int:
     )
 
 
-def _slip(ratio: float, rows: int, counted: int, settings: Settings) -> str:
+def _slip(ratio: float, blocks: Sequence[Block], settings: Settings) -> str:
     """A usual slip that explains a wrong total: what it is, in words; empty where none does."""
+    rows, counted = sum(len(b.places) for b in blocks), _counted(blocks)
     if settings.loss.weights is not None or not counted:
         return ""
-    how = settings.loss.reduction
+    logits = sum(b.problem.logits.size for b in blocks)
+    binary, mean = settings.loss.binary, settings.loss.reduction == "mean"
+    losses = logits if binary else counted
     slips = {
-        "it is the sum, not the mean": (counted if how == "mean" else 1.0),
-        "it is the mean, not the sum": (1 / counted if how == "sum" else 1.0),
-        f"it is divided by all {rows} rows, those left out too": (counted / rows if how == "mean" else 1.0),
+        "it is the sum, not the mean": (losses if mean else 1.0),
+        "it is the mean, not the sum": (1 / losses if settings.loss.reduction == "sum" else 1.0),
+        f"it is divided by all {rows} rows, those left out too": (counted / rows if mean else 1.0),
+        f"it is divided by the {rows} rows, not by the {logits} logits": (logits / rows if mean and binary else 1.0),
+        f"it is divided by all {logits} logits, not by the {rows} rows": (
+            rows / logits if mean and not binary else 1.0
+        ),
         "its sign is wrong": -1.0,
     }
     return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < CLOSE), "")

@@ -191,7 +191,7 @@ class _Whole:
         spec = self._settings.loss
         if spec.reduction not in {"mean", "perplexity"}:
             return Fraction(1)
-        if spec.kind == "bce":
+        if spec.binary:
             total = Fraction(sum(len(b) * b.classes for b in batch.blocks))
         elif self._targets is None:
             total = Fraction(len(batch))

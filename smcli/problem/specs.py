@@ -187,6 +187,11 @@ class LossSpec:
         """Whether the loss is one of the logits, without target or labels."""
         return quantities.get(self.kind).needs not in {"labels", "target or labels"} and self.kind != "cross-entropy"
 
+    @property
+    def binary(self) -> bool:
+        """Whether the loss looks at each logit alone, so that a mean is over them and not over rows."""
+        return self.kind == "bce" or (self.kind == "focal" and self.labels is not None)
+
     def settle(self, target: tuple[int, ...] | None = None, labels: Iterable[RawRow] | None = None) -> LossSpec:
         """The same with the target or labels that the input carries, where none were given; nothing may be missing now.
 

@@ -45,9 +45,8 @@ if TYPE_CHECKING:
     Factor = tuple[float, float, int]
 
 
-VANISHED = (
-    2.0**-900
-)  # more than what terms below the smallest float add to a mean, which is 0 only where all of them are
+FLOOR = 2.0**-880  # what a sum of terms loses that are cut below 2^-1022, or their low parts below 2^-969
+HUGE = 2.0**990  # beyond it no pair can be multiplied
 _MANY = 1 / 64  # missing elements of a row that nearly agrees; single ones are crossings, which this does not help
 
 
@@ -88,7 +87,8 @@ def _along(
         level = (way[0] == 0) & (mean[0][tile[0]] == 0) & (unsure[tile[0]] == 0)
         nothing = gone | level
         sheet.hi[tile], sheet.lo[tile] = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
-        sheet.missing[tile] = (sheet.missing[tile] | off | (np.abs(inner[0]) < SMALL)) & ~nothing
+        off |= (np.abs(inner[0]) < SMALL) | ~(np.abs(inner[0]) < HUGE)
+        sheet.missing[tile] = (sheet.missing[tile] | off) & ~nothing
     sheet.shift(factor[2])
     sheet.missing |= rows.undefined
 
@@ -105,9 +105,8 @@ def _entropy(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         z = shift(problem, pool.load(x[tile], arrays[3]), cut(rows.top, tile[0]), arrays)
         return minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])
 
-    level = (np.where(x == -np.inf, rows.m, x) == rows.m).all(axis=1, keepdims=True)
     unsure = (2 * exp_error(problem) + 2.0**-96) * mean[0] + 4 * cap + rows.tiny * _unknown(mean)
-    unsure += np.where(level, 0.0, VANISHED)
+    unsure += ((x < rows.m) & (x > -np.inf)).any(axis=1, keepdims=True) * FLOOR
     _along(problem, sheet, rows, mean, unsure, direction, factor)
 
 
@@ -135,7 +134,7 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         return twofold.add_any(z, minus((a[0], a[1]))), loose + np.zeros_like(z[0])
 
     total, spread = Total(len(x)), np.zeros((len(x), 1))
-    noise, level = np.zeros((len(x), 1)), np.ones((len(x), 1), bool)
+    noise = np.zeros((len(x), 1))
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
         d, loose = apart(tile, arrays)
@@ -144,14 +143,14 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         gone = e[0] == 0
         if gone.any():
             hi[gone] = lo[gone] = 0
-            level[tile[0]] &= ((d[0] == 0) | (x[tile] == -np.inf)).all(axis=1, keepdims=True)
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         noise[tile[0]] += (e[0] * np.where(gone, 0, loose)).sum(axis=1, keepdims=True)
+        cut_off = np.where((e[0] < SMALL) & (x[tile] > -np.inf), np.abs(d[0]), 0.0)  # d may be as large as 2^1025
+        noise[tile[0]] += (2.0**-950 * cut_off + FLOOR * (d[0] != 0)).sum(axis=1, keepdims=True)
         put(total, tile, x.shape[1], (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     unsure = (2 * exp_error(problem) + 2.0**-95) * spread * g[0] + noise * 1.01 + own.tiny * _unknown(mean)
-    unsure += np.where(level, 0.0, VANISHED)
     _along(student, sheet, own, mean, unsure, apart, factor)
     sheet.missing |= lost
 

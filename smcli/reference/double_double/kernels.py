@@ -244,7 +244,8 @@ def of_target(
     log = twofold.add(log1p(rows.s), minus((z[0], z[1])))
     near = np.where(z[0] < -700, -700, z[0]), np.where(z[0] < -700, 0, z[1])
     hi, k = scaled_exp(near)
-    e = np.ldexp(hi[0], k), np.ldexp(hi[1], k)
+    far = z[0] < -700  # p and γ·p·log p are nothing beside 1 there, however large the logarithm
+    e = np.where(far, 0, np.ldexp(hi[0], k)), np.where(far, 0, np.ldexp(hi[1], k))
     g = rows.reciprocal()
     return rows, (at, weight, wrong), twofold.mul(complement(at == rows.at, rows.s, e), g), log, twofold.mul(e, g)
 
