@@ -12,7 +12,7 @@ from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
 from smcli.model import Severity
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import sequential
+from smcli.numbers.running import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,9 +245,9 @@ def cumulative_sum(ev: RunEvidence) -> Iterator[Hit]:
     rows = np.flatnonzero(whole[:, 0])
     if not rows.size:
         return
-    sums = sequential(running.round(y[rows]), running)
+    some = y if rows.size == len(y) else y[rows]
     end = np.full(len(y), 1.0)
-    end[rows] = sums[:, -1]
+    end[rows] = ends(some if running == ev.format else running.round(some), running)
     off = whole & (np.abs(end - 1) > least)[:, None]
     yield Hit(
         np.broadcast_to(off, y.shape),
