@@ -119,7 +119,7 @@ class RawBlock:
             stop = regular.stop if regular.step > 0 or regular.stop >= 0 else None
             array = self.array[regular.start : stop : regular.step]
         else:
-            self._check_length()
+            self.check_length()
             array = self.array[np.unravel_index(np.asarray(at), self.array.shape[:-1])]
         target = None if self.target is None else self.target[np.asarray(at)]
         return replace(self, array=array, rows=rows, texts=self._texts_of(at), target=target)
@@ -140,7 +140,7 @@ class RawBlock:
 
         import numpy as np
 
-        self._check_length()
+        self.check_length()
         if self.array.ndim == 2:
             part = self.array[start:stop]
         else:
@@ -153,7 +153,7 @@ class RawBlock:
         low, high = (bisect_left(self.texts, row * self.classes, key=lambda pair: pair[0]) for row in (start, stop))
         return values, [(i - first, token) for i, token in self.texts[low:high]]
 
-    def _check_length(self) -> None:
+    def check_length(self) -> None:
         """Raise InputError where a mapped file became shorter: to touch what is gone would kill the process."""
         from mmap import mmap
 

@@ -12,9 +12,14 @@ import smcli
 from smcli import checking, render
 from smcli.api.objects import Objects
 from smcli.checking import large, pair, screen
+from smcli.checking.fit import Outputs
+from smcli.checking.glance import Glance
 from smcli.checking.summary import Summary
-from smcli.checking.sums import KEPT, WORST
+from smcli.checking.sums import KEPT, WORST, Sums
 from smcli.cli.app import run
+from smcli.numbers import formats
+from smcli.read import from_object
+from smcli.request import Request
 
 RNG = np.random.default_rng(17)
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float64": np.float64}
@@ -240,3 +245,81 @@ def test_of_too_many_rows_only_those_with_something_wrong_have_a_line(monkeypatc
     assert set(range(50000, 50003)) <= set(rows) and document["summary"]["rows_left_out"] == 60000 - len(rows) > 0
     assert document["summary"]["verdicts"]["lost"] == 3 and sum(document["summary"]["verdicts"].values()) == 120000
     assert KEPT == 10**5 and screen.LONG > 2
+
+
+# --- a glance ---------------------------------------------------------------------------------------------------------
+
+
+def glanced(x, y):
+    """The rows that a glance leaves, and what it keeps."""
+    settings = checking.settle(Request.of("check", Objects({"quantities": "softmax"})), from_object(x), from_object(y))
+    sums = Sums()
+    look = Glance.of(from_object(x), Outputs(from_object(y)), settings, formats.get(settings.numerics.dtypes[0]), sums)
+    return [] if look is None else np.concatenate([[], *look.left()]).astype(int).tolist(), sums, look
+
+
+@pytest.mark.parametrize("classes", [2, 10, 127, 129, 1000, 16383, 16384, 16385, 40000])
+def test_a_glance_says_what_the_rules_say(classes, monkeypatch):
+    x = RNG.normal(0, 5, (max(3, 4000 // classes), classes)).astype(np.float32)
+    y = special.softmax(x, axis=1)
+    left, sums, _ = glanced(x, y)
+    assert sums.rows >= 0.9 * len(x)
+    assert sums.rows + len(left) == len(x)
+    _, with_glance = both(x, y)
+    monkeypatch.setattr(large.Glance, "of", lambda *_: None)
+    _, without = both(x, y)
+    same_documents(with_glance.to_dict(), without.to_dict())
+
+
+def same_documents(a, b):
+    """The same but for the last digits of errors, as the truth is one within its bound."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert list(a) == list(b)
+        for key in a:
+            same_documents(a[key], b[key])
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same_documents(x, y)
+    else:
+        assert a == (pytest.approx(b, rel=1e-6) if isinstance(b, float) else b)
+
+
+def test_what_a_glance_leaves_to_the_rules():
+    x = RNG.normal(0, 5, (14, 3000)).astype(np.float32)
+    x[0, 5], x[1, 6], x[2, 7] = np.nan, np.inf, -np.inf
+    x[3], x[4] = np.abs(x[3]) / 100, special.softmax(x[4])  # such may be probabilities
+    x[5, 9], x[6, 9] = 301, -90  # not moderate; a probability that is subnormal
+    with np.errstate(all="ignore"):
+        y = special.softmax(x.astype(float), axis=1).astype(np.float32)
+    y[7, 8], y[8, 8], y[9, 8], y[10, 8] = 0, np.nan, np.inf, -y[10, 8]
+    y[11, 8] *= 1.01
+    y[12] *= np.float32(1 + 6e-7)  # each within its limit, not so their sum
+    left, sums, _ = glanced(x, y)
+    assert left == list(range(13))
+    assert (sums.rows, sums.lines().place.tolist()) == (1, [13])
+
+
+def test_a_value_at_half_a_spacing_is_left_to_the_rules():
+    """0.5 spacings from its truth, within the bound, the glance cannot tell whether it is the truth rounded."""
+    x = np.full((4096, 8), -3, np.float32)
+    x[:, 0] = np.linspace(-1, 1, 4096)
+    y = special.softmax(x.astype(float), axis=1)
+    r = y.astype(np.float32)
+    off = np.abs(np.abs((r - y) / np.spacing(r)) - 0.5)
+    near = np.flatnonzero((off < 1e-3).any(axis=1))
+    assert near.size
+    left, _, look = glanced(x, r)
+    assert not left
+    assert look.unsure < 1e-6
+    look.unsure = 1e-3
+    assert np.concatenate([*look.left()]).tolist() == near.tolist()
+
+
+def test_a_glance_is_for_softmax_of_plain_arrays():
+    x = RNG.normal(0, 5, (4, 30)).astype(np.float32)
+    assert glanced(x, special.softmax(x, axis=1))[2] is not None
+    assert glanced(x, special.softmax(x, axis=1).astype(float))[2] is None
+    assert glanced(x.astype(np.float16), special.softmax(x, axis=1))[2] is None
+    assert glanced([r.tolist() for r in x], special.softmax(x, axis=1))[2] is None

@@ -229,15 +229,42 @@ def test_a_target_changes_nothing_but_the_loss(quantity: str) -> None:
 
 @pytest.mark.parametrize("size", [64, 1000, 16385, 131072])
 def test_softmax_of_moderate_logits_has_a_bound_of_its_own(size):
-    """e^x / Σ e^x, as it is counted with, is within `direct_bound` of Arb's."""
+    """e^x·(1/Σ e^x), as it is counted with, is within `direct_bound` of Arb's."""
     x = np.random.default_rng(size).normal(0, 12, (1, size)).astype(np.float32).astype(np.float64)
     x[0, :3] = 250, -250, 249
     e = np.empty_like(x)
     ((_, total),) = values.exponentials(x, e)
-    t = (e / total)[0]
+    t = (e * (1 / total))[0]
     exact = [arb(v).exp() for v in x[0].tolist()]
     s = sum(exact, arb(0))
     bound = values.direct_bound(size)
     assert bound < values.BOUND
     for i in [*range(0, size, max(1, size // 500)), 0, 1, 2]:
         assert abs(arb(float(t[i])) * s / exact[i] - 1) < bound
+
+
+def test_the_bound_of_a_direct_softmax_is_within_the_tiers():
+    columns = {*range(1, 3000), *(2**k + d for k in range(8, 25) for d in (-1, 0, 1) if 2**k + d <= 2**24)}
+    assert max(map(values.direct_bound, columns)) <= values.BOUND
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 135, 1023, 16384, 16385, 40007, 131072])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_sums_of_exponentials_are_as_right_as_their_bound_says(size, kind):
+    """Each addition that a term goes through, and no more: against the exact sum of the same exponentials."""
+    rng = np.random.default_rng(size)
+    x = rng.normal(0, 8, (2, size)).astype(kind)
+    e = np.empty(x.shape)
+    totals = np.concatenate([total for _, total in values.exponentials(x, e)])
+    assert np.array_equal(e, np.exp(x.astype(float)))  # in double precision, whatever the logits are
+    additions = values.direct_bound(size) - 20 * 2.0**-53
+    for row, total in zip(e, totals[:, 0], strict=True):
+        exact = math.fsum(row)
+        assert abs(total - exact) <= additions * exact
+
+
+def test_a_row_has_the_same_sum_among_others():
+    x = np.random.default_rng(3).normal(0, 8, (40, 300))
+    together = np.concatenate([total for _, total in values.exponentials(x, np.empty(x.shape))])
+    alone = [next(values.exponentials(row[None], np.empty((1, 300))))[1][0] for row in x]
+    assert np.array_equal(together, alone)

@@ -11,6 +11,7 @@ import numpy as np
 
 from smcli import analyse
 from smcli.checking.fit import number_of
+from smcli.checking.glance import Glance
 from smcli.checking.pair import both, can_fork
 from smcli.checking.screen import Screen
 from smcli.checking.summary import Summary
@@ -28,6 +29,8 @@ from smcli.problem.build import problems, targets
 from smcli.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from smcli.batch import Batch, Written
     from smcli.checking.fit import Outputs
     from smcli.judge.tolerances import Allclose
@@ -93,12 +96,22 @@ def sum_up(
 def _part(logits: Batch, outputs: Outputs, settings: Settings, fmt: formats.Format) -> Part:
     part = Part(Sums(), Span(scale=0.0), Fraction(1))
     screen = None if settings.tolerance.given else Screen(settings.quantities[0], fmt, part.sums)
-    for problem, raw in problems(logits, settings, fmt):
-        ends = _ends(logits, problem)
-        part.span |= Span.of(problem, ends)
-        part.scale = problem.scale
-        _judge(problem, raw, outputs, settings, fmt, part.sums, screen, ends)
+    glance = Glance.of(logits, outputs, settings, fmt, part.sums)
+    for batch in (logits,) if glance is None else _of_rows(logits, glance.left()):
+        for problem, raw in problems(batch, settings, fmt):
+            ends = _ends(logits, problem)
+            part.span |= Span.of(problem, ends)
+            part.scale = problem.scale
+            _judge(problem, raw, outputs, settings, fmt, part.sums, screen, ends)
+    if glance is not None:
+        part.span |= glance.span
     return part
+
+
+def _of_rows(logits: Batch, some: Iterable[IntArray]) -> Iterator[Batch]:
+    """Some rows of the only block, time after time; they keep their places."""
+    (block,) = logits.blocks
+    return (replace(logits, blocks=(block.select(at, at),)) for at in some)
 
 
 def _judge(
@@ -126,7 +139,8 @@ def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:
     x: Any = problem.logits
     (block, *more), places = logits.blocks, problem.rows
     plain = block.array.dtype == np.float32 and block.array.ndim == 2 and block.widen is None
-    if not more and plain and problem.dtype == "float32" and places is not None and isinstance(block.rows, range):
+    plain &= problem.dtype == "float32" and isinstance(block.rows, range)
+    if not more and plain and places is not None:
         x = np.asarray(block.array[int(places[0]) : int(places[-1]) + 1])  # half as many bytes
     return x.max(axis=1).astype(np.float64), x.min(axis=1).astype(np.float64)
 

@@ -76,7 +76,7 @@ def _extremes(part: RawBlock, fmt: Format, top: FloatArray, low: FloatArray) -> 
 def _ends(part: RawBlock, fmt: Format) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
     """Maximum and minimum of each row in the format, nan if one is; which hold a nan; which a number beyond the format."""
     if part.widen is None and part.array.dtype.name == fmt.name:
-        part.take(0, 1)  # raises where the file became shorter
+        part.check_length()
         ends = _half_ends if fmt.name == "float16" else _own_ends
         top, low = ends(part.array.reshape(-1, part.classes))
         return top, low, np.isnan(top), np.zeros(len(top), dtype=bool)

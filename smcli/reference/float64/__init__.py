@@ -10,8 +10,8 @@ its kernels claim that, most libraries have 1, and the tests compare. e = e^z: 1
 *s*, the sum of all e but that of one maximum, by halves, 24 levels: 16 + 24 = 40. e^z below e^-600 is not certified by
 itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are "tiny": their s only adds to 1.
 
-- p = e/(1 + s): 16 + 40 and 2 roundings. For long rows of logits between -300 and 300, e^x·(1/Σ e^x): 8,
-  8 + 15 + 20 with sixteen terms first in any order, then 20 levels, and 2.
+- p = e/(1 + s): 16 + 40 and 2 roundings. For long rows of logits between -300 and 300, e^x·(1/Σ e^x): 8, 8 + 44, and 4
+  (see `values.direct_bound`).
 - log p = z - log1p(s), both <= 0: 40 + 8 and 2 roundings. Cross-entropy of a hard target: a factor more, 3 roundings.
 - logsumexp = m + log1p(s) cancels: certified where 48·log1p(s) + abs(sum) is within BOUND.
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import ceil, log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smcli.reference.float64.kernels import signed_logsumexp
 from smcli.reference.float64.reduce import TINY, halve, reduce
 from smcli.reference.losses import hard_target
-from smcli.reference.tiles import BLOCK, Pool, tiles
+from smcli.reference.tiles import BLOCK, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
 BOUND = 2.0**-47
-_MODERATE = 300.0
+MODERATE = 300.0
 
 
 def softmax(problem: Problem, sheet: Sheet) -> None:
@@ -33,42 +35,51 @@ def softmax(problem: Problem, sheet: Sheet) -> None:
 
 
 def _direct(x: FloatArray, sheet: Sheet) -> bool:
-    """e^x / Σ e^x for long rows of moderate logits, which are exact as they are."""
+    """e^x·(1/Σ e^x) for long rows of moderate logits, which are exact as they are."""
     if not is_moderate(float(x.min()), float(x.max())):
         return False
     for r, total in exponentials(x, sheet.hi):
-        sheet.hi[r] /= total
+        sheet.hi[r] *= 1 / total
     return True
 
 
 def is_moderate(least: float, most: float) -> bool:
     """Whether logits in this range can be exponentiated as they are."""
-    return least >= -_MODERATE and most <= _MODERATE
+    return least >= -MODERATE and most <= MODERATE
 
 
-def exponentials(x: FloatArray, out: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-    """Fill `out` with e^x of moderate logits [R, C]; gives some rows and their sums [r, 1] as they are done."""
+def exponentials(x: NDArray[Any], out: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Fill `out` with e^x of moderate logits [R, C]; gives some rows and their sums [r, 1] as they are done.
+
+    A row's sum does not depend on which rows are beside it: pieces of BLOCK by NumPy's pairwise rule, then by halves.
+    """
     parts: list[FloatArray] = []
-    spare = Pool(x.shape[1], 1, BLOCK)
     for r, c in tiles(x.shape, BLOCK):
-        e = np.exp(x[r, c], out[r, c])
-        parts.append(
-            halve(e, spare.cut(e)[0], max(32, 1024 // len(e))).copy()
-        )  # a level costs two calls, however short
-        if c.stop == x.shape[1]:
+        e = out[r, c]
+        if x.dtype == np.float64:
+            np.exp(x[r, c], e)
+        else:  # NumPy takes the precision of the logits for that of the result
+            np.copyto(e, x[r, c])
+            np.exp(e, e)
+        parts.append(np.add.reduce(e, axis=1, keepdims=True))
+        if c.stop >= x.shape[1]:
             part = np.concatenate(parts, axis=1)
             yield r, halve(part, np.empty_like(part), 1)
             parts.clear()
 
 
 def direct_bound(columns: int) -> float:
-    """The bound of e^x / Σ e^x as `exponentials` gives them for so many columns, relative; below BOUND.
+    """The bound of e^x·(1/Σ e^x) as `exponentials` gives them for so many columns, relative; at most BOUND.
 
-    In units of u = 2^-53, as in the package's docstring: e^x 8, the sum 8 and a rounding for each of its levels, of which a
-    length that is no power of 2 has one more in each of the two stages, the quotient 1, and 2 for all of higher order.
+    In units of u = 2^-53, as in the package's docstring: e^x 8, the sum 8 and a rounding for each addition that a term goes
+    through, the reciprocal and the product 1 each, and 2 for all of higher order. NumPy's pairwise rule halves a piece down
+    to 128 terms or fewer, adds those in eight sums of up to 16, these three times, and up to 7 that are left over one by
+    one; halves are not quite equal, which costs one more.
     """
-    levels = ceil(log2(columns)) + 2
-    return (8 + 8 + levels + 1 + 2) * 2.0**-53
+    levels = max(0, ceil(log2(min(columns, BLOCK) / 128)) + 1) + 15 + 3 + 7
+    pieces = -(-columns // BLOCK)
+    levels += ceil(log2(pieces)) + (pieces > 1)
+    return (8 + 8 + levels + 2 + 2) * 2.0**-53
 
 
 def log_softmax(problem: Problem, sheet: Sheet) -> None:
