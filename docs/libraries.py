@@ -12,12 +12,11 @@ import argparse
 import json
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,11 +25,16 @@ from smcli import methods
 from smcli.document.spelling import error as spelled
 from smcli.quantities import QUANTITIES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 HERE = Path(__file__).parent
 PEERS = HERE.parent / "tests/data/peer_suites.jsonl"
 COMMAND = "python docs/libraries.py"
 FORMATS = ("float64", "float32", "float16", "bfloat16")
 BAD = ("lost", "inaccurate")
+COMMON = ("softmax", "log-softmax", "logsumexp")
+SLOW = {"torch-compile"}  # it compiles each function for each shape, for seconds: the known cases alone
 LONGEST = 1000
 LN2 = "-0.6931471805599453"
 
@@ -127,42 +131,59 @@ class Cell:
             return "–"
         bad = ", ".join(f"{self.verdicts[v]} {v}" for v in BAD if self.verdicts[v])
         count = f"**{bad}** of {self.total}" if bad else f"all {self.total} right"
-        return f"{count}; {spelled(self.worst)} ulp" if self.worst >= 0 else count
+        return f"{count}; {_ulp(self.worst)}" if self.worst >= 0 else count
+
+
+def _ulp(error: float) -> str:
+    return "< 0.01 ulp" if 0 < error < 0.01 else f"{spelled(error)} ulp"
+
+
+@dataclass(frozen=True)
+class Known:
+    """The truth of a known case, and what each library made of it: a figure, or a word."""
+
+    truth: str
+    said: dict[str, str]
 
 
 Key = tuple[str, str, str]  # quantity, library, format
 
 
-def run(rows: list[Case], libraries: list[str]) -> tuple[dict[Key, Cell], dict[str, tuple[str, dict[str, str]]]]:
+def run(rows: list[Case], libraries: list[str]) -> tuple[dict[Key, Cell], dict[str, Known]]:
     """Every quantity of every row in every format, by every library.
 
     Returns:
-        The cells, and for each known case its truth and what each library made of it.
+        The cells, and each known case by its name.
     """
     cells: dict[Key, Cell] = defaultdict(Cell)
-    known: dict[str, tuple[str, dict[str, str]]] = {}
-    groups: dict[tuple[int, str], list[Case]] = defaultdict(list)
-    for case in rows:
-        groups[len(case.logits), case.loss].append(case)
-    for (_, loss), some in groups.items():
-        given = {loss: [case.target for case in some]} if loss else {}
-        logits = [[Decimal(w) for w in case.logits] for case in some]
-        for dtype in FORMATS:
-            plain = [q.name for q in QUANTITIES.values() if not q.needs and not q.is_derivative and q.shape != "loss"]
-            documents = [smcli.compare(logits, dtype=dtype, methods=libraries, quantities=plain)]
-            if loss:
-                documents.append(
-                    smcli.compare(logits, dtype=dtype, methods=libraries, quantities="cross-entropy", **given)
-                )
-                documents.append(smcli.gradient(logits, dtype=dtype, methods=libraries, **given))
-            for document in documents:
-                for case, row in zip(some, document.to_dict()["rows"], strict=True):
-                    for result in row["results"]:
-                        own = (case.dtype, case.quantity) == (dtype, result["quantity"])
-                        said = _add(cells, case, dtype, result)
-                        if own:
-                            known[case.name] = (_truth(result["exact"]), said)
+    known: dict[str, Known] = {}
+    of_length, with_loss = defaultdict(list), defaultdict(list)
+    for case in rows:  # together what has one shape: libraries compile for each
+        of_length[len(case.logits)].append(case)
+        if case.loss:
+            with_loss[len(case.logits), case.loss].append(case)
+    plain = [q.name for q in QUANTITIES.values() if not q.needs and not q.is_derivative and q.shape != "loss"]
+
+    def take(document: Any, some: list[Case], dtype: str) -> None:
+        for case, row in zip(some, document.to_dict()["rows"], strict=True):
+            for result in row["results"]:
+                said = _add(cells, case, dtype, result)
+                if (case.dtype, case.quantity) == (dtype, result["quantity"]):
+                    known[case.name] = Known(_truth(result["exact"]), said)
+
+    for dtype in FORMATS:
+        how = {"dtype": dtype, "methods": libraries}
+        for some in of_length.values():
+            take(smcli.compare(_logits(some), quantities=plain, **how), some, dtype)
+        for (_, loss), some in with_loss.items():
+            given = {loss: [case.target for case in some]}
+            take(smcli.compare(_logits(some), quantities="cross-entropy", **given, **how), some, dtype)
+            take(smcli.gradient(_logits(some), **given, **how), some, dtype)
     return cells, known
+
+
+def _logits(some: list[Case]) -> list[list[Decimal]]:
+    return [[Decimal(w) for w in case.logits] for case in some]
 
 
 def _add(cells: dict[Key, Cell], case: Case, dtype: str, result: dict[str, Any]) -> dict[str, str]:
@@ -175,7 +196,7 @@ def _add(cells: dict[Key, Cell], case: Case, dtype: str, result: dict[str, Any])
         for one in (cell, cells[result["quantity"], m["method"], dtype]):
             one.add(case, m["verdicts"], ulps)
         bad = next((v for v in BAD if cell.verdicts[v]), "")
-        figure = f"{spelled(cell.worst)} ulp" if cell.worst >= 0 else ""
+        figure = _ulp(cell.worst) if cell.worst >= 0 else ""
         said[m["method"]] = "**lost**" if bad == "lost" else f"**{figure}**" if bad else figure or "–"
     return said
 
@@ -202,41 +223,28 @@ def environment(libraries: list[str]) -> list[str]:
     ]
 
 
-def answer(cells: dict[Key, Cell], known: dict[str, tuple[str, dict[str, str]]], libraries: list[str]) -> Iterator[str]:
-    """The sentences on top, each of what the tables show."""
-    plain = ("softmax", "log-softmax", "logsumexp")
-    share: dict[str, tuple[int, int]] = {}
-    for name in libraries:
-        of = [cells[q, name, "float32"] for q in plain if (q, name, "float32") in cells]
-        share[name] = (sum(c.bad for c in of), sum(c.total for c in of))
-    ranked = sorted(share, key=lambda name: share[name][0] / max(share[name][1], 1))
-    wrong = [name for name in libraries if any(c.bad for (_, n, _), c in cells.items() if n == name)]
-    first, last = ranked[0], ranked[-1]
-    (least, of_least), (most, of_most) = share[first], share[last]
-    ties = [name for name in ranked if share[name] == share[first]]
-    who = (
-        "None of them is right everywhere"
-        if len(wrong) == len(libraries)
-        else f"{len(wrong)} of {len(libraries)} are wrong somewhere"
-    )
+def answer(cells: dict[Key, Cell], known: dict[str, Known], libraries: list[str]) -> Iterator[str]:
+    """The sentences on top, each of what the tables show of the libraries that compute all rows."""
+    wrong = {name: [0, 0] for name in libraries}  # in float32, which all have: rows that are wrong, and rows
+    for (quantity, name, dtype), cell in cells.items():
+        if dtype == "float32" and quantity in COMMON and name in wrong:
+            wrong[name][0] += cell.bad
+            wrong[name][1] += cell.total
+    ranked = sorted(libraries, key=lambda name: wrong[name][0])
+    failing = {name for (_, name, _), cell in cells.items() if cell.bad} & set(libraries)
+    none = "None is right everywhere" if len(failing) == len(libraries) else "The tables say which is right where"
     yield (
-        f"**Two libraries differ: which is right?** {who}, so ask of your own logits: `smcli compare -i FILE -m libraries` "
-        f"puts each that is installed beside the certified truth. Of softmax, log-softmax and logsumexp in float32 on the "
-        f"rows below, {', '.join(ties)} {'has' if len(ties) == 1 else 'have'} the fewest wrong rows, {least} of {of_least}, "
-        f"and {last} the most, {most} of {of_most}."
+        f"**Two libraries differ: which is right?** {none}, so ask of your own logits: `smcli compare -i FILE -m libraries` "
+        f"puts each that is installed beside the certified truth. Rows of which a value is wrong, of the {wrong[ranked[0]][1]} "
+        f"of {', '.join(COMMON[:-1])} and {COMMON[-1]} in float32: {', '.join(f'{name} {wrong[name][0]}' for name in ranked)}."
     )
-    alike = [name for name, (_, said) in known.items() if said and all("**" in word for word in said.values())]
+    alike = []
+    for case in KNOWN:
+        said = {n: word for n, word in known[case.name].said.items() if n in libraries}
+        if said and all("**" in word for word in said.values()):
+            alike.append(f"the {case.quantity} of `{case.name}` in {case.dtype} ({len(said)} libraries)")
     if alike:
-        yield (
-            "That libraries agree proves nothing: "
-            + "; ".join(f"{_spoken(name)} is wrong in all {len(known[name][1])}" for name in alike)
-            + "."
-        )
-
-
-def _spoken(name: str) -> str:
-    case = next(c for c in KNOWN if c.name == name)
-    return f"the {case.quantity} of `{name}` in {case.dtype}"
+        yield f"That libraries agree proves nothing. All that compute it are wrong about {'; '.join(alike)}."
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -249,13 +257,19 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def page(libraries: list[str]) -> str:
     """The whole page."""
     others = list(peers())
-    cells, known = run([*KNOWN, *others], libraries)
-    lines = ["# What libraries make of known cases", "", *_between(answer(cells, known, libraries)), ""]
+    quick, slow = ([n for n in libraries if (n in SLOW) == which] for which in (False, True))
+    cells, known = run([*KNOWN, *others], quick)
+    if slow:
+        more, of_known = run(list(KNOWN), slow)
+        cells |= more
+        for name, case in of_known.items():
+            known[name].said.update(case.said)
+    lines = ["# What libraries make of known cases", "", *_between(answer(cells, known, quick)), ""]
     lines += [*environment(libraries), ""]
     lines += ["## Known cases", "", _LEGEND, ""]
     lines += table(
         ["logits", "format", "quantity", "truth", *libraries],
-        ([f"`{c.name}`", c.dtype, c.quantity, known[c.name][0], *(known[c.name][1].get(n, "–") for n in libraries)]
+        ([f"`{c.name}`", c.dtype, c.quantity, known[c.name].truth, *(known[c.name].said.get(n, "–") for n in libraries)]
          for c in KNOWN),
     )  # fmt: skip
     lines += [
@@ -280,7 +294,9 @@ _LEGEND = (
 )
 _EVERY = (
     "Every row in every format, to which it is rounded first: the truth is that of the rounded row. Counted are rows by "
-    "their worst value; the figure is the worst error of the values that are not lost, in ulp. The rows of others are those of [peer_suites.jsonl](../tests/data/README.md) that are neither empty nor very long, by the names there."
+    "their worst value; the figure is the worst error of the values that are not lost, in ulp. The rows of others are "
+    "those of [peer_suites.jsonl](../tests/data/README.md) that are neither empty nor very long, by the names there; "
+    "torch-compile, which compiles for each shape, has the known cases alone."
 )
 
 

@@ -133,6 +133,95 @@ def test_torch_keeps_value_graph_and_memory(tmp_path, capsys):
     assert "row 2, target 2" in said and "SM101" in said and "-d bfloat16" in said
 
 
+def test_logits_and_target_are_found_by_their_names(tmp_path, capsys):
+    def other(labels, logits):
+        return loss(logits, labels)
+
+    x, t = np.array([[0.0, 1.0], [np.nan, 1.0]]), np.array([1, 0])
+    for call in (
+        lambda: smcli.watch(other, directory=tmp_path)(t, x),
+        lambda: smcli.watch(other, directory=tmp_path)(logits=x, labels=t),
+    ):
+        call()
+        assert "row 1, target 0, 2 logits" in capsys.readouterr().err
+    for k in (1, 2):
+        saved = np.load(tmp_path / f"smcli-watch-{k}.npz")
+        assert np.array_equal(saved["logits"], x, equal_nan=True) and np.array_equal(saved["target"], t)
+
+
+def test_a_module_of_torch_brings_its_settings(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    loss = smcli.watch(torch.nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=3), directory=tmp_path)
+    x = torch.zeros(4, 5)
+    x[2, 1], x[3, 1] = torch.inf, torch.inf
+    loss(x, torch.tensor([0, 1, 2, 3]))
+    said = capsys.readouterr().err
+    assert "row 2, target 2" in said and said.splitlines()[-1].endswith("--ignore-index 3 --label-smoothing 0.1")
+    assert loss.ignore_index == 3
+    smcli.watch(torch.nn.functional.cross_entropy, directory=tmp_path)(target=torch.tensor([0, 1, 2, 3]), input=x)
+    assert "row 2, target 2, 5 logits" in capsys.readouterr().err
+
+
+def test_torch_compile_around_it_keeps_one_graph(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    cross_entropy = torch.nn.functional.cross_entropy
+    watched = smcli.watch(cross_entropy, directory=tmp_path)
+    whole = torch.compile(lambda x, t: watched(x, t) * 2, fullgraph=True, backend="eager")
+    x, t = torch.randn(4, 10), torch.tensor([0, 1, 2, 3])
+    assert torch.equal(whole(x, t), cross_entropy(x, t) * 2) and torch.equal(whole(x, t), whole(x, t))
+    x[1, 1] = torch.nan
+    assert whole(x, t).isnan() and not list(tmp_path.iterdir())
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"smcli.watch: cross_entropy is called inside compiled code, where no value can be seen: {ADVICE}"]
+    assert watched(x, t).isnan() and "row 1, target 1" in capsys.readouterr().err
+    outside = smcli.watch(torch.compile(cross_entropy, backend="eager"), directory=tmp_path)
+    assert outside(x, t).isnan() and "row 1, target 1, 10 logits" in capsys.readouterr().err
+
+
+ADVICE = "watch the compiled function"
+
+
+def test_jax_under_grad_is_watched_and_under_jit_said_once(tmp_path, capsys):
+    jax = pytest.importorskip("jax")
+
+    def loss(x, t):
+        return -jax.numpy.take_along_axis(jax.nn.log_softmax(x), t[:, None], axis=-1).mean()
+
+    watched = smcli.watch(loss, directory=tmp_path)
+    x, t = jax.numpy.zeros((4, 10), dtype="bfloat16"), jax.numpy.array([0, 1, 2, 3])
+    assert np.array_equal(jax.grad(watched)(x, t), jax.grad(loss)(x, t)) and not capsys.readouterr().err
+    bad = x.at[2, 5].set(jax.numpy.nan)
+    value, _ = jax.value_and_grad(watched)(bad, t)
+    said = capsys.readouterr().err
+    assert np.isnan(value) and "row 2, target 2, 10 logits" in said and "-d bfloat16" in said
+    saved = np.load(tmp_path / "smcli-watch-1.npz")
+    assert np.array_equal(saved["logits"], np.asarray(bad, dtype=np.float32), equal_nan=True)
+    for step in (jax.jit(watched), jax.jit(jax.grad(watched)), jax.jit(watched)):
+        step(bad, t)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "inside compiled code" in said and ADVICE in said
+    jax.grad(smcli.watch(jax.jit(loss), directory=tmp_path))(bad, t)
+    assert "row 2, target 2, 10 logits" in capsys.readouterr().err
+
+
+def test_tensorflow_eager_and_in_a_graph(tmp_path, capsys):
+    tf = pytest.importorskip("tensorflow")
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits
+    watched = smcli.watch(loss, directory=tmp_path)
+    x, t = np.zeros((4, 10), dtype=np.float32), np.array([0, 1, 2, 3])
+    x[2, 5] = np.nan
+    logits = tf.cast(tf.constant(x), "bfloat16")
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = watched(labels=t, logits=logits)
+    assert np.isnan(tape.gradient(value, logits).numpy()[2].astype(np.float32)).all()
+    said = capsys.readouterr().err
+    assert "row 2, target 2, 10 logits" in said and "-d bfloat16" in said
+    tf.function(lambda x: watched(labels=t, logits=x))(logits)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and ADVICE in said
+
+
 def test_torch_with_classes_on_the_second_axis_and_rows_left_out(tmp_path, capsys):
     torch = pytest.importorskip("torch")
     x, t = torch.zeros(2, 5, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)

@@ -10,6 +10,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from smcli.api.calls import Settings, compiler, concrete, first_two, symbolic
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -34,10 +36,14 @@ class Watched:
         self.__doc__ = f.__doc__
         self._directory, self._left = os.fspath(directory), limit
         self._lock = threading.Lock()
+        self._compiling, self._say_once = compiler(self.__name__, _say)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; where its result holds nan or an infinity, keep the first two arguments."""
         result = self.__wrapped__(*args, **kwargs)
+        if self._compiling():  # what would look at values would break the graph
+            self._say_once()
+            return result
         if self._left > 0:
             try:
                 self._look(result, args, kwargs)
@@ -51,13 +57,18 @@ class Watched:
         return getattr(self.__wrapped__, name)
 
     def _look(self, result: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        result = concrete(result)
+        if symbolic(result):
+            self._say_once()
+            return
         if _finite(result):
             return
         with self._lock:
             if self._left <= 0:
                 return
             self._left -= 1
-        case = _Case.of(self.__name__, [*args, *kwargs.values()][:2], kwargs)
+        given = [concrete(a) for a in first_two(self.__wrapped__, args, kwargs)]
+        case = _Case.of(self.__name__, given, Settings(self.__wrapped__, kwargs))
         path = case.save(self._directory)
         _say(case.told(path, _array(result)))
 
@@ -110,7 +121,7 @@ class _Case:
     options: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, args: list[Any], kwargs: Mapping[str, Any]) -> _Case:
+    def of(cls, name: str, args: list[Any], settings: Settings) -> _Case:
         """What the first two arguments are.
 
         Raises:
@@ -130,11 +141,11 @@ class _Case:
             if target.size != logits.size // logits.shape[-1] or not np.array_equal(target, np.rint(target)):
                 target = None
         options = [] if dtype in {None, logits.dtype.name} else ["-d", str(dtype)]
-        ignored = kwargs.get("ignore_index", LEFT_OUT)
+        ignored = settings.get("ignore_index", LEFT_OUT)
         if target is not None and target.shape != logits.shape and (target == ignored).any():
             options += ["--ignore-index", str(ignored)]
-        if kwargs.get("label_smoothing"):
-            options += ["--label-smoothing", str(kwargs["label_smoothing"])]
+        if smoothing := settings.get("label_smoothing", 0.0):
+            options += ["--label-smoothing", str(smoothing)]
         if "binary" in name.lower():
             options += ["-q", "bce"]
         return cls(name, logits, target, dtype, tuple(options))

@@ -1,0 +1,71 @@
+"""Calls that are watched: which arguments are the logits and the target, and whether any values can be seen."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LOGITS, TARGETS = ("logits", "input", "inputs"), ("target", "targets", "labels")
+MOST_NESTED = 16  # derivatives of derivatives
+
+
+def compiler(name: str, say_lines: Callable[[list[str]], None]) -> tuple[Callable[[], bool], Callable[[], None]]:
+    """Whether torch.compile is at work, and what says, once, that nothing is watched inside compiled code."""
+    told: list[str] = []
+
+    def say() -> None:
+        if not told:
+            told.append(name)
+            say_lines(
+                [f"{name} is called inside compiled code, where no value can be seen: watch the compiled function"]
+            )
+
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(getattr(torch, "compiler", None), "is_compiling"):
+        return bool, say  # bool() is False
+    return torch.compiler.is_compiling, torch.compiler.assume_constant_result(say)
+
+
+def concrete(obj: Any) -> Any:
+    """What a tracer of JAX's derivatives stands for, which is there unless the code is compiled."""
+    for _ in range(MOST_NESTED):
+        if not type(obj).__module__.startswith("jax.") or not hasattr(obj, "primal"):
+            return obj
+        obj = obj.primal
+    return obj
+
+
+def symbolic(result: Any) -> bool:
+    """Whether it has no values yet: a tracer of JAX's, or a tensor of a graph of TensorFlow's."""
+    kind = type(result)
+    return kind.__name__ in {"DynamicJaxprTracer", "SymbolicTensor"} and kind.__module__.startswith(
+        ("jax.", "tensorflow.")
+    )
+
+
+def first_two(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The logits and the target of a call: by their names where these are known ones, else the first two arguments."""
+    try:
+        given = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        given = {str(k): a for k, a in enumerate(args)} | dict(kwargs)
+    logits = next((given[name] for name in LOGITS if name in given), None)
+    target = next((given[name] for name in TARGETS if name in given), None)
+    if logits is None or target is None:
+        return [*args, *kwargs.values()][:2]
+    return [logits, target]
+
+
+class Settings:
+    """What a call says of the loss beside its arguments: keywords, and what a module such as CrossEntropyLoss holds."""
+
+    def __init__(self, f: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        self._f, self._kwargs = f, kwargs
+
+    def get(self, name: str, default: float) -> Any:
+        """The value of that name."""
+        return self._kwargs.get(name, getattr(self._f, name, default))
