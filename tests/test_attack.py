@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent / "attack"))
 
 import definition
 import digits
+import emulation
+import rounding
+from definition import rounded
 from flint import arb, ctx
 
 import smcli
@@ -112,3 +115,27 @@ def test_a_perplexity_beyond_all_exponents_is_refused():
         smcli.evaluate(
             [1.4e308, -1.3e308], quantities="cross-entropy", labels=[0, 1], class_weights=[1, 2], reduction="perplexity"
         )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_methods_round_at_each_step_as_an_emulation_does(seed):
+    count, wrong = rounding.attack(seed, 60)
+    assert not wrong, "\n".join(wrong)
+    assert count["problems"] == 60 and min(count[f"values of {m}"] for m in rounding.METHODS) > 200
+
+
+def test_the_emulation_sees_one_rounding_less():
+    rng = Random(5)
+    fine, coarse = (emulation.Machine("float16", accumulate, "sequential") for accumulate in ("float32", "float16"))
+    case = emulation.Case("shifted", "softmax")
+    rows = [[rounded(rng.gauss(0, 1), "float16") for _ in range(40)] for _ in range(5)]
+    assert any(emulation.values(case, row, fine) != emulation.values(case, row, coarse) for row in rows)
+
+
+def test_a_reduced_loss_in_a_wider_format_leaves_ignored_rows_out():
+    report = smcli.compare(
+        [[1, 200], [1, 2]], quantities="cross-entropy", methods="fused", dtype="bfloat16", compute="float32",
+        target=[-1, 0], ignore_index=-1, reduction="sum",
+    )  # fmt: skip
+    (method,) = report.to_dict()["summary"]["reduced"]["cross-entropy"]["methods"]
+    assert method["values"] == [1.3125] and method["verdicts"] == ["correct"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from smcli.judge.block import Block
+    from smcli.judge.block import Block, Judged
     from smcli.judge.measure import Limit
     from smcli.model import FloatArray, Truth
     from smcli.numbers import formats
@@ -65,7 +65,7 @@ def reduce(
             if not all(b.results[k].methods[i].available for b in blocks):
                 continue
             done_in = [b.results[k].methods[i] for b in blocks]
-            losses = _in_order([m.values if m.unrounded is None else m.unrounded for m in done_in], blocks)
+            losses = _in_order([_losses(m, b) for m, b in zip(done_in, blocks, strict=True)], blocks)
             total = _total(losses, settings, fmt, float(1 / scale) if scale else 0.0)
             limit = _limit(losses.size, truth, settings)
             errors = measure(total, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
@@ -152,6 +152,14 @@ def _slip(ratio: float, blocks: Sequence[Block], settings: Settings) -> str:
         "its sign is wrong": -1.0,
     }
     return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < CLOSE), "")
+
+
+def _losses(judged: Judged, block: Block) -> FloatArray:
+    """The losses of a block before their last rounding; 0 in rows that are left out, as their rounded ones are."""
+    if judged.unrounded is None:
+        return judged.values
+    left_out = block.problem.ignored
+    return judged.unrounded if left_out is None else np.where(left_out[:, None], 0.0, judged.unrounded)
 
 
 def _in_order(values: Sequence[FloatArray], blocks: Sequence[Block]) -> FloatArray:

@@ -1,0 +1,154 @@
+"""Differential attack on the methods: each value, bit for bit, against an emulation that rounds step by step.
+
+python tests/attack/rounding.py --problems 5000 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from definition import rounded
+from emulation import NARROW, Case, Machine, reduced, values
+from problems import WIDER, draw
+
+import smcli
+from smcli.errors import SmcliError
+
+KNOWN = {"softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "kl", "jacobian", "vjp", "gradient"}
+METHODS = ("naive", "shifted", "fused")
+
+
+def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
+    """Some random problems; the counts, and what was wrong."""
+    rng, count, wrong = Random(seed), Counter[str](), []
+    while count["problems"] < many:
+        state = rng.getrandbits(48)
+        try:
+            one(Random(state), count)
+        except SmcliError as error:
+            count["refused"] += 1
+            if not any(words in error.message for words in ("is 0 in", "beyond", "the perplexity is e to")):
+                wrong.append(f"{state}: {error.message}")
+        except AssertionError as error:
+            wrong.append(f"{state}: {error}")
+    return count, wrong
+
+
+def one(rng: Random, count: Counter[str]) -> None:  # noqa: C901 - what is emulated, in one list
+    """Compare all methods on one problem."""
+    problem = draw(rng)
+    row = problem.rows[0]
+    if (
+        problem.dtype not in NARROW
+        or problem.quantity not in KNOWN
+        or row.softcap is not None
+        or row.signed is not None
+        or row.vjp_of != "softmax"
+        or (problem.quantity == "gradient" and (row.kind == "focal" or (row.kind == "kl" and row.reverse)))
+        or len(row.x) > 12
+    ):
+        return
+    if problem.quantity == "gradient" and row.kind == "entropy":
+        return  # fused holds a log at the smallest number: not emulated
+    keywords: dict[str, Any] = dict(problem.keywords)
+    inner = keywords.get("compute", problem.dtype)
+    if inner == "float64":
+        inner = keywords["compute"] = "float32" if "float32" in WIDER[problem.dtype] else problem.dtype
+        if inner == problem.dtype:
+            del keywords["compute"]
+    order = rng.choice(("pairwise", "sequential"))
+    keywords |= {"sum": order}
+    accumulate = inner
+    if rng.random() < 0.3:
+        accumulate = keywords["accumulate"] = rng.choice(NARROW)
+    m = Machine(inner, accumulate, order)
+    call = smcli.compare
+    if problem.quantity in {"gradient", "jacobian", "vjp"}:
+        call = smcli.gradient
+    if problem.quantities is not None:
+        keywords["quantities"] = problem.quantities
+    document = call(problem.logits, methods=list(METHODS), **keywords).to_dict()  # type: ignore[union-attr]
+    said = f"{problem.quantity} of {problem.logits}, {keywords}"
+    losses: dict[str, list[float]] = {}
+    for r, given in enumerate(document["rows"]):
+        (result,) = given["results"]
+        for told in result["methods"]:
+            due = _due(problem, r, told["method"], m, keywords)
+            losses.setdefault(told["method"], []).extend(due)
+            found = [float(v) for v in _flat(told["values"])]
+            last = [rounded(v, problem.dtype) for v in due]
+            _compare(found, last, f"{told['method']}: {said}, row {r}")
+            count[f"values of {told['method']}"] += len(found)
+    if problem.reduction != "none" and problem.quantity not in {"gradient", "jacobian", "vjp"}:
+        (told_of,) = document["summary"]["reduced"].values()
+        for told in told_of["methods"]:
+            divisor = float(1 / problem.factor) if problem.factor else 0.0
+            total = reduced(losses[told["method"]], problem.reduction, divisor, m)
+            _compare([float(told["values"][0])], [rounded(total, problem.dtype)], f"reduced {told['method']}: {said}")
+            count["reductions"] += 1
+    count["problems"] += 1
+    count[problem.quantity] += 1
+
+
+def _due(problem: Any, r: int, method: str, m: Machine, keywords: dict[str, Any]) -> list[float]:
+    row = problem.rows[r]
+    zero = problem.quantity in {"cross-entropy", "bce", "kl", "gradient"}
+    targets, labels = keywords.get("target"), keywords.get("labels")
+    own = None if labels is None else labels[r] if isinstance(labels[0], list) else labels
+    inner = m.dtype
+    case = Case(
+        method,
+        problem.quantity,
+        y=None if own is None else [rounded(v, problem.dtype) for v in own],
+        target=None if targets is None else max(targets[r], 0),
+        smoothing=keywords.get("label_smoothing", 0.0),
+        weights=None
+        if "class_weights" not in keywords
+        else [rounded(w, problem.dtype) for w in keywords["class_weights"]],
+        z_loss=rounded(keywords.get("z_loss", 0.0), inner),
+        kind=row.kind,
+        temperature=rounded(keywords.get("temperature", 1.0), inner),
+        factor=float(problem.factor) if problem.reduction != "none" else 1.0,
+        teacher=row.teacher,
+        reverse=row.reverse,
+        cotangent=row.cotangent,
+    )
+    found = values(case, row.x, m)
+    return [0.0] * len(found) if zero and problem.ignored[r] else found
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    return [v for line in values for v in (line if isinstance(line, list) else [line])]
+
+
+def _compare(found: list[float], due: list[float], what: str) -> None:
+    same = [a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(found, due, strict=True)]
+    if not all(same):
+        i = same.index(False)
+        raise AssertionError(f"{what}: value {i} is {found[i]!r}, and step by step {due[i]!r}")
+
+
+def main() -> int:
+    """Read the command line and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    count, wrong = attack(asked.seed, asked.problems)
+    print("\n".join(wrong))
+    for name, number in sorted(count.items(), key=lambda item: -item[1]):
+        print(f"{number:>12,}  {name}")
+    print(f"{len(wrong)} wrong")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
