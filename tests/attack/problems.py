@@ -260,7 +260,7 @@ def _reduction(rng: Random, problem: Problem, targets: list[int] | None) -> None
     problem.reduction = problem.keywords["reduction"] = rng.choice(ways)
     if problem.reduction != "sum":
         total = Fraction(len(rows))
-        if rows[0].kind == "bce":
+        if rows[0].binary:
             total *= n
         elif targets is not None:
             counted = [t for t in targets if t >= 0]
