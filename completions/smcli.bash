@@ -11,55 +11,57 @@ _smcli_takes() {
     eval)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
-        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
-        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
-        -v --verbose --plot -m --method -q --quantity -h --help'
+        --label-smoothing --class-weights --z-loss --ignore-index --against --reverse --gamma --coefficients
+        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
+        --verbose --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --class-weights --z-loss --ignore-index --against --gamma --coefficients --reduction -f --format -o
         --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     compare)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
-        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
-        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
-        -v --verbose --plot -m --method -q --quantity -h --help'
+        --label-smoothing --class-weights --z-loss --ignore-index --against --reverse --gamma --coefficients
+        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
+        --verbose --plot -m --method -q --quantity -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --class-weights --z-loss --ignore-index --against --gamma --coefficients --reduction -f --format -o
         --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity'
       ;;
     grad)
       options='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits --confirm --trace -t --target --labels
-        --label-smoothing --class-weights --z-loss --ignore-index --reduction --against --reverse --gamma
-        --coefficients -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top
-        -v --verbose --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
+        --label-smoothing --class-weights --z-loss --ignore-index --against --reverse --gamma --coefficients
+        --reduction -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel --all --top -v
+        --verbose --plot -m --method -q --quantity --step --cotangent --sweep -h --help'
       valued='--input-format --key --columns --target-column --axis -i --input --rows -d --dtype --compute
         --accumulate --sum -T --temperature --softcap --digits -t --target --labels --label-smoothing
-        --class-weights --z-loss --ignore-index --reduction --against --gamma --coefficients -f --format -o
+        --class-weights --z-loss --ignore-index --against --gamma --coefficients --reduction -f --format -o
         --output --fail-on --max-ulp --max-rel --top --plot -m --method -q --quantity --step --cotangent'
       ;;
     check)
       options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction --against --reverse --gamma --coefficients -f --format -o --output --no-color --summary
+        --against --reverse --gamma --coefficients --reduction -f --format -o --output --no-color --summary
         --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -q --quantity --out-key --rtol --atol -h
         --help'
       valued='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        --reduction --against --gamma --coefficients -f --format -o --output --fail-on --max-ulp --max-rel
+        --against --gamma --coefficients --reduction -f --format -o --output --fail-on --max-ulp --max-rel
         --top --plot -q --quantity --out-key --rtol --atol'
       ;;
     scan)
       options='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum
         -T --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss
-        --ignore-index -f --format -o --output --no-color --summary --fail-on --max-ulp --max-rel -m --method
-        -q --quantity --quick --jobs --scheduler --keep-going -h --help'
+        --ignore-index --against --reverse --gamma --coefficients -f --format -o --output --no-color --summary
+        --fail-on --max-ulp --max-rel -m --method -q --quantity --quick --jobs --scheduler --keep-going -h
+        --help'
       valued='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum -T
         --temperature --softcap -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
-        -f --format -o --output --fail-on --max-ulp --max-rel -m --method -q --quantity --jobs --scheduler'
+        --against --gamma --coefficients -f --format -o --output --fail-on --max-ulp --max-rel -m --method -q
+        --quantity --jobs --scheduler'
       ;;
     limits)
       options='-f --format -o --output --no-color --compute -h --help'

@@ -276,11 +276,11 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--reverse'; Takes = ''; Help = 'kl: from the logits to the teacher, not from the teacher to them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--gamma'; Takes = 'text'; Help = 'focal: the exponent of 1 - p.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--coefficients'; Takes = 'text'; Help = 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reduction'; Takes = 'reduction'; Help = 'Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--reverse'; Takes = ''; Help = 'kl: from the logits to the teacher, not from the teacher to them.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--gamma'; Takes = 'text'; Help = 'focal: the exponent of 1 - p.' }
-        @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--coefficients'; Takes = 'text'; Help = 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-f', '--format'; Takes = 'format'; Help = 'Output format: table, csv, github, html, json, markdown, plain, svg.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '-o', '--output'; Takes = 'files'; Help = 'Write to a file, in the format of its suffix unless -f names one.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan', 'limits', 'explain', 'methods'; Names = '--no-color'; Takes = ''; Help = 'No colours, whatever the terminal.' }

@@ -293,6 +293,7 @@ class QuantityResult:
         square: the side of a matrix, or 0.
         methods: in the order asked.
         sign: of a signed logsumexp, the sign of the sum: 1, −1, 0 or nan; else None.
+        of: of a vector-Jacobian product, the quantity whose Jacobian it is.
     """
 
     quantity: str
@@ -303,6 +304,7 @@ class QuantityResult:
     square: int
     methods: tuple[MethodResult, ...]
     sign: float | None = None
+    of: str = ""
 
     @property
     def truth(self) -> FloatArray:

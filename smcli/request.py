@@ -145,8 +145,12 @@ def _asked_quantities(command: str, names: Sequence[str], *, product: bool) -> t
         if q.is_derivative:
             raise UsageError(f"{q.name} is a derivative", "derivatives are what `smcli grad` and gradient() compute")
     if len(losses) > 1:
-        raise UsageError(
-            f"{losses[0].name} and {losses[1].name} are losses of different problems", "ask for one of them at a time"
+        beside = [q.name for q in chosen if not q.is_loss]
+        ways = (f"<quantities> {','.join([*beside, q.name])}" for q in losses)
+        raise OptionError(
+            "quantities",
+            f"{losses[0].name} and {losses[1].name} are losses of different problems",
+            f"run it once for each, with the options of that loss alone: {', then '.join(ways)}",
         )
     return tuple(q.name for q in chosen)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smcli
-from smcli import document
+from smcli import document, render
 from smcli.document import comparison, report, spelling, values, verdicts
 from smcli.document.parts import Cell, FindingBlock, Heading, Paragraph, Table, Values, Verdicts
 from smcli.document.style import Style
@@ -249,3 +249,12 @@ def test_a_document_asks_for_few_rows(monkeypatch, rows):
     monkeypatch.setattr(type(made), "row", lambda self, *a: asked.append(1) or of(self, *a))
     list(document.of(made, Style()).parts)
     assert len(asked) < 40
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "html"])
+@pytest.mark.parametrize(("of", "cotangent"), [("softmax", [1, 2]), ("log-softmax", [1, 2]), ("logsumexp", [1])])
+@pytest.mark.parametrize("logits", [[1, 2], [[1, 2], [3, 5]]])
+def test_a_product_says_with_which_jacobian(name, of, cotangent, logits):
+    report = smcli.gradient(logits, quantities=of, cotangent=cotangent)
+    assert f"vjp of {of}" in render.text(report, name, Style(color=False))
+    assert report.to_dict()["rows"][0]["results"][0]["quantity"] == "vjp"

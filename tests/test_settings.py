@@ -10,6 +10,7 @@ import pytest
 
 from smcli import methods, quantities
 from smcli.api.objects import Objects
+from smcli.cli.app import run
 from smcli.cli.texts import Texts, flag, split
 from smcli.errors import OptionError, SmcliError, UsageError
 from smcli.numbers import formats
@@ -234,3 +235,11 @@ def test_fail_on(value, kept):
 def test_an_unknown_fail_on(value):
     with pytest.raises(UsageError):
         check_fail_on(value)
+
+
+def test_two_losses_are_refused_with_what_to_type_instead(capsys):
+    assert run(["compare", "1", "2", "3", "-q", "softmax,entropy,cross-entropy"]) == 2
+    hint = capsys.readouterr().err
+    for quantities in ("softmax,entropy", "softmax,cross-entropy"):
+        assert f"--quantity {quantities}" in hint
+        assert run(["compare", "1", "2", "3", "--quantity", quantities]) == 0

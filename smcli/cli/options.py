@@ -180,20 +180,6 @@ class Loss(OptionSet):
         int | None,
         typer.Option("--ignore-index", metavar="K", help="Leave out rows with this target."),
     ] = None
-
-
-class LossOptions(Loss):
-    """What cross-entropy and gradients are taken of."""
-
-    heading = "Loss"
-    reduction: Annotated[
-        str,
-        typer.Option(
-            "--reduction",
-            metavar="HOW",
-            help="Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.",
-        ),
-    ] = "none"
     against: Annotated[
         str | None,
         typer.Option("--against", metavar="X,X,...", help="kl: the logits of the teacher, or a file of rows of them."),
@@ -210,6 +196,20 @@ class LossOptions(Loss):
         typer.Option("--coefficients", metavar="B,B,...", show_default="1 each",
                      help="logsumexp: log of the absolute value of Σ B·exp(x), with a factor of either sign for each class."),
     ] = None  # fmt: skip
+
+
+class LossOptions(Loss):
+    """What cross-entropy and gradients are taken of."""
+
+    heading = "Loss"
+    reduction: Annotated[
+        str,
+        typer.Option(
+            "--reduction",
+            metavar="HOW",
+            help="Combine the losses of the rows: none, mean, sum, or perplexity: exp of the mean.",
+        ),
+    ] = "none"
 
 
 class Rendering(OptionSet):

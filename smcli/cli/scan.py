@@ -146,12 +146,13 @@ def _repeated(options: Options) -> list[str]:
         "target_column": "--target-column", "dtype": "-d", "compute": "--compute", "accumulate": "--accumulate", "sum": "--sum",
         "temperature": "-T", "softcap": "--softcap", "method": "-m", "quantity": "-q", "labels": "--labels",
         "label_smoothing": "--label-smoothing", "class_weights": "--class-weights", "z_loss": "--z-loss",
-        "ignore_index": "--ignore-index",
+        "ignore_index": "--ignore-index", "against": "--against", "reverse": "--reverse", "gamma": "--gamma",
+        "coefficients": "--coefficients",
     }  # fmt: skip
     for name, flag in flags.items():
         given = getattr(options, name, None)
         if given is not None and given != getattr(Options, name):
-            words += [flag, ",".join(given) if isinstance(given, list) else str(given)]
+            words += [flag] if given is True else [flag, ",".join(given) if isinstance(given, list) else str(given)]
     return words if options.quantity else [*words, "-q", "softmax"]
 
 

@@ -225,7 +225,8 @@ def _worst_values(report: Report, every: Sequence[RowReport], style: Style) -> T
         m = next(m for m in q.methods if m.method == score.method)
         word = Verdict(int(m.verdicts[i])).label
         rows.append((
-            Cell(score.quantity), Cell(score.method), *([Cell(str(at), right=True)] if batch else []),
+            Cell(f"{q.quantity} of {q.of}" if q.of else q.quantity), Cell(score.method),
+            *([Cell(str(at), right=True)] if batch else []),
             Cell("" if q.size == 1 else place(q, i), right=True), Cell(logit(q, row, i) if q.size > 1 else "", right=True, least=LEAST),
             Cell(q.exact([i])[0], "exact", least=LEAST), Cell(number(float(m.values[i])), word, least=LEAST),
             Cell(relative(q, m, i), word, near=True), Cell(in_ulp(q, m, i, report.dtype), word, near=True),

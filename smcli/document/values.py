@@ -42,6 +42,8 @@ def per_class(q: QuantityResult) -> bool:
 def title(q: QuantityResult, row: RowReport) -> str:
     """The name of a quantity, and of what it is taken."""
     quantity = quantities.get(q.quantity)
+    if q.of:
+        return f"{quantity.title} of {q.of}"
     of = f"target {row.target}" if row.target is not None else "the labels" if row.labels is not None else ""
     if quantity.shape == "loss" and not of:
         return f"{quantity.title}, for each class as the target"
@@ -131,7 +133,7 @@ def telling(q: QuantityResult, i: int) -> int:
 
 def short_title(q: QuantityResult) -> str:
     """What stands above the truths."""
-    return f"exact {q.quantity}"
+    return f"exact {q.quantity}{f' of {q.of}' if q.of else ''}"
 
 
 def values(report: Report, row: RowReport, q: QuantityResult, style: Style) -> Values:

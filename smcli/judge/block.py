@@ -185,6 +185,7 @@ class JudgedQuantity:
             square=quantities.get(self.quantity).side(problem),
             methods=tuple(self._certified(m, m.row(r, condition), r, problem) for m in self.methods),
             sign=None if self.signs is None else float(self.signs[r, 0]),
+            of=problem.vjp_of if self.quantity == "vjp" else "",
         )
 
     def _certified(self, judged: Judged, row: MethodResult, r: int, problem: Problem) -> MethodResult:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smcli.document.parts import Document
     from smcli.document.style import Style
     from smcli.errors import InputError
-    from smcli.model import Severity
+    from smcli.model import RawRow, Severity
 
 MOST_WRITTEN = 64  # labels of a row that a command repeats
 
@@ -46,6 +46,7 @@ class ScanReport:
         notes: what was left out of the files.
         options: what the command that shows a row has to repeat, such as ("-d", "float32").
         targets: the right class of each row of all files, or one for all; None where none was given.
+        given: options with one row of numbers for each row of all files, or one for all, and these.
     """
 
     dtype: str
@@ -58,6 +59,7 @@ class ScanReport:
     notes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     targets: tuple[int, ...] | None = None
+    given: tuple[tuple[str, tuple[RawRow, ...]], ...] = ()
 
     def digest(self) -> list[CodeCount]:
         """Each code that was found, the most severe first: in how many rows, and in which first."""
@@ -80,11 +82,22 @@ class ScanReport:
         return "", row
 
     def command(self, row: int) -> str:
-        """The command that shows one row in full; nothing where its file was standard input."""
+        """The command that shows one row in full; nothing where its file was standard input, or it would be too long.
+
+        Rows that an option has for the rows of several files cannot be told by their number in one of them: the numbers
+        themselves are repeated.
+        """
         name, number = self.place(row)
         if name in {"", "-"}:
             return ""
         words = ["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options]
+        for option, rows in self.given:
+            if len(rows) > 1 and len(self.files) > 1:
+                own = rows[row]
+                if own.values.size > MOST_WRITTEN:
+                    return ""
+                tokens = own.tokens or tuple(repr(v) for v in own.values.tolist())
+                words[words.index(option) + 1] = ",".join(tokens)
         if self.targets is not None:
             words += ["-t", str(self.targets[row if len(self.targets) > 1 else 0])]
         return command_line(words)

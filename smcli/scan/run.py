@@ -113,6 +113,7 @@ class _Scan:
             partial = True
         if not partial:
             self._check_end()
+        loss = self._request.loss
         return ScanReport(
             dtype=self._dtype or "float64",
             files=tuple(self._files.values()),
@@ -124,6 +125,9 @@ class _Scan:
             notes=tuple(self._notes),
             options=tuple(self._options),
             targets=self._request.loss.target,
+            given=tuple(
+                (f"--{name}", rows) for name in ("labels", "against") if (rows := getattr(loss, name)) is not None
+            ),
         )
 
     def _only_formulas(self) -> bool:
@@ -143,7 +147,7 @@ class _Scan:
     def _given(self) -> list[tuple[str, int]]:
         """What was given for each row, and how often."""
         loss = self._request.loss
-        some = (("targets", loss.target), ("rows of labels", loss.labels))
+        some = (("targets", loss.target), ("rows of labels", loss.labels), ("rows of the teacher", loss.against))
         return [(what, len(given)) for what, given in some if given is not None and len(given) > 1]
 
     def _work(self, pool: Pool) -> None:
@@ -240,6 +244,7 @@ class _Scan:
             settings.loss,
             target=settings.loss.target if given.target is None else _own(given.target, numbers),
             labels=_own(given.labels, numbers),
+            against=_own(given.against, numbers),
         )
         return replace(settings, loss=loss)
 
@@ -259,5 +264,7 @@ def _own(given: tuple[T, ...] | None, numbers: range) -> tuple[T, ...] | None:
     if given is None or len(given) == 1:
         return given
     if len(given) < numbers.stop:
-        raise InputError(f"{len(given)} targets or rows of labels for {numbers.stop} rows or more", ONE_EACH)
+        raise InputError(
+            f"{len(given)} targets, rows of labels or of the teacher for {numbers.stop} rows or more", ONE_EACH
+        )
     return given[numbers.start : numbers.stop]
