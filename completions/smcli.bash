@@ -115,12 +115,12 @@ _smcli_fits() {
     *:--fail-on)
       separated=1
       values='never note warning error SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM204 SM301 SM302 SM303 SM304
-        SM401 SM402 SM403 SM404 SM405 SM406 SM407 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM401 SM402 SM403 SM404 SM405 SM406 SM407 SM408 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;
     eval:-m | eval:--method)
       values='exact naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
-        tensorflow tensorflow-by-hand onnxruntime'
+        base2-nofma clipped bceloss epsilon bregman bigfloat numpy numpy-shifted scipy torch torch-compile jax
+        jax-jit tensorflow tensorflow-by-hand onnxruntime'
       ;;
     eval:-q | eval:--quantity | compare:-q | compare:--quantity | scan:-q | scan:--quantity)
       separated=1
@@ -129,14 +129,14 @@ _smcli_fits() {
     compare:-m | compare:--method | scan:-m | scan:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bceloss epsilon bigfloat numpy numpy-shifted scipy torch torch-compile jax jax-jit
-        tensorflow tensorflow-by-hand onnxruntime all libraries'
+        base2-nofma clipped bceloss epsilon bregman bigfloat numpy numpy-shifted scipy torch torch-compile jax
+        jax-jit tensorflow tensorflow-by-hand onnxruntime all libraries'
       ;;
     grad:-m | grad:--method)
       separated=1
       values='naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
-        base2-nofma clipped bceloss epsilon fd numpy numpy-shifted torch torch-compile jax jax-jit tensorflow
-        tensorflow-by-hand all libraries'
+        base2-nofma clipped bceloss epsilon bregman fd numpy numpy-shifted torch torch-compile jax jax-jit
+        tensorflow tensorflow-by-hand all libraries'
       ;;
     grad:-q | grad:--quantity)
       separated=1
@@ -149,7 +149,7 @@ _smcli_fits() {
     explain:)
       separated=1
       values='SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM204 SM301 SM302 SM303 SM304 SM401 SM402 SM403 SM404
-        SM405 SM406 SM407 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM405 SM406 SM407 SM408 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;
     completions:)
       values='bash fish powershell zsh'

@@ -120,6 +120,7 @@ function __smcli_fail_on
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
         SM407\t'cumulative-sum (note)' \
+        SM408\t'cancelled-sum (warning)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -147,6 +148,7 @@ function __smcli_method
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
         bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
         epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
+        bregman\t'sum p*(e^d - 1 - d), d = log q - log p, which no log-softmax is needed for: nothing cancels where rows nearly agree.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -192,6 +194,7 @@ function __smcli_method_of_compare
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
         bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
         epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
+        bregman\t'sum p*(e^d - 1 - d), d = log q - log p, which no log-softmax is needed for: nothing cancels where rows nearly agree.' \
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -224,6 +227,7 @@ function __smcli_method_of_grad
         clipped\t'Clip the probability to [eps, 1 - eps] before the log: finite, but the loss sticks at -log eps.' \
         bceloss\t'Clamp the log of the probability at -100, as BCELoss does: finite, but no loss is above 100.' \
         epsilon\t'Add eps before the log, log(p + eps): finite, but wrong wherever p is near eps, and the loss sticks at -log eps.' \
+        bregman\t'sum p*(e^d - 1 - d), d = log q - log p, which no log-softmax is needed for: nothing cancels where rows nearly agree.' \
         fd\t'Central finite differences, (f(x + h) - f(x - h)) / 2h: truncation falls with h, rounding grows.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
@@ -283,6 +287,7 @@ function __smcli_explain
         SM405\t'subnormal-intermediate (warning)' \
         SM406\t'ill-conditioned (note)' \
         SM407\t'cumulative-sum (note)' \
+        SM408\t'cancelled-sum (warning)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \

@@ -33,7 +33,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
 
     The limit for n logits is max(8, 2(log2 n + 4)) ulp for log-softmax and cross-entropy; softmax and gradients add
     |x_j − max x| inside the bracket, since rounding that difference costs as much; logsumexp adds Σ p_i|x_i|/|lse|. A
-    difference a − b of positive parts, as the gradient of soft labels is, may err by as many ulp of a + b. Beyond the limit
+    difference a − b of positive parts, as the gradient of soft labels is, may err by as many ulp of a + b. An entropy adds
+    Σ w_i|x_i − max x|, w_i the weight of its terms; a focal loss takes 1 + γ times the bracket. Beyond the limit
     something was thrown away. Usual ways: exp(x − logsumexp), where a large logsumexp has few digits left for the
     difference; log(1 + e^x) without log1p; subnormal intermediates (SM405); a long sum in a narrow format (SM404).
 
@@ -119,11 +120,11 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
 
     ## Why it happens
 
-    The condition number κ is the relative change of a result over the largest relative change of a logit: after each logit
-    was rounded once, the result has changed by up to κ·u. For logsumexp it is Σ p_i|x_i|/|lse|; for a softmax p_j it is
-    (1 − p_j)|x_j| + Σ p_i|x_i| over the other classes; for log p_j that over |log p_j|. It is large for a logsumexp near 0,
-    and for large logits with a small p. It is reported above 1000, where a method is beyond 8 ulp and within its limit (see
-    SM401) and none does better.
+    The condition number κ is the relative change of a result over the largest relative change of a logit: after each
+    logit was rounded once, the result has changed by up to κ·u. For logsumexp it is Σ p_i|x_i|/|lse|; for a softmax p_j
+    it is (1 − p_j)|x_j| + Σ p_i|x_i| over the other classes; for log p_j that over |log p_j|. It is large for a
+    logsumexp near 0, for one with coefficients whose terms b·e^x cancel, and for large logits with a small p. It is
+    reported above 1000, where a method is beyond 8 ulp and within its limit (see SM401) and none does better.
 
     {table:unit_roundoff}
 

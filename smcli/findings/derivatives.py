@@ -35,8 +35,9 @@ def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
 
     {table:exp_zero}
 
-    A where() applied after the log does not help: its backward pass multiplies 0 by the inf that it hid. A focal loss has
-    (1 − p)^(γ−1) in its derivative, which is 1/0 for γ < 1 where p has rounded to 1.
+    A where() applied after the log does not help: its backward pass multiplies 0 by the inf that it hid. The derivative of
+    an entropy holds log p, that of a divergence t/p or log(p/t), with the same end. A focal loss has (1 − p)^(γ−1) in its
+    derivative, which is 1/0 for γ < 1 where p has rounded to 1. A vector-Jacobian product is nan where p is.
 
     ## How to fix it
 

@@ -36,7 +36,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
 
     Adding 1e-7 inside the log makes the loss finite and wrong, and stops its gradient (SM904). An entropy −Σ p·log p is nan
     by 0·(−inf) wherever p is 0, that of a masked class too; a divergence Σ p·log(p/q) is inf where q was lost, and nan where
-    p is 0.
+    p is 0, as 0·log 0 or log(0/0). log(sigmoid(x)) is −inf where exp(−x) overflows, and so is a focal loss made of it.
 
     ## How to fix it
 
@@ -97,6 +97,9 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
                     {"step": step.expr, "got": pick(ev.y, first(where)),
                      "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
                 )  # fmt: skip
+        for hit in _nothing_by_nothing(ev, wrong):
+            wrong = wrong & ~hit.where
+            yield hit
     for step in ev.steps("log"):
         where = wrong & _taken(ev, step)
         if not where.any():
@@ -111,6 +114,28 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
              "what": "a probability" if step.inputs[0].shape == ev.x.shape else "the sum of the exponentials"},
         )  # fmt: skip
     yield from _zero_times_infinity(ev, np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ev.clean & (wrong | ~ev.finite_truth))
+
+
+def _nothing_by_nothing(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
+    """Of a divergence a class that neither row has: 0/0, or the difference of two logarithms of 0."""
+    for step in ev.steps("div", "sub"):
+        a, b = step.inputs
+        both = (a == 0) & (b == 0) if step.op == "div" else (a == -np.inf) & (b == -np.inf)
+        where = wrong & ev.over_values(both)
+        if "log" in step.expr or step.expr == "p/q":
+            yield Hit(
+                where,
+                choice(
+                    "{step} is {pair} = nan at {class:place}, which is masked; a class with p = 0 should count nothing: the "
+                    "truth is {true}",
+                    "{step} is {pair} = nan at {class:place}, where both probabilities were lost; a class with p = 0 should "
+                    "count nothing: the truth is {true}",
+                    index=pick(ev.x, first(both)) > -np.inf,
+                ),
+                mend(ev, where, otherwise="leave the classes with p = 0 out of the sum: where(p > 0, p·log(p/q), 0)"),
+                step.expr,
+                {"step": step.expr, "class": first(both), "pair": "0/0" if step.op == "div" else "−inf − (−inf)"},
+            )
 
 
 def _taken(ev: RunEvidence, step: Step) -> BoolArray:
@@ -185,7 +210,7 @@ def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
 
 @rule("SM402", "saturated", Severity.WARNING)
 def saturated(ev: RunEvidence) -> Iterator[Hit]:
-    """A loss, log-probability or logsumexp of exactly 0, where the truth is not 0 and the format holds it.
+    """A loss, entropy, log-probability or logsumexp of exactly 0, where the truth is not and the format holds it.
 
     ## What it means
 
@@ -198,6 +223,9 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     and 1 + s rounds to 1:
 
     {table:margin}
+
+    A focal loss is 0 already where 1 − p is: the factor (1 − p)^γ cancels. Of an entropy −Σ p·log p both kinds of terms go,
+    the log of the likely class and the p of all others. log(sigmoid(x)) is 0 where 1 + exp(−x) is 1.
 
     log_softmax of PyTorch, JAX, TensorFlow and SciPy all return 0 for the float32 logits 16.942385 and 0; the truth is
     −4.3855e-08.
@@ -248,13 +276,14 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     ```sh
     smcli compare 40 0 --target 0 --method fused,log1p
     smcli compare 0 -40 --quantity logsumexp --method fused,log1p
+    smcli compare 40 0 --target 0 --quantity focal --method fused,log1p
     ```
 
     ## Source
 
     Blanchard, Higham & Higham 2021, Algorithm 4.1. Python and NumPy documentation, log1p.
     """
-    if not ev.quantity.is_log:
+    if not ev.quantity.is_log and ev.quantity.name not in {"entropy", "focal"}:
         return
     stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
     if not stuck.any():
@@ -263,6 +292,8 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     for s in ev.steps("log", "log1p", "add", "sub"):
         if s.op in {"log", "log1p"}:
             mask = (s.output == 0) & (s.inputs[0] != 0)
+        elif s.op == "sub" and s.inputs[0].size == 1:  # 1 − p
+            mask = (s.output == 0) & (s.inputs[1] != 0)
         else:
             mask = (s.output == s.inputs[0]) & (s.inputs[1] != 0) | (s.output == s.inputs[1]) & (s.inputs[0] != 0)
         if mask.shape == stuck.shape:

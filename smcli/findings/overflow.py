@@ -48,7 +48,8 @@ def exp_overflow(ev: RunEvidence) -> Iterator[Hit]:
     {table:exp_overflow,max}
 
     In Python `math.exp(1000)` raises `OverflowError: math range error`; NumPy returns inf with a RuntimeWarning; PyTorch,
-    JAX and TensorFlow return inf without a word. float8_e4m3fn has no inf and gives nan.
+    JAX and TensorFlow return inf without a word. float8_e4m3fn has no inf and gives nan. A sigmoid 1/(1 + exp(−x)) overflows
+    so for large −x and returns 0, where the format may hold the truth; its log is −inf (SM303).
 
     ## How to fix it
 
@@ -324,7 +325,8 @@ def result_overflow(ev: RunEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     Computing in float32 and rounding the result to a 16-bit format, as kernels do, saves every step but the last: a loss of
-    70000 is no number of float16. A z-loss, a squared logsumexp, and sums of losses get there first.
+    70000 is no number of float16. A z-loss, a squared logsumexp, and sums of losses get there first. A perplexity, the
+    exponential of the mean loss, does so from a mean of {float32:exp_overflow} on in float32: report the mean itself.
 
     {table:max}
 

@@ -14,6 +14,7 @@ from smcli.numbers.arithmetic import Arithmetic, Rows
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray
 
+FAR = 4.0  # beyond it e^d·p is taken as q, which has its own rounding; e^4 is a number of every format
 NEAR = 0.5  # up to here the series of e^d − 1 − d, beyond expm1(d) − d, which cancels no more than two bits
 
 
@@ -48,14 +49,14 @@ class Bregman:
         return o.sum(_terms(apart(a, b, o), o))
 
     def kl_gradient(self, x: Rows, teacher: Rows, o: Arithmetic, *, reverse: bool) -> Rows:
-        """p − t as t·expm1(d), for d of at most 1; the other way round −p·(d + KL)."""
+        """p − t as t·expm1(d), for d of at most 4; the other way round −p·(d + KL)."""
         if reverse:
             found = apart(x, teacher, o)
             mean = o.sum(_terms(found, o))
             return o.neg(o.mul(found.p, o.add(found.d, Rows(mean.values, "KL"))))
         p, q, d, both, _ = apart(teacher, x, o)
         near, far = o.mul(p, o.expm1(d)), o.sub(q, p)
-        return Rows(np.where(both & (d.values <= 1), near.values, far.values), "p·expm1(d)")
+        return Rows(np.where(both & (d.values <= FAR), near.values, far.values), "p·expm1(d)")
 
 
 def common(a: FloatArray, b: FloatArray) -> tuple[BoolArray, IntArray]:
@@ -82,7 +83,7 @@ def apart(a: Rows, b: Rows, o: Arithmetic, gap: Rows | None = None) -> Apart:
     moved = o.mul(p, o.expm1(gap))
     raised = o.exp(o.sub(b, at_k(b, f"{b.expr}[k]")))
     wide = o.sub(o.mul(at_k(p, "p[k]"), raised), p)  # p·e^δ − p, whose e^δ may be beyond the format
-    moved = Rows(np.where(both & (gap.values <= 1), moved.values, wide.values), "p·expm1(δ)")
+    moved = Rows(np.where(both & (gap.values <= FAR), moved.values, wide.values), "p·expm1(δ)")
     total = o.sum(moved)
     first_log, second_log = (at_k(Fused().log_softmax(v, o), f"log {name}[k]") for v, name in ((a, "p"), (b, "q")))
     near = np.abs(total.values) <= NEAR
@@ -100,11 +101,11 @@ def _exact_difference(a: Rows, b: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
 
 
 def _terms(found: Apart, o: Arithmetic) -> Rows:
-    """p·(e^d − 1 − d) of each class; q − p·(1 + d) for d > 1, q where only p is masked, inf where only q is."""
+    """p·(e^d − 1 − d) of each class; q − p·(1 + d) for d > 4, q where only p is masked, inf where only q is."""
     p, q, d, both, lone = found
     near = o.mul(p, _excess(d, o))
     far = o.sub(q, o.mul(p, o.add(o.const(1), d)))
-    held = np.where(both, np.where(d.values > 1, far.values, near.values), q.values)
+    held = np.where(both, np.where(d.values > FAR, far.values, near.values), q.values)
     lost = o.format.round(np.array(np.inf)) if o.format.has_inf else np.nan
     return Rows(np.where(lone, lost, held), "p·φ(d)")
 

@@ -1,7 +1,8 @@
 """Gradients of entropy, divergence and focal loss, and products with other Jacobians, in pairs.
 
-- entropy: p_i·(|z_i| - Σ p|z|); KL the other way round: p_i·(δ_i - Σ p·δ): the second factor errs by 2 EXP·Σ p|δ| and
-  what z does, certified where that is within LOOSE of it.
+- entropy: p_i·(|z_i| - Σ p|z|); KL the other way round: p_i·(δ_i - Σ p·δ), δ less that of the maximum, so that nothing
+  cancels where p is nearly 1 there: the second factor errs by 2 EXP·Σ p|δ| and what z and two sums of 4u² do, certified
+  where that is within LOOSE of it.
 - KL: p - t by 2 EXP·(p + t); for the maximum of both as (1 - t) - (1 - p); rows that nearly agree as t·(e^x - 1), with x
   as in `kernels`.
 - focal: A·p_i and -A·(1 - p_t), A = q^γ·(1 + γ·p_t·(-log p_t)/q): no sum cancels.
@@ -125,13 +126,18 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     top = softcap.raised(teacher, other_top) if problem.softcap is not None else paired(other_top)
     lost = ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True) | ~np.isfinite(other_top)
     cap = softcap.error(problem)
+    likely = np.take_along_axis(t, own.at, axis=1)
+    base = shift(teacher, likely, top, [np.empty_like(likely) for _ in range(3)])
+    base = base[0], base[1]
 
     def apart(tile: tuple[slice, slice], arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
         z = shift(student, pool.load(x[tile], arrays[3]), cut(own.top, tile[0]), arrays)
         z = z[0].copy(), z[1].copy()
         a = shift(teacher, pool.load(t[tile], arrays[3]), cut(top, tile[0]), arrays)
-        loose = 4 * cap + (problem.temperature != 1) * 2.0**-102 * (np.abs(z[0]) + np.abs(a[0]))
-        return twofold.add_any(z, minus((a[0], a[1]))), loose + np.zeros_like(z[0])
+        d, own_base = twofold.add_any(z, minus((a[0], a[1]))), cut(base, tile[0])
+        loose = 6 * cap + 2.0**-103 * np.abs(d[0])
+        loose += (problem.temperature != 1) * 2.0**-102 * (np.abs(z[0]) + np.abs(a[0]) + np.abs(own_base[0]))
+        return twofold.add_any(d, own_base), loose
 
     total, spread = Total(len(x)), np.zeros((len(x), 1))
     noise = np.zeros((len(x), 1))

@@ -48,18 +48,20 @@ from smcli.reference.losses import hard_target
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
 
 _LN2_PAIR = twofold.of_integer(_LN2, 200)
-_WHOLE = 16  # exponents up to which a power is a product
+WHOLE = 16  # exponents up to which a power is a product
 LOOSE = (
     2.0**-70
 )  # the bound of what is a difference here: the fewest elements are left to integers or to be rounded by them
 MOST = 64.0  # exponents gamma beyond are left to integers
 _SPAN = 2.0**100
+SERIES = 2.0**-6
+_FEWER = ((0, 2.0**-34), (1, 2.0**-16), (2, 2.0**-10))  # pairs of a series, and for which arguments
 
 
 def minus(a: Pair) -> Pair:
@@ -198,7 +200,7 @@ def entropy(problem: Problem, sheet: Sheet) -> None:
 
 def power(q: Pair, gamma: float) -> tuple[Pair, IntArray]:
     """(pair, k) with q^gamma = pair·2^k for q <= 1; nothing where q is 0 is certain."""
-    if gamma == int(gamma) and gamma <= _WHOLE:
+    if gamma == int(gamma) and gamma <= WHOLE:
         _, k = np.frexp(q[0])
         factor = np.ldexp(q[0], -k), np.ldexp(q[1], -k)
         result = paired(np.ones_like(q[0]))
@@ -297,33 +299,55 @@ def both(problem: Problem) -> tuple[Problem, Problem]:
 
 
 def expm1(x: Pair) -> Pair:
-    """e^x - 1 for |x| <= 5: relative error 2^-85; the series up to |x| = 2^-6, terms from x^6 on in float64."""
-    hi, lo = np.empty_like(x[0]), np.empty_like(x[0])
-    spare = [np.empty_like(hi) for _ in range(5)]
-    exponential((x[0].copy(), x[1].copy()), hi, lo, np.empty(hi.shape, np.int64), spare)
-    far = twofold.add_any((hi, lo), paired(np.full_like(hi, -1.0)))
-    inner = _series(x)
-    near = twofold.mul(x, twofold.add_any(paired(np.ones_like(hi)), twofold.mul(x, inner)))
-    small = np.abs(x[0]) < 2.0**-6
-    return np.where(small, near[0], far[0]), np.where(small, near[1], far[1])
+    """e^x - 1 for |x| <= 5: relative error 2^-85; x·(1 + x·series) up to |x| = 2^-6."""
+
+    def near(x: Pair) -> Pair:
+        return twofold.mul(x, twofold.add_any(paired(np.ones_like(x[0])), twofold.mul(x, _series(x))))
+
+    return _pieced(x, near, _expm1_far)
 
 
 def excess(x: Pair) -> Pair:
-    """e^x - 1 - x for |x| <= 5: relative error 2^-78, as the series up to |x| = 2^-6."""
-    inner = twofold.mul(twofold.mul(x, x), _series(x))
-    far = twofold.add_any(expm1(x), minus(x))
-    small = np.abs(x[0]) < 2.0**-6
-    return np.where(small, inner[0], far[0]), np.where(small, inner[1], far[1])
+    """e^x - 1 - x for |x| <= 5: relative error 2^-78; x²·series up to |x| = 2^-6."""
+
+    def near(x: Pair) -> Pair:
+        return twofold.mul(twofold.mul(x, x), _series(x))
+
+    return _pieced(x, near, lambda x: twofold.add_any(_expm1_far(x), minus(x)))
+
+
+def _expm1_far(x: Pair) -> Pair:
+    hi, lo = np.empty_like(x[0]), np.empty_like(x[0])
+    spare = [np.empty_like(hi) for _ in range(5)]
+    exponential((x[0].copy(), x[1].copy()), hi, lo, np.empty(hi.shape, np.int64), spare)
+    return twofold.add_any((hi, lo), paired(np.full_like(hi, -1.0)))
+
+
+def _pieced(x: Pair, near: Callable[[Pair], Pair], far: Callable[[Pair], Pair]) -> Pair:
+    """`near` up to |x| = 2^-6, `far` of what is beyond."""
+    beyond = np.abs(x[0]) >= SERIES
+    if not beyond.any():
+        return near(x)
+    hi, lo = near((np.where(beyond, 0.0, x[0]), np.where(beyond, 0.0, x[1])))
+    hi[beyond], lo[beyond] = far((x[0][beyond], x[1][beyond]))
+    return hi, lo
 
 
 def _series(x: Pair) -> Pair:
-    """1/2! + x/3! + x²/4! + .. for |x| <= 2^-6: relative error 2^-98; from x^7 on in float64, nothing from x^13 on."""
+    """1/2! + x/3! + x²/4! + .. for |x| <= 2^-6: relative error 2^-86; nothing from x^13 on.
+
+    1/(k + 2)! is a pair, and what follows it is computed in float64, as 3u·|x|^(k+1)·2/(k + 3)! is below 2^-86.9: k = 4, or
+    2, 1 and 0 for |x| up to 2^-10, 2^-16 and 2^-34. The k terms before it are pairs, 13u² each: 2^-100.
+    """
     w = x[0]
+    most = np.abs(w).max(initial=0.0)
+    pairs = next((k for k, limit in _FEWER if most <= limit), 4)
     tail = np.zeros_like(w)
-    for n in range(14, 8, -1):
+    for n in range(14, pairs + 2, -1):
         tail = 1 / factorial(n) + w * tail
-    result: Pair = twofold.two_sum(np.full_like(w, _INVERSES[6][0]), w * tail + _INVERSES[6][1])
-    for hi, lo in reversed(_INVERSES[:6]):
+    hi, lo = _INVERSES[pairs]
+    result: Pair = twofold.two_sum(np.full_like(w, hi), w * tail + lo)
+    for hi, lo in reversed(_INVERSES[:pairs]):
         result = twofold.add_any((np.full_like(w, hi), np.full_like(w, lo)), twofold.mul(x, result))
     return result
 
@@ -333,7 +357,7 @@ def _inverse(n: int) -> tuple[float, float]:
     return ldexp(hi, k), ldexp(lo, k)
 
 
-_INVERSES = [_inverse(n) for n in (2, 6, 24, 120, 720, 5040, 40320)]
+_INVERSES = [_inverse(n) for n in (2, 6, 24, 120, 720)]
 
 
 def kl(problem: Problem, sheet: Sheet) -> None:
@@ -401,14 +425,14 @@ class Near:
         d = d[0] * keep, d[1] * keep
         self.t = twofold.mul(plain(soft, (slice(None), slice(None))), own.reciprocal())
         moved = twofold.mul(self.t, expm1(minus(d)))
-        up, down = (_row_sum(tuple(np.where(moved[0] * s > 0, s * v, 0.0) for v in moved)) for s in (1.0, -1.0))  # type: ignore[arg-type]
-        q = twofold.add_any(up, minus(down))
+        size = np.abs(moved[0]).sum(axis=1, keepdims=True)
+        q = _row_sum(moved)
         log = log1p((np.abs(q[0]), np.where(q[0] < 0, -q[1], q[1])))
         # log(1 - w) = -log1p(w/(1 - w))
         w = np.abs(q[0]), np.where(q[0] < 0, -q[1], q[1])
         other = log1p(twofold.div(w, twofold.add_any(paired(np.ones_like(w[0])), minus(w))))
         shift_by = np.where(q[0] < 0, other[0], -log[0]), np.where(q[0] < 0, other[1], -log[1])
-        self.error = 2.0**-84.5 * (up[0] + down[0])
+        self.error = 2.0**-84.5 * size  # the sum of terms of both signs errs by that of their sizes, see `put`
         self.x = twofold.add_any(shift_by, minus(d))
         self.same = ok & ~apart.any(axis=1, keepdims=True)
         self.known = ok & ((w[0] == 0) | (w[0] > SMALL))
@@ -416,7 +440,7 @@ class Near:
 
 
 def _row_sum(pair: Pair) -> Pair:
-    hi, lo = np.asfortranarray(pair[0]), np.asfortranarray(pair[1])
+    hi, lo = pair if pair[0].shape[1] >= 64 else (np.asfortranarray(pair[0]), np.asfortranarray(pair[1]))
     hi, lo = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
     return twofold.fast_two_sum(hi, lo)
 
