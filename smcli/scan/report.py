@@ -24,11 +24,19 @@ MOST_WRITTEN = 64  # labels of a row that a command repeats
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """One file that was read: its name, its first row among those of all files, and how many it has."""
+    """One file that was read.
+
+    Attributes:
+        name: its name.
+        first: its first row among those of all files.
+        rows: how many it has.
+        column: whether it is a text of one number a line, which `compare` reads as one row.
+    """
 
     name: str
     first: int
     rows: int
+    column: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -74,17 +82,23 @@ class ScanReport:
 
     def place(self, row: int) -> tuple[str, int]:
         """The file of a row, and its number there."""
-        for file in reversed(self.files):
-            if file.first <= row:
-                return file.name, row - file.first
-        return "", row
+        file = self._file(row)
+        return file.name, row - file.first
+
+    def _file(self, row: int) -> FileRows:
+        return next((file for file in reversed(self.files) if file.first <= row), FileRows("", 0, 0))
 
     def command(self, row: int) -> str:
-        """The command that shows one row in full; nothing where its file was standard input."""
+        """The command that shows one row in full; nothing where its file was standard input.
+
+        A column of numbers is shown as the one row that it is to `compare`.
+        """
         name, number = self.place(row)
         if name in {"", "-"}:
             return ""
-        words = ["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options]
+        words = ["smcli", "compare", "-i", name, *self.options]
+        if not self._file(row).column:
+            words[4:4] = ["--rows", f"{number}:{number + 1}"]
         if self.targets is not None:
             words += ["-t", str(self.targets[row if len(self.targets) > 1 else 0])]
         return shlex.join(words)
