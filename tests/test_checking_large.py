@@ -258,9 +258,10 @@ def glanced(x, y):
     return [] if look is None else np.concatenate([[], *look.left()]).astype(int).tolist(), sums, look
 
 
-@pytest.mark.parametrize("classes", [2, 10, 127, 129, 1000, 16383, 16384, 16385, 40000])
+@pytest.mark.parametrize("classes", [3, 10, 127, 129, 1000, 16383, 16384, 16385, 40000])
 def test_a_glance_says_what_the_rules_say(classes, monkeypatch):
-    x = RNG.normal(0, 5, (max(3, 4000 // classes), classes)).astype(np.float32)
+    """With two classes errors may be equal, so that the order of the worst hangs on the last digit."""
+    x = np.random.default_rng(classes).normal(0, 5, (max(3, 4000 // classes), classes)).astype(np.float32)
     y = special.softmax(x, axis=1)
     left, sums, _ = glanced(x, y)
     assert sums.rows >= 0.9 * len(x)

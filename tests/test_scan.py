@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -364,7 +365,52 @@ def test_a_file_that_fails_does_not_shift_the_targets_of_others(tmp_path):
     paths = [tmp_path / "bad.npy", tmp_path / "x.npy"]
     assert scanned(paths, request(target=(1,)), keep_going=True).tally.rows == 2
     with pytest.raises(InputError, match=r"bad\.npy"):
-        scanned(paths, request(target=(1, 0)), keep_going=True)
+        scanned(paths, request(target=(1, 0)))
+
+
+def losses(report):
+    """The worst rows by naive cross-entropy, which is lost where the target's logit is 800 below."""
+    return {(report.place(bad.row), bad.rank == math.inf) for bad in report.tally.worst_rows}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_targets_of_a_file_that_fails_go_with_it(tmp_path, jobs):
+    """Where it is known how many rows it has, those of the next files are their own; too few or too many are refused."""
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", np.array([[0.0, 800], [800, 0]]))
+    paths = [tmp_path / f"{name}.npy" for name in "abc"]
+    asked = ("cross-entropy",)
+    whole = scanned(paths, request(quantities=asked, target=(1, 1, 0, 0, 1, 0)), jobs=jobs)
+    left = scanned(paths, request(quantities=asked, target=(1, 1, 0, 7, 1, 0)), jobs=jobs, keep_going=True)
+    assert [name for name, _ in left.errors] == [str(paths[1])]
+    assert "target 7" in left.errors[0][1].message
+    assert losses(left) == {known for known in losses(whole) if known[0][0] != str(paths[1])}
+    for target in ((1, 1, 0, 7, 1), (1, 1, 0, 7, 1, 0, 0)):
+        with pytest.raises(InputError, match="rows"):
+            scanned(paths, request(quantities=asked, target=target), jobs=jobs, keep_going=True)
+
+
+def test_targets_after_a_file_of_unknown_length_are_given_to_nobody(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.zeros((2, 2)))
+    (tmp_path / "b.txt").write_text("1 2\n" * 3 + "1 two\n")
+    np.save(tmp_path / "c.npy", np.zeros((2, 2)))
+    np.save(tmp_path / "t.npy", np.zeros(8, int))
+    words = [
+        *(tmp_path / name for name in ("a.npy", "b.txt", "c.npy")),
+        "--target",
+        tmp_path / "t.npy",
+        "-d",
+        "float64",
+    ]
+    code, out, err = cli(*words, "--keep-going", "-f", "json", capsys=capsys)
+    doc = json.loads(out)
+    assert code == 2 and doc["rows"] == 2 and [f["file"] for f in doc["files"]] == [str(tmp_path / "a.npy")]
+    told = {e["file"]: e["message"] for e in doc["errors"]}
+    assert list(told) == [str(tmp_path / "b.txt"), str(tmp_path / "c.npy")]
+    assert "'two'" in told[str(tmp_path / "b.txt")]
+    assert f"targets are its own depends on how many rows {tmp_path / 'b.txt'} has" in told[str(tmp_path / "c.npy")]
+    assert "c.npy was not scanned" in err
+    assert cli(*words, capsys=capsys)[0] == 2
 
 
 def short_entry(path):
@@ -484,6 +530,30 @@ def test_the_commands_run_and_show_the_row(tmp_path, capsys):
         for line in lines:
             assert run(shlex.split(line)[1:]) == 0
             assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "head.csv", "x.npy"])
+def test_the_command_of_a_column_shows_it_as_compare_reads_it(tmp_path, name, capsys):
+    path = tmp_path / name
+    if name == "x.npy":
+        np.save(path, np.array([[1.0], [2], [900]]))
+    else:
+        path.write_text("v\n" * (name == "head.csv") + "1\n2\n900\n")
+    code, out, _ = cli(path, capsys=capsys)
+    assert code == 0
+    assert ("holds one number" in out) == (name != "x.npy")
+    lines = [line.strip() for line in out.splitlines() if "smcli compare" in line]
+    assert lines
+    for line in lines:
+        assert run(shlex.split(line)[1:]) == 0
+        assert "900" in capsys.readouterr().out or "--rows" in line
+
+
+def test_a_text_of_which_only_some_lines_hold_one_number_is_no_column(tmp_path, capsys):
+    (tmp_path / "x.txt").write_text("1\n2 3\n900\n")
+    _, out, _ = cli(tmp_path / "x.txt", capsys=capsys)
+    assert "holds one number" not in out
+    assert "--rows 2:3" in out
 
 
 def test_the_table_is_short_and_shows_the_distribution(rows, capsys):

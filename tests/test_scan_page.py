@@ -49,3 +49,16 @@ def test_keys(tmp_path):
 def test_codes_of_a_quick_look():
     section = PAGE.partition("## A quick look")[2].partition("\n## ")[0].rpartition("```")[2]
     assert set(re.findall(r"SM\d{3}", section)) == set(RANKS)
+
+
+def test_no_line_is_drawn_over_errors_that_no_value_has(tmp_path, capsys):
+    """Between the few errors that there are and the nan at the right end nothing is counted."""
+    x = np.random.default_rng(0).normal(0, 3, (20, 30))
+    x[7, 3] = 900
+    np.save(tmp_path / "x.npy", x)
+    assert run(["scan", str(tmp_path / "x.npy"), "-d", "float64", "-m", "naive", "-f", "html"]) == 0
+    lines = re.findall(r'<polyline class="join j0" points="([^"]*)"', capsys.readouterr().out)
+    assert len(lines) in {2, 4}  # a figure, or a wide and a narrow one
+    for few, rest in zip(lines[::2], lines[1::2], strict=True):
+        assert float(few.split()[-2]) < float(rest.split()[0])
+        assert len(rest.split()) == 2  # one point, joined to nothing

@@ -25,6 +25,7 @@ class Stream:
         dtype, origin: the number format that it carries, and whence that is known, as of a Batch.
         rows: how many rows there will be, or None where only the end tells.
         notes: what was left out of it so far.
+        column: whether `from_file` would make one row of it if every line held one number.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class Stream:
         try:
             self._source = self._stack.enter_context(opened(path, key, **choices))
             self.name = self._source.name
-            self._blocks = self._begin(reader(self._source, path, kind))
+            module = reader(self._source, path, kind)
+            self.column: bool = getattr(module, "COLUMN", False)
+            self._blocks = self._begin(module)
             self._first = next(self._blocks, None)
         except BaseException as error:
             if not self._stack.__exit__(type(error), error, error.__traceback__):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv")
 NAMED = True
+COLUMN = True  # of one number a line `read` makes one row
 
 _HINT = "cells stand between commas, semicolons or tabs, and may be in double quotes"
 _NO_LOGITS = ("class", "classes", "y", "id", "index")  # with the names of targets: columns that are hardly logits

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".txt", ".text", ".dat", ".log")
 NAMED = True
+COLUMN = True  # of one number a line `read` makes one row
 
 _BRACKET = re.compile(r"[\[\](){}]")
 _LISTS = re.compile(

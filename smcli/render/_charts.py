@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from smcli.document.figure import Line
@@ -160,11 +161,16 @@ def _points(f: Figure, frame: Frame, places: dict[str, float]) -> Iterator[str]:
             yield f'<path class="s{k % COLOURS}" d="{_strokes(b, frame, own, apart / 2, aside, 0.9)}"/>\n'
             continue
         if s.joined:
-            line = "".join(
-                f"{frame.x(x):.5g} {frame.y(y):.5g} " for x, y in zip(b.x, b.high, strict=True) if math.isfinite(y)
-            )
-            yield f'<polyline class="join j{k % COLOURS}" points="{line}"/>\n'
+            for line in _runs(b, frame):
+                yield f'<polyline class="join j{k % COLOURS}" points="{line}"/>\n'
         yield from _marks(s, b, frame, own, k, aside, min(4.5, max(1.3, 0.55 * apart)))
+
+
+def _runs(b: Bins, frame: Frame) -> Iterator[str]:
+    """The points that a line goes through: those that follow one another with nothing outside the scale between."""
+    for finite, run in groupby(zip(b.x, b.high, strict=True), key=lambda point: math.isfinite(point[1])):
+        if finite:
+            yield "".join(f"{frame.x(x):.5g} {frame.y(y):.5g} " for x, y in run)
 
 
 def _marks(

@@ -24,11 +24,19 @@ MOST_WRITTEN = 64  # labels of a row that a command repeats
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """One file that was read: its name, its first row among those of all files, and how many it has."""
+    """One file that was read.
+
+    Attributes:
+        name: its name.
+        first: its first row among those of all files.
+        rows: how many it has.
+        column: whether it is a text of one number a line, which `compare` reads as one row.
+    """
 
     name: str
     first: int
     rows: int
+    column: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -76,21 +84,32 @@ class ScanReport:
 
     def place(self, row: int) -> tuple[str, int]:
         """The file of a row, and its number there."""
-        for file in reversed(self.files):
-            if file.first <= row:
-                return file.name, row - file.first
-        return "", row
+        file = self._file(row)
+        return file.name, row - file.first
+
+    def _file(self, row: int) -> FileRows:
+        return next((file for file in reversed(self.files) if file.first <= row), FileRows("", 0, 0))
 
     def command(self, row: int) -> str:
         """The command that shows one row in full; nothing where its file was standard input, or it would be too long.
 
         Rows that an option has for the rows of several files cannot be told by their number in one of them: the numbers
-        themselves are repeated.
+        themselves are repeated. A column of numbers is shown as the one row that it is to `compare`.
         """
         name, number = self.place(row)
         if name in {"", "-"}:
             return ""
-        words = ["smcli", "compare", "-i", name, "--rows", f"{number}:{number + 1}", *self.options]
+        column = self._file(row).column
+        if column and self.given:
+            return ""
+        words = [
+            "smcli",
+            "compare",
+            "-i",
+            name,
+            *([] if column else ["--rows", f"{number}:{number + 1}"]),
+            *self.options,
+        ]
         for option, rows in self.given:
             if len(rows) > 1 and len(self.files) > 1:
                 own = rows[row]

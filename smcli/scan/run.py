@@ -84,6 +84,10 @@ def scan(
     return _Scan(paths, request, how, way, options, progress).run()
 
 
+class _TooFewError(InputError):
+    """There are fewer targets or labels than rows: no file is to blame."""
+
+
 class _Scan:
     """What is known while the scan runs; files are told apart by their places in the list, as one may stand there twice."""
 
@@ -102,6 +106,9 @@ class _Scan:
         self._notes: list[str] = []
         self._sizes = [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]
         self._expected: dict[int, int] = {}  # rows
+        self._columns: dict[int, bool] = {}  # whether every line so far held one number
+        self._counted = True  # whether the rows of every file are known, also of those that could not be read
+        self._rows = 0  # of all files
 
     def run(self) -> ScanReport:
         """Do it all."""
@@ -116,13 +123,13 @@ class _Scan:
         loss = self._request.loss
         return ScanReport(
             dtype=self._dtype or "float64",
-            files=tuple(self._files.values()),
+            files=tuple(replace(f, column=self._columns.get(file, False)) for file, f in self._files.items()),
             tally=self._tally,
             partial=partial,
             quick=self._way.quick,
             origin=self._origin,
             errors=tuple((self._paths[file], error) for file, error in self._errors.items()),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._about_columns()),
             options=tuple(self._options),
             targets=self._request.loss.target,
             given=tuple(
@@ -130,16 +137,21 @@ class _Scan:
             ),
         )
 
+    def _about_columns(self) -> list[str]:
+        names = dict.fromkeys(self._paths[file] for file, column in self._columns.items() if column)
+        return [
+            f"every line of {n} holds one number, a row of one logit; compare takes them all as one row" for n in names
+        ]
+
     def _only_formulas(self) -> bool:
         """Whether every method is one of this program's own, which runs no library with threads."""
         return all(name == "all" or name in methods.formulas() for name in self._request.methods)
 
     def _check_end(self) -> None:
         """Raise where there were more targets than rows, or no method could run."""
-        rows = sum(f.rows for f in self._files.values())
         for what, count in self._given():
-            if count != rows and not self._errors:
-                raise InputError(f"{count} {what} for {rows} rows", ONE_EACH)
+            if count != self._rows and self._counted:
+                raise InputError(f"{count} {what} for {self._rows} rows", ONE_EACH)
         if self._tally.missing and not self._tally.counts:
             reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
             raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed")
@@ -181,8 +193,8 @@ class _Scan:
             self._progress(self._tally.rows, self._total())
 
     def _refuse(self, file: int, error: InputError) -> None:
-        """Go on past a file where that was asked for, unless it is not clear any more which targets are whose."""
-        if not self._way.keep_going or self._given():
+        """Go on past a file where that was asked for."""
+        if not self._way.keep_going:
             raise error
         self._errors.setdefault(file, error)
 
@@ -195,16 +207,33 @@ class _Scan:
 
     def _tasks(self, *, apart: bool) -> Iterator[Task]:
         """The rows of all files, cut into tasks as the readers cut them."""
-        first = 0
         for file in range(len(self._paths)):
+            first = self._rows
             try:
                 for rows, place, block in self._blocks(file, apart=apart):
-                    yield Task(self._settings(block, first), file, first, rows, place, self._way.quick)
-                    first += len(block)
-                    if file in self._errors:
+                    if file not in self._errors:
+                        yield Task(self._settings(block, self._rows), file, self._rows, rows, place, self._way.quick)
+                    elif not self._given():
                         break
+                    self._rows += len(block)  # of a file that failed, too: the targets of the next come after its own
+            except _TooFewError:
+                raise
             except InputError as error:
                 self._refuse(file, error)
+                if self._given() and file not in self._expected:
+                    self._leave_out(file)
+                    return
+                self._rows = first + self._expected.get(file, self._rows - first)
+
+    def _leave_out(self, bad: int) -> None:
+        """Leave out the files after one of which nobody knows how many rows it has: their targets cannot be told."""
+        self._counted = False
+        (what, _), *_ = self._given()
+        for file in range(bad + 1, len(self._paths)):
+            self._refuse(file, InputError(
+                f"{self._paths[file]} was not scanned: which {what} are its own depends on how many rows {self._paths[bad]} has",
+                "put files that may fail last, or scan each with its own",
+            ))  # fmt: skip
 
     def _blocks(self, file: int, *, apart: bool) -> Iterator[tuple[RawBlock | range, Place | None, RawBlock]]:
         """The blocks of a file, and what of them is sent to a worker: rows, or just where they are."""
@@ -218,6 +247,7 @@ class _Scan:
             if mapped is not None:
                 place = Place(os.path.abspath(path), h.kind, h.key, h.axis, len(mapped), mapped.classes)
             for block in stream:
+                self._columns[file] = stream.column and block.classes == 1 and self._columns.get(file, True)
                 yield (block if place is None else _places(block)), place, block
             self._notes += [note for note in stream.notes if note not in self._notes]
 
@@ -259,12 +289,12 @@ def _own(given: tuple[T, ...] | None, numbers: range) -> tuple[T, ...] | None:
     """Those of some rows, where there is one for each row.
 
     Raises:
-        InputError: there are too few.
+        _TooFewError: there are too few.
     """
     if given is None or len(given) == 1:
         return given
     if len(given) < numbers.stop:
-        raise InputError(
+        raise _TooFewError(
             f"{len(given)} targets, rows of labels or of the teacher for {numbers.stop} rows or more", ONE_EACH
         )
     return given[numbers.start : numbers.stop]
