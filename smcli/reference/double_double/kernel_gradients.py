@@ -39,7 +39,7 @@ from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import FloatArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.double_double.twofold import Pair
 
     Factor = tuple[float, float, int]
@@ -111,6 +111,13 @@ def _entropy(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     _along(problem, sheet, rows, mean, unsure, direction, factor)
 
 
+def _agree(x: FloatArray, m: FloatArray, t: FloatArray, top: FloatArray) -> BoolArray:
+    """Where two rows differ by a constant alone [R, 1], before a temperature takes anything below every float."""
+    mine, theirs = twofold.two_sum(x, -m), twofold.two_sum(t, -top)
+    same = ((mine[0] == theirs[0]) & (mine[1] == theirs[1])) | (x == -np.inf)
+    return np.asarray(same.all(axis=1, keepdims=True))
+
+
 def _unknown(mean: Pair) -> FloatArray:
     """What is not known of the sums of tiny rows: all of them."""
     return np.abs(mean[0]) + 2.0**-700
@@ -135,7 +142,7 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         return twofold.add_any(z, minus((a[0], a[1]))), loose + np.zeros_like(z[0])
 
     total, spread = Total(len(x)), np.zeros((len(x), 1))
-    noise, level = np.zeros((len(x), 1)), np.ones((len(x), 1), bool)
+    noise, level = np.zeros((len(x), 1)), _agree(x, own.m, t, other_top)
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
         d, loose = apart(tile, arrays)
@@ -144,7 +151,6 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
         gone = e[0] == 0
         if gone.any():
             hi[gone] = lo[gone] = 0
-            level[tile[0]] &= ((d[0] == 0) | (x[tile] == -np.inf)).all(axis=1, keepdims=True)
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         noise[tile[0]] += (e[0] * np.where(gone, 0, loose)).sum(axis=1, keepdims=True)
         put(total, tile, x.shape[1], (hi, lo), arrays)
