@@ -1,6 +1,7 @@
 """The attacks of tests/attack in small: each runs for a second or two here, and for as long as one likes by hand."""
 
 import math
+import re
 import sys
 from pathlib import Path
 from random import Random
@@ -173,3 +174,9 @@ def test_verdicts_errors_and_codes_are_what_the_contract_says(seed):
 )
 def test_the_contract_as_the_attack_reads_it(dtype, value, exact, word):
     assert judging.verdict(value, judging.truth(exact), dtype, hot=False) == word
+
+
+@pytest.mark.parametrize("name", ["definition", "emulation", "problems"])
+def test_the_oracles_import_nothing_of_smcli(name):
+    text = (Path(__file__).parent / "attack" / f"{name}.py").read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(?:import|from) smcli", text, re.MULTILINE)

@@ -57,7 +57,7 @@ def spacing(t: Fraction, dtype: str) -> Fraction:
 
 def tied(t: Fraction, dtype: str) -> bool:
     """Whether the digits that are told are half way between two numbers, so that those beyond decide."""
-    return (abs(t) / spacing(t, dtype) * 2) % 2 == 1
+    return abs(abs(t) / spacing(t, dtype) % 1 - Fraction(1, 2)) < Fraction(1, 10**100)
 
 
 def verdict(y: float, t: Fraction | float, dtype: str, *, hot: bool) -> str:
