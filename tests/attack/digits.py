@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from fractions import Fraction
 from pathlib import Path
@@ -386,7 +386,9 @@ def main() -> int:
     total, wrong = Counter[str](), []
     begin = time.monotonic()
     with ProcessPoolExecutor(asked_for.jobs) as pool:
-        for count, found in pool.map(attack, [asked_for.seed * 1_000_003 + k for k in parts], [share] * len(parts)):
+        seeds = [asked_for.seed * 1_000_003 + k for k in parts]
+        for done in as_completed([pool.submit(attack, seed, share) for seed in seeds]):
+            count, found = done.result()
             total += count
             wrong += found
             for one in found:
