@@ -299,8 +299,11 @@ def through_words(problem: Problem, rng: Random, count: Counter[str]) -> None:
 
     words = ["eval" if problem.quantity in VALUES else "grad", "-f", "plain"]
     row = [decimal(v, problem.dtype, rng) for v in problem.logits[0]]
+    x = [rounded(Fraction(w) if w[-1].isdigit() else float(w), problem.dtype) for w in row]
+    if list(map(math.isfinite, x)) != list(map(math.isfinite, problem.rows[0].x)):
+        return through_document(problem, rng, count)  # a tie beyond the largest number became infinite
     own = Problem(**{**vars(problem), "rows": list(problem.rows)})
-    own.rows[0].x = [rounded(Fraction(w) if w[-1].isdigit() else float(w), problem.dtype) for w in row]
+    own.rows[0].x = x
     own.rows[0]._known.clear()
     digits = rng.randint(1, 60)
     words += ["--digits", str(digits), *row]
