@@ -23,6 +23,10 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:  # of the version, which is written without the command tree
+        sys.stderr.write(f"error: cannot write the result: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(2)  # nothing is flushed once more
 
 
 def leave(code: int) -> None:

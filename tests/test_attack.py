@@ -1,5 +1,7 @@
 """The attacks of tests/attack in small: each runs for a second or two here, and for as long as one likes by hand."""
 
+import math
+import re
 import sys
 from pathlib import Path
 from random import Random
@@ -13,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent / "attack"))
 import definition
 import digits
 import emulation
+import judging
 import rounding
 from definition import rounded
 from flint import arb, ctx
@@ -88,6 +91,12 @@ def test_what_the_attack_found_stays_mended(logits, quantity, options, due):
     assert smcli.exact(logits, quantity, **options) == due
 
 
+def test_a_gradient_that_a_temperature_takes_below_every_float_is_not_zero():
+    options = {"quantities": "kl", "temperature": 8, "against": [0.5, 0.5], "reverse": True, "digits": 5}
+    document = smcli.gradient([-2.5e-323, 2.5e-323], **options).to_dict()
+    assert document["rows"][0]["results"][0]["exact"] == ["-1.9299e-325", "1.9299e-325"]
+
+
 @pytest.mark.parametrize(("loss", "teacher"), [("entropy", None), ("kl", [0, 0, -1e4])])
 def test_a_gradient_below_every_float_is_not_taken_for_zero(loss, teacher):
     logits = [0, 0, -2048]
@@ -139,3 +148,35 @@ def test_a_reduced_loss_in_a_wider_format_leaves_ignored_rows_out():
     )  # fmt: skip
     (method,) = report.to_dict()["summary"]["reduced"]["cross-entropy"]["methods"]
     assert method["values"] == [1.3125] and method["verdicts"] == ["correct"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_verdicts_errors_and_codes_are_what_the_contract_says(seed):
+    count, wrong = judging.attack(seed, 60)
+    assert not wrong, "\n".join(wrong)
+    assert count["problems"] >= 55 and count["values"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "exact", "word"),
+    [
+        ("float64", 0.0, "1e-400", "not-representable"),
+        ("float64", 0.0, "1e-300", "lost"),
+        ("float64", math.inf, "1e400", "not-representable"),
+        ("float8_e4m3fn", math.nan, "1e400", "not-representable"),
+        ("float64", math.inf, "inf", "correct"),
+        ("float64", math.nan, "0", "lost"),
+        ("float16", 0.1, "0.1", "ok"),
+        ("float16", 0.5, "0.1", "inaccurate"),
+        ("float64", 0.1, "0.1", "correct"),
+        ("float64", 0.1, "nan", "undefined"),
+    ],
+)
+def test_the_contract_as_the_attack_reads_it(dtype, value, exact, word):
+    assert judging.verdict(value, judging.truth(exact), dtype, hot=False) == word
+
+
+@pytest.mark.parametrize("name", ["definition", "emulation", "problems"])
+def test_the_oracles_import_nothing_of_smcli(name):
+    text = (Path(__file__).parent / "attack" / f"{name}.py").read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(?:import|from) smcli", text, re.MULTILINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -411,3 +412,18 @@ def test_a_snippet_that_recurs_stands_once():
     assert sum("{fix:" in page for page in written) >= 5 and not any(
         "{fix:" in r.page for r in findings.everything().values()
     )
+
+
+@pytest.mark.parametrize(("kappa", "fires"), [(700, False), (990, False), (1010, True), (1500, True)])
+def test_ill_conditioned_begins_at_a_thousand(kappa, fires):
+    seen = set()
+    for k in range(40):  # rows whose logsumexp is -δ, so that its condition is log 2/δ
+        delta = math.log(2) / kappa
+        x = -math.log(2) - delta + k * 1e-9
+        report = smcli.compare([x, x - 1e-7], dtype="float32", quantities="logsumexp", methods=["naive", "shifted"])
+        document = report.to_dict()["rows"][0]
+        errors = [float(m["ulp"][0]) for m in document["results"][0]["methods"]]
+        fired = any(f["code"] == "SM406" for f in document["findings"])
+        assert fires or not fired
+        seen.add(fired) if max(errors) > 8 else None
+    assert seen <= {fires} and seen

@@ -121,3 +121,11 @@ def test_the_classic_loss_is_not_excused_by_its_largest_logit():
     report = smcli.compare([-12.3392, 0], quantities="logsumexp", dtype="float32", methods="fused,log1p")
     fused, log1p = report.scores()
     assert set(fused.counts) == {"inaccurate"} and set(log1p.counts) <= {"ok", "correct"}
+
+
+@pytest.mark.parametrize("hard", [0.0, 1.0])
+def test_a_binary_gradient_is_a_difference_for_soft_labels_alone(hard):
+    problem = Problem("float64", np.array([[1.0, -2.0]]), Loss("bce", labels=np.array([[hard, 0.25]])))
+    parts = limit(problem, "gradient").parts
+    assert parts[0, 0] == 0
+    assert parts[0, 1] == pytest.approx(0.25 + 1 / (1 + np.exp(2.0)))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ CONTENTS = {
 @pytest.mark.parametrize("name", CONTENTS)
 def test_memory_is_bounded(write, monkeypatch, name):
     """Four times the rows take no more memory."""
-    for module in (_arrays, _gather, sys.modules["smcli.read._stored"], sys.modules["smcli.read._blocks"]):
+    for module in (_arrays, _gather, import_module("smcli.read._stored"), import_module("smcli.read._blocks")):
         monkeypatch.setattr(module, "BLOCK", 1 << 13)
     monkeypatch.setattr("smcli.read._source._PART", 1 << 15)
     peaks = []

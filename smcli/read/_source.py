@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import stat
@@ -146,6 +147,8 @@ def opened(path: str, key: str | None = None, **choices: Any) -> Iterator[Source
             with _file(path) as stream:
                 yield Source(name, stream, key, **choices)
     except OSError as error:
+        if error.errno == errno.ENOMEM:  # of a file that is mapped
+            raise MemoryError from None
         problem = f"{name} cannot be read: {error.strerror or error}"
         raise InputError(problem, "give the name of a file, or - for standard input") from None
 

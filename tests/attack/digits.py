@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from fractions import Fraction
 from pathlib import Path
@@ -299,8 +299,11 @@ def through_words(problem: Problem, rng: Random, count: Counter[str]) -> None:
 
     words = ["eval" if problem.quantity in VALUES else "grad", "-f", "plain"]
     row = [decimal(v, problem.dtype, rng) for v in problem.logits[0]]
+    x = [rounded(Fraction(w) if w[-1].isdigit() else float(w), problem.dtype) for w in row]
+    if list(map(math.isfinite, x)) != list(map(math.isfinite, problem.rows[0].x)):
+        return through_document(problem, rng, count)  # a tie beyond the largest number became infinite
     own = Problem(**{**vars(problem), "rows": list(problem.rows)})
-    own.rows[0].x = [rounded(Fraction(w) if w[-1].isdigit() else float(w), problem.dtype) for w in row]
+    own.rows[0].x = x
     own.rows[0]._known.clear()
     digits = rng.randint(1, 60)
     words += ["--digits", str(digits), *row]
@@ -386,7 +389,9 @@ def main() -> int:
     total, wrong = Counter[str](), []
     begin = time.monotonic()
     with ProcessPoolExecutor(asked_for.jobs) as pool:
-        for count, found in pool.map(attack, [asked_for.seed * 1_000_003 + k for k in parts], [share] * len(parts)):
+        seeds = [asked_for.seed * 1_000_003 + k for k in parts]
+        for done in as_completed([pool.submit(attack, seed, share) for seed in seeds]):
+            count, found = done.result()
             total += count
             wrong += found
             for one in found:

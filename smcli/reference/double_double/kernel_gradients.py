@@ -40,7 +40,7 @@ from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import FloatArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.double_double.twofold import Pair
 
     Factor = tuple[float, float, int]
@@ -111,6 +111,13 @@ def _entropy(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     _along(problem, sheet, rows, mean, unsure, direction, factor)
 
 
+def _agree(x: FloatArray, m: FloatArray, t: FloatArray, top: FloatArray) -> BoolArray:
+    """Where two rows differ by a constant alone [R, 1], before a temperature takes anything below every float."""
+    mine, theirs = twofold.two_sum(x, -m), twofold.two_sum(t, -top)
+    same = ((mine[0] == theirs[0]) & (mine[1] == theirs[1])) | (x == -np.inf)
+    return np.asarray(same.all(axis=1, keepdims=True))
+
+
 def _unknown(mean: Pair) -> FloatArray:
     """What is not known of the sums of tiny rows: all of them."""
     return np.abs(mean[0]) + 2.0**-700
@@ -157,6 +164,7 @@ def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     unsure = (2 * exp_error(problem) + 2.0**-95) * spread * g[0] + noise * 1.01 + own.tiny * _unknown(mean)
+    unsure += np.where(_agree(x, own.m, t, other_top), 0.0, FLOOR)
     _along(student, sheet, own, mean, unsure, apart, factor)
     sheet.missing |= lost
 
