@@ -255,3 +255,10 @@ def test_terms_below_every_float_count_where_what_they_multiply_is_large(name, r
     report = smcli.gradient(row, quantities=name, confirm=True, **options)
     exact = report.to_dict()["rows"][0]["results"][0]["exact"]
     assert len(report.confirmed.by) == 2 and exact[0] == first
+
+
+@pytest.mark.parametrize("told", ["0", "5", "1e-300"])
+def test_a_wrong_size_by_any_factor_is_found_at_once(monkeypatch, told):
+    monkeypatch.setattr(JudgedQuantity, "_exact", lambda *_: ["1", told])
+    with pytest.raises(smcli.PrecisionError, match=r"index 1: .* is told as the truth"):
+        smcli.evaluate([0.0, -1e15], quantities="softmax", confirm=True)

@@ -240,6 +240,6 @@ def test_an_unknown_fail_on(value):
 def test_two_losses_are_refused_with_what_to_type_instead(capsys):
     assert run(["compare", "1", "2", "3", "-q", "softmax,entropy,cross-entropy"]) == 2
     hint = capsys.readouterr().err
-    for quantities in ("softmax,entropy", "softmax,cross-entropy"):
-        assert f"--quantity {quantities}" in hint
-        assert run(["compare", "1", "2", "3", "--quantity", quantities]) == 0
+    for names in ("softmax,entropy", "softmax,cross-entropy"):
+        assert f"--quantity {names}" in hint
+        assert run(["compare", "1", "2", "3", "--quantity", names]) == 0
