@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import smcli
@@ -201,6 +201,7 @@ def nudged(row, which, by):
     return [min(moved(x), 1.7e308) if i == which % len(row) else x for i, x in enumerate(row)]
 
 
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(ROWS, st.integers(0, 4), st.sampled_from([0.0, 2.0**-52, 1e-9, 0.1, 3.0]), st.booleans(), st.data())
 @example([0.0, 0.0, -1e5], 2, 2.0**-52, False, None)
 @example([0.0, -1e300], 1, 0.1, True, None)
@@ -255,3 +256,10 @@ def test_terms_below_every_float_count_where_what_they_multiply_is_large(name, r
     report = smcli.gradient(row, quantities=name, confirm=True, **options)
     exact = report.to_dict()["rows"][0]["results"][0]["exact"]
     assert len(report.confirmed.by) == 2 and exact[0] == first
+
+
+@pytest.mark.parametrize("told", ["0", "5", "1e-300"])
+def test_a_wrong_size_by_any_factor_is_found_at_once(monkeypatch, told):
+    monkeypatch.setattr(JudgedQuantity, "_exact", lambda *_: ["1", told])
+    with pytest.raises(smcli.PrecisionError, match=r"index 1: .* is told as the truth"):
+        smcli.evaluate([0.0, -1e15], quantities="softmax", confirm=True)

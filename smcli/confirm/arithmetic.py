@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Number = Any  # of an arithmetic; where there is none: a float that is infinite or nan, or None, a convention
 FAR = 5000  # exponents of ten up to which a power of ten is taken exactly
+WIDEST = 1 << 16  # binary exponents up to which a number is written out
 SURE = 2  # a value this many times its error is not 0
 
 
@@ -80,7 +81,7 @@ class _Mpmath:
         if not self._ctx.isfinite(x):
             return None
         sign, mantissa, exponent, _ = x._mpf_
-        return (-1) ** sign * int(mantissa) * Fraction(2) ** int(exponent), Fraction(0)
+        return _binary((-1) ** sign * int(mantissa), int(exponent)), Fraction(0)
 
 
 class _Flint:
@@ -135,7 +136,7 @@ class _Flint:
         ends = []
         for end in (x.mid(), x.rad()):
             mantissa, exponent = end.man_exp()
-            ends.append(int(mantissa) * Fraction(2) ** int(exponent))
+            ends.append(_binary(int(mantissa), int(exponent)))
         return ends[0], ends[1]
 
 
@@ -207,6 +208,14 @@ def _by_flint(bits: int, values: Callable[[Arithmetic], list[Number]]) -> tuple[
     own = _Flint(bits)
     with own.working():
         return own.name, [Value(v, None, own, bits) for v in values(own)]
+
+
+def _binary(mantissa: int, exponent: int) -> Fraction:
+    """A binary number; what is so far from 1 that it would fill the memory is as wrong 2^65536 from it."""
+    size = exponent + mantissa.bit_length()
+    if mantissa and abs(size) > WIDEST:
+        return (1 if mantissa > 0 else -1) * Fraction(2) ** (WIDEST if size > 0 else -WIDEST)
+    return mantissa * Fraction(2) ** exponent if mantissa else Fraction(0)
 
 
 def _power_of_ten(a: Arithmetic, exponent: int) -> Number:
