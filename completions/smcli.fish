@@ -152,7 +152,7 @@ function __smcli_method
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
-        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target.' \
+        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target, entropies are sums.' \
         torch\t'PyTorch, eager, on the CPU; derivatives by autograd.' \
         torch-compile\t'PyTorch, compiled by torch.compile: other kernels than the eager ones. The first call takes half a minute.' \
         jax\t'JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev.' \
@@ -198,7 +198,7 @@ function __smcli_method_of_compare
         bigfloat\t'The definition with an unbounded exponent and the format\'s p bits: no overflow, yet every step still rounds.' \
         numpy\t'NumPy as everyone writes it first: exponentials over their sum.' \
         numpy-shifted\t'NumPy as everyone writes it next: the maximum subtracted first.' \
-        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target.' \
+        scipy\t'SciPy\'s special functions; the cross-entropy is minus its log_softmax at the target, entropies are sums.' \
         torch\t'PyTorch, eager, on the CPU; derivatives by autograd.' \
         torch-compile\t'PyTorch, compiled by torch.compile: other kernels than the eager ones. The first call takes half a minute.' \
         jax\t'JAX, eager, operation by operation; derivatives by jax.grad and jax.jacrev.' \
