@@ -91,3 +91,19 @@ def test_a_file_that_does_not_fit_is_no_file_that_cannot_be_read(tmp_path, monke
     monkeypatch.setattr("smcli.read.npy.read", no_room)
     with pytest.raises(MemoryError):
         read.from_file(str(tmp_path / "x.npy"))
+
+
+def test_a_program_that_is_ended_takes_its_unfinished_file_along(tmp_path):
+    code = """
+import os, signal, sys, time
+from smcli.render import replace_file
+def pieces():
+    yield "a"
+    assert os.listdir(".") != []
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+replace_file("x.json", pieces())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert os.listdir(tmp_path) == []

@@ -77,7 +77,7 @@ def test_every_method_answers_every_quantity_in_every_format(name: str, dtype: s
         ("cross-entropy", 2),
         ("gradient", 2),
     ):
-        if not m.defines(quantity):
+        if not m.defines(quantity) or (quantity == "gradient" and not m.differentiates("cross-entropy")):
             continue
         y = compute(name, logits, quantity, dtype, target=target)
         scalar = quantity == "logsumexp" or (quantity == "cross-entropy" and target is not None)
@@ -127,7 +127,7 @@ def test_a_new_method_and_a_new_format_work_at_once(toys: None) -> None:
     for dtype in FORMATS:
         for name, m in methods.formulas().items():
             for quantity in ("softmax", "logsumexp", "gradient"):
-                if m.defines(quantity):
+                if m.defines(quantity) and (quantity != "gradient" or m.differentiates("cross-entropy")):
                     y = compute(name, [0.5, 0.25, -1.0], quantity, dtype, target=1)
                     assert np.array_equal(FORMATS[dtype].round(y), y, equal_nan=True), (name, quantity)
     assert not methods.get("halved").defines("logsumexp")

@@ -100,11 +100,16 @@ def worst(dtype: str, method: str, quantity: str, name: str) -> Triple:
     return [figure, int((errors.verdicts == Verdict.LOST).sum()), int(missing.sum())]
 
 
+def has(m: methods.Method, quantity: str) -> bool:
+    """Whether there is something to measure: gradients are those of cross-entropy."""
+    return m.defines(quantity) and (quantity != "gradient" or m.differentiates("cross-entropy"))
+
+
 def measured(dtype: str, method: str) -> Table:
     """All figures of one method in one format."""
     m, out = methods.get(method), {}
     for quantity in QUANTITIES:
-        if m.defines(quantity):
+        if has(m, quantity):
             sets = [s for s in SETS if s != "long" or not (quantity == "jacobian" or m.derivatives_only)]
             out[f"{dtype} {method} {quantity}"] = {s: worst(dtype, method, quantity, s) for s in sets}
     return out
@@ -125,7 +130,7 @@ def stored() -> Iterator[Table]:
 
 def every_key() -> set[str]:
     known = methods.formulas().items()
-    return {f"{d} {name} {q}" for d in FORMATS for name, m in known for q in QUANTITIES if m.defines(q)}
+    return {f"{d} {name} {q}" for d in FORMATS for name, m in known for q in QUANTITIES if has(m, q)}
 
 
 @pytest.mark.parametrize("method", list(methods.formulas()))

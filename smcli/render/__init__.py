@@ -123,7 +123,7 @@ def replace_file(path: str, pieces: Iterable[str]) -> None:
             _write(path, pieces)
         return
     neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
-    with _explained(path, "is there such a folder, and may you write there?"):
+    with _explained(path, "is there such a folder, and may you write there?"), _ended_tidily(neighbour):
         try:
             _write(neighbour, pieces)
             os.replace(neighbour, path)
@@ -131,6 +131,30 @@ def replace_file(path: str, pieces: Iterable[str]) -> None:
             if os.path.exists(neighbour):
                 os.unlink(neighbour)
             raise
+
+
+@contextmanager
+def _ended_tidily(neighbour: str) -> Iterator[None]:
+    """Have a request to end the program take the unfinished file away first, where the program has not decided on it."""
+    import signal
+    import threading
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        if os.path.exists(neighbour):
+            os.unlink(neighbour)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _write(path: str, pieces: Iterable[str]) -> None:
