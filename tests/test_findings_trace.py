@@ -347,7 +347,7 @@ def check_SM407(ev, f, r):  # noqa: N802
     assert close(figure(f.message, r"ends at (\S+)"), total) and abs(total - 1) > 0.01
 
 
-def check_SM408(ev, f, r):  # noqa: N802, ARG001
+def check_SM408(ev, f, r):  # noqa: N802
     """Speaks of divergences alone, which are none of the quantities here: see test_findings_kernels and test_divergence."""
     assert ev.quantity == "kl"
 
