@@ -197,15 +197,20 @@ def test_on_the_command_line(files, capsys):
     assert json.loads(capsys.readouterr().out)["summary"]["worst_values"][0]["row"] == 41
 
 
+@pytest.mark.skipif(not hasattr(pair.os, "fork"), reason="this system cannot fork")
 def test_in_two_processes_it_is_the_same(files, monkeypatch, capsys):
     for name in ("p.npy", "bad.npy"):
         run(["check", "x.npy", name, "-f", "json"])
         alone = capsys.readouterr().out
         with monkeypatch.context() as m:
+            children = []
             m.setattr(large, "WORTHWHILE", 1)
             m.setattr(large, "can_fork", lambda: True)
+            m.setattr(large, "both", lambda *work: children.append(work) or pair.both(*work))
             run(["check", "x.npy", name, "-f", "json"])
-            assert capsys.readouterr().out == alone
+            assert capsys.readouterr().out == alone and len(children) == 1
+            smcli.check(np.load("x.npy"), np.load(name))
+            assert len(children) == 1  # a process that is a user's is not copied
 
 
 @pytest.mark.skipif(not hasattr(pair.os, "fork"), reason="this system cannot fork")

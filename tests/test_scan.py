@@ -161,7 +161,7 @@ def test_a_dask_cluster_says_the_same(rows):
     distributed = pytest.importorskip("distributed")
     path, _ = rows
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
     ) as cluster:
         got = scanned([path, path], scheduler=cluster.scheduler_address)
     assert got.to_dict() == scanned([path, path]).to_dict()
@@ -172,7 +172,7 @@ def test_a_worker_of_a_dask_cluster_that_is_killed_loses_nothing(tmp_path):
     distributed = pytest.importorskip("distributed")
     np.save(tmp_path / "x.npy", RANDOM.normal(0, 20, (3000, 30)).astype(np.float32))
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
     ) as cluster:
         killed = []
 

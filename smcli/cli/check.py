@@ -77,9 +77,8 @@ def main(options: Options) -> int:
     on = check_fail_on(options.fail_on)
     logits, outputs = _read(options, request)
     numbers = None if options.rows is None else chosen_rows(len(logits), options.rows)
-    report = checking.run(
-        logits, outputs, checking.settle(request, logits, outputs, numbers), yours, whole=options.all or None
-    )
+    settings = checking.settle(request, logits, outputs, numbers)
+    report = checking.run(logits, outputs, settings, yours, whole=options.all or None, forks=True)
     write(report, options)
     return int(checking.fails(report, on))
 
