@@ -13,6 +13,7 @@ from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.problem.specs import LossSpec, Numerics, Settings, Tolerance
 from smcli.reference import Reference
+from smcli.reference.float64.values import BOUND
 from smcli.scan import sound
 from smcli.scan.tally import of_block
 
@@ -134,7 +135,7 @@ def test_the_margin_covers_what_it_has_to():
     least = (
         8 * SINGLE.unit_roundoff
     )  # of the limits' sum, as every limit is 8 spacings or more, and the truths sum to 1
-    assert (1 - sound.MARGIN) * least > sound.BOUND + 4 * math.log2(size) * u
+    assert (1 - sound.MARGIN) * least > BOUND + 4 * math.log2(size) * u
 
 
 @pytest.mark.parametrize("name", sorted(methods.formulas()))

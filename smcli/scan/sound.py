@@ -21,7 +21,7 @@ from smcli.methods.base import Formula
 from smcli.model import Truth, Verdict
 from smcli.numbers.arithmetic import Rows
 from smcli.numbers.native import Native, UntracedError
-from smcli.reference.float64.values import BOUND, direct_bound, exponentials, is_moderate
+from smcli.reference.float64.values import direct_bound, exponentials, is_moderate
 from smcli.scan.tally import EDGES, BadRow, Count, Tally
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 LONG = 4096  # logits of a row from which on this pays
 TILE = 1 << 15  # numbers that are worked on at once: fewer calls, and still in the cache
 LOW_BITS = 28  # of a float64: a tie between two numbers of float32, and a power of 2, lie where these are 0
-NEAR = 2.0 * BOUND * 2.0**53 + 8  # spacings of float64: as close to one of these the truth's bound may leave them open
 NEAR_ONE = 0.02  # as close to 1, the sum of numbers in [0, 1] makes them look like probabilities, or nearly (SM903)
 MARGIN = 1 - 2.0**-16  # errors just below their limits are not looked at here, so that their sum has room for rounding
 
@@ -106,12 +105,13 @@ _room = lru_cache(maxsize=2)(_Room)
 
 
 class _Piece(NamedTuple):
-    """Some truths of a row: rounded to the format, and 1 over the format's spacing at each."""
+    """Some truths of a row: rounded to the format, and 1 over the format's spacing at each; whether one may be a tie."""
 
     at: slice
     truth: FloatArray
     rounded: NDArray[Any]
     per_ulp: FloatArray
+    tie: bool
 
 
 class _Sum:
@@ -131,6 +131,9 @@ class _Row:
         self.base = math.log2(x.size) + 4
         self.flat = max(LEAST, 2 * self.base)  # the least limit of a value
         self.asked = math.inf if asked is None else asked
+        self.bound = direct_bound(x.size)
+        near = np.uint32(self.bound * 2.0**52 * 1.1 + 8)  # spacings of float64 that it may be off by, and some to spare
+        self.near, self.least = near, 2 * near << np.uint32(32 - LOW_BITS)
         self.room = _room(x.size)
 
     def tally(self, some: tuple[Formula, ...], first: int) -> Tally | None:
@@ -145,7 +148,7 @@ class _Row:
         values = [m.algorithm.softmax(rows, room.native).values[0] for m in some]
         sums = [_Sum() for _ in some]
         for start in range(0, size, TILE):
-            piece = self._piece(slice(start, min(start + TILE, size)), total)
+            piece = self._piece(slice(start, min(start + TILE, size)), total, values)
             if piece is None or not all(self._count(y, piece, s) for y, s in zip(values, sums, strict=True)):
                 return None
         worst = [s.worst for s in sums]
@@ -158,7 +161,7 @@ class _Row:
         counts = {(m.name, "softmax"): _counted(s, size, first) for m, s in zip(some, sums, strict=True)}
         return Tally(1, size, counts, {}, (bad,), {})
 
-    def _piece(self, at: slice, total: FloatArray) -> _Piece | None:
+    def _piece(self, at: slice, total: FloatArray, values: list[NDArray[Any]]) -> _Piece | None:
         """Some truths, rounded; None where their bound leaves open what the spacing is at one of them."""
         n, room = at.stop - at.start, self.room
         t = np.multiply(room.e[0, at], 1 / total[0], out=room.truth[:n])
@@ -168,25 +171,34 @@ class _Row:
         np.copyto(
             bits, t.view(np.uint64), casting="unsafe"
         )  # the lower half: every other word of t is read more slowly
-        bits += np.uint32(NEAR)
+        bits += self.near
         bits <<= np.uint32(32 - LOW_BITS)
-        if bits.min() <= np.uint32(2 * NEAR) << np.uint32(32 - LOW_BITS) and not self._look(at, t, rounded):
+        tie = bool(bits.min() <= self.least)
+        if tie and not self._look(at, t, rounded, values):
             return None
         power = per_ulp.view(np.uint64)
         np.bitwise_and(t.view(np.uint64), _EXPONENT, out=power)
         np.subtract(np.uint64((2 * 1023 + self.fmt.p - 1) << 52), power, out=power)
-        return _Piece(at, t, rounded, per_ulp)
+        return _Piece(at, t, rounded, per_ulp, tie)
 
-    def _look(self, at: slice, t: FloatArray, rounded: NDArray[Any]) -> bool:
-        """Put the same question to every truth of a piece, which is seldom necessary; ties are rounded with more digits."""
+    def _look(self, at: slice, t: FloatArray, rounded: NDArray[Any], values: list[NDArray[Any]]) -> bool:
+        """Put the same question to every truth of a piece, which is seldom necessary; ties are rounded with more digits.
+
+        But for those that no method comes near: which of two neighbours a truth rounds to matters to these values alone.
+        """
         mantissa, _ = np.frexp(t)  # in [1/2, 1)
-        if (np.minimum(mantissa - 0.5, 1 - mantissa) <= 2 * BOUND).any():
+        if (np.minimum(mantissa - 0.5, 1 - mantissa) <= 2 * self.bound).any():
             return False
         zeros = np.broadcast_to(np.float64(0), (1, t.size)), np.broadcast_to(np.int64(0), (1, t.size))
-        _, open_ones = round_truth(Truth(t[None], *zeros, direct_bound(self.x.size)), self.fmt)
-        if open_ones.any():
+        _, undecided = round_truth(Truth(t[None], *zeros, self.bound), self.fmt)
+        places = np.flatnonzero(undecided)
+        spacing = np.spacing(rounded[places]).astype(np.float64)
+        some = [np.abs(y[at][places] - t[places]) <= spacing for y in values]
+        places = places[np.any(some, axis=0)]
+        if places.size:
             whole = np.zeros((2, 1, self.x.size))
-            whole[:, 0, at] = rounded, open_ones[0]
+            whole[0, 0, at] = rounded
+            whole[1, 0, at.start + places] = 1
             settled = self.reference.settle("softmax", whole[0], whole[1] != 0, self.fmt)
             rounded[...] = settled[0, at]
         return True
@@ -203,12 +215,15 @@ class _Row:
             return False
         if most > known.worst:
             known.worst, known.at = most, piece.at.start + place
-        known.correct += int(np.count_nonzero(np.equal(got, piece.rounded, out=mask)))
+        correct = np.count_nonzero(np.equal(got, piece.rounded, out=mask))
+        known.correct += correct
         for k, edge in enumerate(EDGES):
             if most <= edge:
                 known.below[k:] += got.size
                 break
-            known.below[k] += np.count_nonzero(np.less_equal(ulp, edge, out=mask))
+            if k or piece.tie:
+                correct = np.count_nonzero(np.less_equal(ulp, edge, out=mask))
+            known.below[k] += correct  # within half a spacing of a truth that is no tie are those it is rounded to
         return True
 
     def _is_within(self, ulp: FloatArray, most: float, at: slice) -> bool:
