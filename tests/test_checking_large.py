@@ -199,11 +199,12 @@ def test_on_the_command_line(files, capsys):
 
 @pytest.mark.skipif(not hasattr(pair.os, "fork"), reason="this system cannot fork")
 def test_in_two_processes_it_is_the_same(files, monkeypatch, capsys):
+    children = []
     for name in ("p.npy", "bad.npy"):
         run(["check", "x.npy", name, "-f", "json"])
         alone = capsys.readouterr().out
         with monkeypatch.context() as m:
-            children = []
+            children.clear()
             m.setattr(large, "WORTHWHILE", 1)
             m.setattr(large, "can_fork", lambda: True)
             m.setattr(large, "both", lambda *work: children.append(work) or pair.both(*work))

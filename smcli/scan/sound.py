@@ -215,14 +215,14 @@ class _Row:
             return False
         if most > known.worst:
             known.worst, known.at = most, piece.at.start + place
-        correct = np.count_nonzero(np.equal(got, piece.rounded, out=mask))
+        correct = int(np.count_nonzero(np.equal(got, piece.rounded, out=mask)))
         known.correct += correct
         for k, edge in enumerate(EDGES):
             if most <= edge:
                 known.below[k:] += got.size
                 break
             if k or piece.tie:
-                correct = np.count_nonzero(np.less_equal(ulp, edge, out=mask))
+                correct = int(np.count_nonzero(np.less_equal(ulp, edge, out=mask)))
             known.below[k] += correct  # within half a spacing of a truth that is no tie are those it is rounded to
         return True
 
