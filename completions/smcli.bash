@@ -45,12 +45,12 @@ _smcli_takes() {
       options='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
         --against --reverse --gamma --coefficients --reduction -f --format -o --output --no-color --summary
-        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot -q --quantity --out-key --rtol --atol -h
-        --help'
+        --fail-on --max-ulp --max-rel --all --top -v --verbose --plot --logits-dtype -q --quantity --out-key
+        --rtol --atol -h --help'
       valued='--input-format --key --columns --target-column --axis --rows -d --dtype -T --temperature
         --softcap --digits -t --target --labels --label-smoothing --class-weights --z-loss --ignore-index
         --against --gamma --coefficients --reduction -f --format -o --output --fail-on --max-ulp --max-rel
-        --top --plot -q --quantity --out-key --rtol --atol'
+        --top --plot --logits-dtype -q --quantity --out-key --rtol --atol'
       ;;
     scan)
       options='--input-format --key --columns --target-column --axis -d --dtype --compute --accumulate --sum
@@ -100,7 +100,7 @@ _smcli_fits() {
       separated=1
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 all'
       ;;
-    *:--compute | *:--accumulate)
+    *:--compute | *:--accumulate | *:--logits-dtype)
       values='float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2'
       ;;
     *:--sum)

@@ -306,8 +306,9 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'grad'; Names = '--step'; Takes = 'text'; Help = 'Step of finite differences, the method fd.' }
         @{ In = 'grad'; Names = '--cotangent'; Takes = 'text'; Help = 'Compute the product of this vector and the Jacobian of softmax.' }
         @{ In = 'grad'; Names = '--sweep'; Takes = ''; Help = 'Show the error of finite differences for many steps, and the best step.' }
-        @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format of the outputs; the logits are rounded to it, too.' }
+        @{ In = 'check'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format of the outputs; the logits are rounded to it, too, or to --logits-dtype.' }
         @{ In = 'check'; Names = '--fail-on'; Takes = 'fail_on'; Help = 'Exit with 1 on findings: never, note, warning, error, or codes.' }
+        @{ In = 'check'; Names = '--logits-dtype'; Takes = 'compute'; Help = 'Number format in which the code that is checked took the logits.' }
         @{ In = 'check'; Names = '-q', '--quantity'; Takes = 'quantity_of_check'; Help = 'What the outputs are values of: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal, gradient, jacobian.' }
         @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }
         @{ In = 'check'; Names = '--rtol'; Takes = 'text'; Help = 'Judge a tolerance, too: |output - truth| <= A + R*|truth|.' }

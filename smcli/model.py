@@ -100,7 +100,7 @@ class Problem:
 
     Attributes:
         dtype: the name of the number format.
-        logits: float64 [R, C], numbers of that format.
+        logits: float64 [R, C], numbers of that format, or of `logits_dtype`.
         loss: what cross-entropy and gradients are taken of, or None.
         temperature: the logits are divided by it.
         softcap: cap * tanh(x / cap) is applied to the logits (after the temperature), or None.
@@ -110,6 +110,7 @@ class Problem:
         vjp_of: the quantity whose vector-Jacobian product that is: softmax, log-softmax or logsumexp.
         coefficients: float64 [C], logsumexp: log |Σ b_i e^{x_i}|, or None.
         rows: int64 [R], the place of each row in the input, counted from 0.
+        logits_dtype: the number format of the logits where it is another than that of the values; else None.
     """
 
     dtype: str
@@ -123,6 +124,12 @@ class Problem:
     vjp_of: str = "softmax"
     coefficients: FloatArray | None = None
     rows: IntArray | None = None
+    logits_dtype: str | None = None
+
+    @property
+    def formats(self) -> tuple[str, str]:
+        """The names of the number formats of the values and of the logits."""
+        return self.dtype, self.logits_dtype or self.dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -27,6 +27,7 @@ def assert_accurate(
     *,
     quantity: str = "softmax",
     dtype: str | None = None,
+    logits_dtype: str | None = None,
     target: object = None,
     max_ulp: float | None = None,
     max_rel: float | None = None,
@@ -42,6 +43,7 @@ def assert_accurate(
         logits: what they were computed of; the last axis is the classes.
         quantity: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient or jacobian.
         dtype: the number format; by default that of the outputs, float64 of lists.
+        logits_dtype: the number format in which the code took the logits; by default `dtype`, to which they are rounded.
         target: the right class, counted from 0, or one for each row; soft labels are an array like the logits.
         max_ulp: the largest error allowed, in spacings of the format at the truth.
         max_rel: the largest relative error allowed.
@@ -51,7 +53,14 @@ def assert_accurate(
         InputError: the shapes do not agree; the message has both.
     """
     __tracebackhide__ = True  # pytest shows the line of the caller
-    keywords = {"quantities": quantity, "dtype": dtype, "target": target, "max_ulp": max_ulp, "max_rel": max_rel}
+    keywords = {
+        "quantities": quantity,
+        "dtype": dtype,
+        "logits_dtype": logits_dtype,
+        "target": target,
+        "max_ulp": max_ulp,
+        "max_rel": max_rel,
+    }
     report = checking.check_objects(logits, outputs, Objects(keywords), whole=False)
     assert isinstance(report, Summary)  # noqa: S101 - asked for
     lines = list(_complaint(report))
@@ -75,6 +84,8 @@ def _complaint(report: Summary) -> Iterator[str]:
     for told in [c.first for c in report.sums.sorted_codes() if c.severity != Severity.NOTE][:FINDINGS]:
         yield f"  {told.severity} {told.code} {told.name}: {told.message}"
         yield f"    → {told.remedy}"
+    if any(c.code in {"SM901", "SM902"} for c in report.sums.sorted_codes()):
+        yield f"  the logits were rounded to {report.dtype}: a kernel that took wider ones needs logits_dtype="
     yield from (f"  {said}" for said in sentences(report.tolerance) if said.startswith("the values look"))
 
 

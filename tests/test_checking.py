@@ -11,6 +11,7 @@ import smcli
 from smcli import render
 from smcli.checking import fails
 from smcli.cli.app import run
+from smcli.numbers import formats
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(0, 5, (7, 9))
@@ -252,3 +253,72 @@ def test_github_gets_annotations(here, capsys):
     np.save("bad.npy", P * 1.1)
     assert run(["check", "x.npy", "bad.npy", "--fail-on", "warning", "-f", "github"]) == 1
     assert "::warning title=SM401 inaccurate::" in capsys.readouterr().out
+
+
+# --- logits of another format ------------------------------------------------------------------------------------------
+
+
+def kernel(x):
+    """Softmax of float32 logits, computed in float64 and rounded once to bfloat16: all values are correct."""
+    return special.softmax(x.astype(np.float64), axis=-1).astype(np.float32).astype(ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "logsumexp"])
+@pytest.mark.parametrize(("logits", "outputs"), [("float32", "bfloat16"), ("float64", "float16"), ("bfloat16", "float64")])  # fmt: skip
+def test_logits_are_taken_in_a_format_of_their_own(quantity, logits, outputs):
+    """The truth is that of the logits as the code took them, and its rounding is that to the outputs' format."""
+    x = np.random.default_rng(3).normal(0, 5, (6, 40))
+    rows = [[float(v) for v in r] for r in (x if logits == "float64" else x.astype(getattr(ml_dtypes, logits, logits)))]
+    right = [formats.get(outputs).round(np.array(smcli.exact(r, quantity, digits=25), dtype=float)) for r in rows]
+    held = "not-representable" if outputs == "float16" else "correct"  # a few are below 6e-8
+    report = smcli.check(x, np.array(right), quantity=quantity, dtype=outputs, logits_dtype=logits)
+    assert {v for row in report.to_dict()["rows"] for v in row["results"][0]["methods"][0]["verdicts"]} <= {
+        "correct",
+        held,
+    }
+    assert [row["results"][0]["exact"] for row in report.to_dict()["rows"]] == [
+        smcli.exact(r, quantity, digits=report.to_dict()["digits"]) for r in rows
+    ]
+    assert report.to_dict()["logits_dtype"] == logits
+
+
+def test_where_logits_are_rounded_the_way_out_is_named(here, capsys):
+    x = np.random.default_rng(4).normal(0, 5, (4, 50)).astype(np.float32)
+    np.save("x.npy", x)
+    np.save("y.npy", kernel(x).astype(np.float32))
+    code, out, err = check(capsys, "x.npy", "y.npy", "-d", "bfloat16")
+    assert "the logits are rounded from float32 to bfloat16" in err and "--logits-dtype float32" in err
+    assert out["summary"]["findings"]["SM901"] == 4
+    code, out, err = check(capsys, "x.npy", "y.npy", "-d", "bfloat16", "--logits-dtype", "float32")
+    assert code == 0 and not err and not out["summary"]["findings"]
+    run(["check", "x.npy", "y.npy", "-d", "bfloat16", "--logits-dtype", "float32"])
+    told = capsys.readouterr().out
+    assert "200 correct" in told and "bfloat16 (logits in float32)" in told
+    np.save("narrow.npy", x.astype(ml_dtypes.bfloat16).astype(np.float32))  # nothing changes: nothing is said
+    assert not check(capsys, "narrow.npy", "y.npy", "-d", "bfloat16", "--fail-on", "never")[2]
+    assert run(["check", "x.npy", "y.npy", "--logits-dtype", "float12"]) == 2
+    assert "float12" in capsys.readouterr().err
+
+
+def test_a_logit_beyond_the_outputs_format_is_one_of_its_own():
+    """70000 is inf in float16, and an ordinary number of float32, whose softmax float16 holds."""
+    x, p = np.array([70000.0, 69999.0, 69990.0], np.float32), special.softmax([1.0, 0.0, -9.0]).astype(np.float16)
+    codes = {f.code for f in smcli.check(x, p).findings}
+    assert "SM902" in codes
+    report = smcli.check(x, p, logits_dtype="float32")
+    assert not report.findings and report.to_dict()["summary"]["worst"] is None
+
+
+def test_many_values_of_logits_in_another_format():
+    x = np.random.default_rng(5).normal(0, 5, (40, 3000)).astype(np.float32)
+    summary = smcli.check(x, kernel(x), logits_dtype="float32").to_dict()
+    whole = smcli.check(x[:2], kernel(x[:2]), logits_dtype="float32").to_dict()
+    assert summary["summary"]["verdicts"]["correct"] >= 40 * 3000 - 30  # float64 to float32 to bfloat16 rounds twice
+    assert summary["logits_dtype"] == whole["logits_dtype"] == "float32"
+
+
+def test_a_teacher_is_taken_in_the_format_of_the_logits():
+    x, q = np.float32([0.1, 2.3, -1.7]), np.float32([0.2, 2.2, -1.6])
+    exact = float(smcli.exact(x.astype(float).tolist(), "kl", against=q.astype(float).tolist())[0])
+    report = smcli.check(x, np.array([exact]).astype(ml_dtypes.bfloat16), quantity="kl", against=q, logits_dtype="float32")  # fmt: skip
+    assert report.to_dict()["rows"][0]["results"][0]["methods"][0]["verdicts"] == ["correct"]

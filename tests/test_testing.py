@@ -90,3 +90,12 @@ def test_tensors_of_tensorflow(dtype):
     x = tf.cast(tf.constant(X), dtype)
     assert_accurate(tf.cast(tf.nn.softmax(tf.cast(x, "float32")), dtype), x)
     assert f"softmax in {dtype}" in complaint(tf.nn.softmax(x) * 2, x)
+
+
+def test_logits_that_the_kernel_took_in_float32():
+    x = np.random.default_rng(6).normal(0, 8, (3, 60)).astype(np.float32)
+    y = special.softmax(x.astype(np.float64), axis=-1).astype(ml_dtypes.bfloat16)
+    assert_accurate(y, x, logits_dtype="float32", max_ulp=0.51)
+    said = complaint(y, x, max_ulp=0.51)
+    assert "the logits were rounded to bfloat16" in said and "logits_dtype=" in said
+    assert "logits_dtype" not in complaint(y * 2, x, max_ulp=0.51, logits_dtype="float32")

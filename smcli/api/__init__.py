@@ -175,6 +175,7 @@ def check(
     *,
     quantity: str = "softmax",
     dtype: str | None = None,
+    logits_dtype: str | None = None,
     target: object = None,
     labels: object = None,
     label_smoothing: float = 0.0,
@@ -201,6 +202,8 @@ def check(
         outputs: the values, of the shape that the quantity of such logits has.
         quantity: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient or jacobian.
         dtype: the number format; by default that of the outputs, float64 of lists.
+        logits_dtype: the number format in which the code took the logits, such as float32 of a kernel that returns
+            bfloat16; by default `dtype`.
         target: the right class, counted from 0, or one for each row.
         labels: soft labels, one for each class, of all rows or of each.
         label_smoothing: E; labels become y(1 − E) + E/K.

@@ -66,7 +66,16 @@ def settle(request: Request, logits: Batch, outputs: Batch, numbers: tuple[int, 
         raise OptionError(
             "target", f"is needed by {quantity.name}", "or <labels>: a loss is what it is the gradient of"
         )
-    return settings
+    given = settings.numerics.logits_dtype
+    if given is None:
+        return settings
+    return replace(settings, origin=", ".join(filter(None, [settings.origin, f"logits in {given}"])))
+
+
+def rounded_from(report: Report | Summary, logits: Batch) -> str | None:
+    """The format that logits were given in, where rounding them to that of the outputs changed some; else None."""
+    changed = {c.code for c in report.digest()} & {"SM901", "SM902"}
+    return logits.dtype if changed and logits.dtype != report.dtype else None
 
 
 def tolerance_of(given: Given) -> Allclose | None:

@@ -125,13 +125,14 @@ class Summary(Shown):
         """The JSON document: as a report's, with counts of verdicts and the worst values in place of the arrays."""
         from smcli.version import __version__
 
-        codes = self.sums.sorted_codes()
+        codes, given = self.sums.sorted_codes(), self.settings.numerics.logits_dtype
         lines = self.sums.lines()
         return {
             "schema": SCHEMA,
             "smcli": __version__,
             "command": self.command,
             "dtype": self.dtype,
+            **({"logits_dtype": given} if given else {}),
             "digits": self.digits,
             "rows": list(self._rows()),
             "summary": {

@@ -38,7 +38,12 @@ class Options(Compute):
     dtype: Annotated[
         list[str] | None,
         typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the outputs, else float64",
-                     help="Number format of the outputs; the logits are rounded to it, too."),
+                     help="Number format of the outputs; the logits are rounded to it, too, or to --logits-dtype."),
+    ] = None  # fmt: skip
+    logits_dtype: Annotated[
+        str | None,
+        typer.Option("--logits-dtype", metavar="NAME", show_default="as --dtype",
+                     help="Number format in which the code that is checked took the logits."),
     ] = None  # fmt: skip
     quantity: Annotated[
         str,
@@ -70,6 +75,7 @@ def main(options: Options) -> int:
     The exit code is 1 when a value is not good enough. Also told: the tolerance that a test of such values should use.
     """
     from smcli import checking
+    from smcli.cli.messages import report_note
     from smcli.cli.texts import Texts
     from smcli.request import check_fail_on
 
@@ -79,6 +85,12 @@ def main(options: Options) -> int:
     numbers = None if options.rows is None else chosen_rows(len(logits), options.rows)
     settings = checking.settle(request, logits, outputs, numbers)
     report = checking.run(logits, outputs, settings, yours, whole=options.all or None, forks=True)
+    rounded = checking.rounded_from(report, logits)
+    if rounded is not None:
+        report_note(
+            f"the logits are rounded from {rounded} to {report.dtype}: if the code that is checked took them as they are, "
+            f"add --logits-dtype {rounded}"
+        )
     write(report, options)
     return int(checking.fails(report, on))
 

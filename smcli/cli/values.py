@@ -147,6 +147,7 @@ SOURCES: Mapping[str, Callable[[Place], Iterable[Choice]]] = {
     "--against": files,
     "--class-weights": files,
     "--compute": single,
+    "--logits-dtype": single,
     "--dtype": dtypes,
     "--fail-on": failures,
     "--format": outputs,

@@ -73,6 +73,11 @@ class RowEvidence:
             limit=limit, condition=condition, tolerance=tolerance or Tolerance(),
         )  # fmt: skip
 
+    @property
+    def logits_format(self) -> formats.Format:
+        """The format of the logits: that of the values, unless it was said to be another."""
+        return formats.get(self.problem.formats[1])
+
     @cached_property
     def written(self) -> FloatArray:
         """The logits [R, C] as they were written, to the nearest float64."""

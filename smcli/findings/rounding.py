@@ -84,7 +84,7 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
     """
     if ev.unchanged:
         return
-    least = 1e-3 if ev.format.p == 53 else 0.0
+    least = 1e-3 if ev.logits_format.p == 53 else 0.0
     where = (np.abs(ev.change) > least) & np.isfinite(ev.x) & np.isfinite(ev.change)
     if not where.any():
         return
@@ -101,9 +101,9 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
             moved + ": it alone changes p by a factor of up to about e^±{effect}",
             index=effect > 0.1,
         ),
-        ("keep logits in a wider format" if ev.format.p < 53 else "take a common offset out of the logits before they are rounded")
+        ("keep logits in a wider format" if ev.logits_format.p < 53 else "take a common offset out of the logits before they are rounded")
         + ", or round them before you compare",
-        facts={"all": ev.x.shape[1], "format": ev.format.name, "by": by, "most": most, "effect": effect,
+        facts={"all": ev.x.shape[1], "format": ev.logits_format.name, "by": by, "most": most, "effect": effect,
                "figures": figures, **facts},
     )  # fmt: skip
 
@@ -208,7 +208,7 @@ def logit_overflow(ev: RowEvidence) -> Iterator[Hit]:
     lost = ev.overflowed
     if not lost.any():
         return
-    f = ev.format
+    f = ev.logits_format
     written, lacking, facts = _written(ev, lost)
     became, after = _consequence(ev, lost)
     beyond = "the {logit|logits} at {at} ({written}{| first}) {is|are} beyond {format}'s largest number {max} and became {became}{after}"
@@ -246,7 +246,7 @@ def _written(ev: RowEvidence, lost: BoolArray) -> tuple[Choice, BoolArray, dict[
 def _consequence(ev: RowEvidence, lost: BoolArray) -> tuple[Choice | str, Choice | str]:
     """What the logits became, and what that does to the row: the findings that would blame the user for it keep still."""
     x = ev.x
-    if not ev.format.has_inf:
+    if not ev.logits_format.has_inf:
         return "nan", ": its value is nan too" if ev.elementwise else ": the whole row is nan"
     up, down = (lost & (x == np.inf)).any(axis=1), (lost & (x == -np.inf)).any(axis=1)
     became = choice("inf", "−inf", "±inf", index=np.where(up & down, 2, down))

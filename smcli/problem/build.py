@@ -31,7 +31,9 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
         InputError: targets, labels, weights or a cotangent do not fit the rows.
     """
     whole = _Whole(settings, fmt, len(batch))
-    inner = settings.numerics.inner(fmt)  # in which constants are
+    numerics = settings.numerics
+    given = numerics.given(fmt)
+    inner = numerics.inner(given)  # in which constants are
     scale = whole.scale(batch)
     for block in batch.blocks:
         step = max(1, BLOCK // block.classes)
@@ -41,10 +43,10 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
             yield (
                 Problem(
                     dtype=fmt.name,
-                    logits=_rounded(written, fmt),
+                    logits=_rounded(written, given),
                     loss=whole.loss(at, block.classes),
-                    temperature=_one(settings.numerics.temperature, inner, 1.0, "temperature", zero=True),
-                    softcap=_one(settings.numerics.softcap, inner, 0.0, "softcap") or None,
+                    temperature=_one(numerics.temperature, inner, 1.0, "temperature", zero=True),
+                    softcap=_one(numerics.softcap, inner, 0.0, "softcap") or None,
                     ignored=whole.ignored(at),
                     scale=scale,
                     cotangent=_vector(
@@ -56,6 +58,7 @@ def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[
                     vjp_of=settings.loss.vjp_of,
                     coefficients=_vector(settings.loss.coefficients, fmt, block.classes, "coefficients"),
                     rows=at,
+                    logits_dtype=numerics.logits_dtype,
                 ),
                 written,
             )
@@ -128,7 +131,7 @@ class _Whole:
             return Loss(spec.kind, teacher=teacher, reverse=spec.reverse)
         gamma = 2.0 if spec.gamma is None else spec.gamma
         weights = _vector(spec.weights, fmt, classes, "class_weights")
-        z_loss = _one(spec.z_loss, self._settings.numerics.inner(fmt), 0.0, "z_loss")
+        z_loss = _one(spec.z_loss, self._settings.numerics.inner(self._settings.numerics.given(fmt)), 0.0, "z_loss")
         if self._targets is not None:
             chosen = self._targets[at]
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
@@ -171,7 +174,7 @@ class _Whole:
             return _held(raw, self._fmt, option)
         masked: FloatArray = np.where(raw.values == -np.inf, -np.inf, 0.0)
         finite = RawRow(np.where(np.isfinite(masked), raw.values, 0.0), _finite_tokens(raw))
-        return _held(finite, self._fmt, option) + masked
+        return _held(finite, self._settings.numerics.given(self._fmt), option) + masked
 
     def _number(self, place: int) -> int:
         """What the user calls the row at a place."""

@@ -34,6 +34,7 @@ class Numerics:
         temperature, softcap: of the logits; each number as written, so that it is rounded straight to the format.
         digits: significant digits of the truth, or None: enough for the format.
         step: of finite differences.
+        logits_dtype: number format of the logits where it is another than that of the values.
     """
 
     dtypes: tuple[str, ...] = ()
@@ -44,11 +45,12 @@ class Numerics:
     softcap: RawRow | None = None
     digits: int | None = None
     step: float | None = None
+    logits_dtype: str | None = None
 
     @classmethod
     def of(cls, given: Given) -> Numerics:
         """The options of this group, as they were given."""
-        accumulate, compute = given.word("accumulate"), given.word("compute")
+        accumulate, compute, logits = (given.word(name) for name in ("accumulate", "compute", "logits_dtype"))
         return cls(
             dtypes=formats_of(given.names("dtype")),
             compute=None if compute is None else formats.get(compute).name,
@@ -58,6 +60,7 @@ class Numerics:
             softcap=given.numbers("softcap"),
             digits=given.integer("digits"),
             step=given.real("step"),
+            logits_dtype=None if logits is None else formats.get(logits).name,
         )
 
     def __post_init__(self) -> None:
@@ -86,6 +89,10 @@ class Numerics:
             if every and formats.get(name).bits <= formats.NARROW:
                 out.append((name, formats.KERNELS))
         return tuple(out)
+
+    def given(self, fmt: formats.Format) -> formats.Format:
+        """The format of the logits where that of the values is this one."""
+        return fmt if self.logits_dtype is None else formats.get(self.logits_dtype)
 
     def inner(self, fmt: formats.Format) -> formats.Format:
         """The format that arithmetic is done in with numbers of a format."""

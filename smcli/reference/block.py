@@ -67,8 +67,8 @@ class Reference:
 
     @property
     def _only_pairs(self) -> bool:
-        """Whether the format is beyond the float64 tier."""
-        return formats.get(self.problem.dtype).p > 24
+        """Whether a format is beyond the float64 tier."""
+        return any(formats.get(name).p > 24 for name in self.problem.formats)
 
     def truth(self, quantity: str, *, sharp: bool = False) -> Truth:
         """The true values [R, N] with their bound; a Jacobian is flat.
@@ -146,7 +146,7 @@ class Reference:
         if self.problem.temperature == 0:
             return self.at_zero(quantity).settle(quantity, rounded, undecided & np.isfinite(rounded), fmt)
         places = np.argwhere(undecided).tolist()
-        if places and formats.get(self.problem.dtype).p <= 24:
+        if places and not self._only_pairs:
             places = self._settle_by_pairs(quantity, rounded, places, fmt)
         for row, index in places:
             exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
@@ -191,7 +191,7 @@ class Reference:
         from smcli.reference import double_double
 
         nothing: list[float | None] = [None] * len(indices)
-        if formats.get(self.problem.dtype).p > 24:
+        if self._only_pairs:
             return nothing  # pairs were what left them open
         truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
         at = np.asarray(indices, dtype=np.int64)

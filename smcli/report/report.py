@@ -99,6 +99,7 @@ class Report(Shown):
         confirmed: who computed the digits of the truth once more, or None where that was not asked for.
         origin: whence the number format is known where the input carries it, or an empty string.
         compute: the format that arithmetic was done in, where it is wider; else an empty string.
+        logits_dtype: of `check`, the format of the logits where it was given; else an empty string.
     """
 
     command: str
@@ -115,6 +116,7 @@ class Report(Shown):
     confirmed: Confirmation | None = None
     origin: str = ""
     compute: str = ""
+    logits_dtype: str = ""
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
     @classmethod
@@ -133,6 +135,7 @@ class Report(Shown):
             limits=settings.tolerance,
             origin=settings.origin,
             compute=settings.numerics.compute or "",
+            logits_dtype=settings.numerics.logits_dtype or "",
         )
 
     @property
@@ -313,6 +316,7 @@ class Report(Shown):
             "command": self.command,
             "dtype": self.dtype,
             **({"compute": self.compute} if self.compute else {}),
+            **({"logits_dtype": self.logits_dtype} if self.logits_dtype else {}),
             "digits": self.digits,
         }
 

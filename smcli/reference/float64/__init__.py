@@ -80,7 +80,7 @@ def _supported(problem: Problem, quantity: str) -> bool:
     loss, (mantissa, exponent) = problem.loss, frexp(problem.temperature)
     if quantity not in QUANTITIES or problem.softcap is not None or not 0 < problem.logits.shape[1] <= 2**24:
         return False
-    if problem.dtype == "float64" or mantissa != 0.5 or abs(exponent) > 100:
+    if "float64" in problem.formats or mantissa != 0.5 or abs(exponent) > 100:
         return False
     if quantity == "focal":
         return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
