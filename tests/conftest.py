@@ -1,11 +1,14 @@
 """What several test files need."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from smcli.model import Found
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so would what it starts
 
 
 @pytest.fixture
