@@ -8,7 +8,9 @@ import pytest
 
 from smcli.model import Found
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so would what it starts
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a job in the background ignores it, and so would what it starts
 
 
 @pytest.fixture
