@@ -51,6 +51,11 @@ class Quantity:
     aliases: tuple[str, ...] = ()
 
     @property
+    def of_logits_alone(self) -> bool:
+        """Whether it is a loss that no target, label or other row belongs to."""
+        return self.is_loss and self.shape == "row" and not self.needs
+
+    @property
     def formula(self) -> str:
         """The name of the method of an algorithm that computes it."""
         return self.part or self.name.replace("-", "_")

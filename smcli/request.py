@@ -51,7 +51,8 @@ class Request:
         """
         product = command == "grad" and given.numbers("cotangent") is not None
         asked = _asked_quantities(command, given.names("quantities"), product=product)
-        loss = next((q for q in asked if q != "all" and quantities.get(q).is_loss), "cross-entropy")
+        losses = [q for q in asked if q != "all" and quantities.get(q).is_loss]
+        loss = next((q for q in losses if not quantities.get(q).of_logits_alone), (*losses, "cross-entropy")[0])
         return cls(
             command=command,
             methods=_asked_methods(command, given.names("methods")),
@@ -144,8 +145,10 @@ def _asked_quantities(command: str, names: Sequence[str], *, product: bool) -> t
     for q in chosen:
         if q.is_derivative:
             raise UsageError(f"{q.name} is a derivative", "derivatives are what `smcli grad` and gradient() compute")
+    if command != "grad":  # of an entropy's value no option says anything
+        losses = [q for q in losses if not q.of_logits_alone] or losses
     if len(losses) > 1:
-        beside = [q.name for q in chosen if not q.is_loss]
+        beside = [q.name for q in chosen if q not in losses]
         ways = (f"<quantities> {','.join([*beside, q.name])}" for q in losses)
         raise OptionError(
             "quantities",

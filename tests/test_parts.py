@@ -269,9 +269,29 @@ def test_a_mean_of_entropies():
 
 
 def test_no_two_losses_at_once():
-    for one, other in itertools.combinations(["entropy", "kl", "focal", "bce", "cross-entropy"], 2):
+    for one, other in itertools.combinations(["kl", "focal", "bce", "cross-entropy"], 2):
         with pytest.raises(UsageError, match="losses of different problems"):
-            smcli.compare([1, 2], quantities=[one, other], target=0)
+            smcli.compare([1, 2], quantities=[one, "entropy", other], target=0)
+    with pytest.raises(UsageError, match="losses of different problems"):
+        smcli.gradient([1, 2], quantities=["cross-entropy", "entropy"], target=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [("cross-entropy", {"target": 1}), ("kl", {"against": [3, 1, 2]}), ("focal", {"target": 1, "gamma": 1.5}),
+     ("bce", {"labels": [0, 1, 1]})],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_an_entropy_stands_beside_any_loss(loss, options, first):
+    """Each is what it is alone, whichever was named first; a reduction is that of the loss with the options."""
+    x = [[1.5, 2.0, -3.0], [0.0, 4.0, 1.0]]
+    asked = ["entropy", loss] if first else [loss, "entropy"]
+    report = smcli.compare(x, quantities=asked, reduction="sum", **options)
+    for name, given in ((loss, options), ("entropy", {})):
+        alone = smcli.compare(x, quantities=name, **given)
+        mine = [[r for r in row["results"] if r["quantity"] == name] for row in report.to_dict()["rows"]]
+        assert mine == [row["results"] for row in alone.to_dict()["rows"]]
+    assert [r.quantity for r in report.reduced] == [loss]
 
 
 @pytest.mark.parametrize(("b", "sign"), [([2.0, -1.0], 1), ([-2.0, 1.0], -1), ([1.0, -1.0], 0)])

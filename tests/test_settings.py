@@ -238,8 +238,9 @@ def test_an_unknown_fail_on(value):
 
 
 def test_two_losses_are_refused_with_what_to_type_instead(capsys):
-    assert run(["compare", "1", "2", "3", "-q", "softmax,entropy,cross-entropy"]) == 2
+    words = ["compare", "1", "2", "3", "--labels", "0,1,0"]
+    assert run([*words, "-q", "softmax,bce,entropy,cross-entropy"]) == 2
     hint = capsys.readouterr().err
-    for names in ("softmax,entropy", "softmax,cross-entropy"):
+    for names in ("softmax,entropy,bce", "softmax,entropy,cross-entropy"):
         assert f"--quantity {names}" in hint
-        assert run(["compare", "1", "2", "3", "--quantity", names]) == 0
+        assert run([*words, "--quantity", names]) == 0

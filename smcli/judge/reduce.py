@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
@@ -51,12 +50,12 @@ def reduce(
     blocks: Sequence[Block], references: Sequence[Reference], settings: Settings, fmt: formats.Format,
     totals: Mapping[str, float],
 ) -> tuple[Reduced, ...]:  # fmt: skip
-    """Every loss that was asked for, reduced as asked; `totals` are what other code made of it."""
+    """The loss that the options belong to, reduced as asked; `totals` are what other code made of it."""
     out = []
     digits = settings.numerics.digits or fmt.digits
     scale = references[0].problem.scale
     for k, quantity in enumerate(settings.quantities):
-        if not quantities.get(quantity).is_loss:
+        if quantity != settings.loss.kind:
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
         truth, exact, rounded, note, mean = _truth(known, quantity, settings, fmt, digits)
