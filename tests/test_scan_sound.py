@@ -61,6 +61,36 @@ def test_counts_are_those_of_the_long_way(names, size, spread):
     assert known or "explse" in names
 
 
+@pytest.mark.parametrize("names", [BOTH, ("shifted",), ("naive", "logspace"), ("explse", "shifted", "naive")])
+@pytest.mark.parametrize(("rows", "size"), [(3000, 64), (700, 1000), (50, 4096), (9, 20000), (5, 40000)])
+@pytest.mark.parametrize("spread", [0.01, 3, 9])
+def test_blocks_of_rows_are_counted_as_the_long_way_counts_them(names, rows, size, spread):
+    x = np.random.default_rng(size).normal(0.3, spread, (rows, size)).astype(np.float32)
+    known = 0
+    for short, long in both_ways(x, settings(names)):
+        if short is not None:
+            same(short, long)
+            known += short.rows
+        else:
+            assert long.findings or "explse" in names
+    assert known or "explse" in names
+
+
+def test_equal_rows_name_the_first_of_the_worst():
+    x = np.tile(np.random.default_rng(5).normal(0, 4, (1, 500)), (60, 1)).astype(np.float32)
+    ((short, long),) = both_ways(x, settings())
+    same(short, long)
+    assert [w.row for w in short.worst_rows] == list(range(100, 120))
+
+
+def test_one_odd_row_takes_its_block_the_long_way():
+    x = np.random.default_rng(2).normal(0, 5, (200, 1000)).astype(np.float32)
+    x[70, 7] = np.nan
+    ways = list(both_ways(x, settings()))
+    assert [short is None for short, _ in ways] == [False, True, False, False]
+    assert [bool(long.findings) for _, long in ways] == [False, True, False, False]
+
+
 def test_rows_with_ties_are_settled():
     """Among so many values the bound of the truth leaves some roundings open: they are decided as the long way does."""
     x = np.random.default_rng(1).normal(0, 4, (40, 131072)).astype(np.float32)

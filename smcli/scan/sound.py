@@ -1,4 +1,4 @@
-"""Long rows in which nothing is wrong: counted piece by piece in the cache; any other row goes the long way.
+"""Rows in which nothing is wrong: counted piece by piece in the cache; a block with any other row goes the long way.
 
 A row is sound if its logits are numbers of the format, its probabilities normal numbers of it, every value of every method
 within its limit, and no rule can find anything. What is counted then is what the long way counts, to the last bit.
@@ -21,19 +21,19 @@ from smcli.methods.base import Formula
 from smcli.model import Truth, Verdict
 from smcli.numbers.arithmetic import Rows
 from smcli.numbers.native import Native, UntracedError
-from smcli.reference.float64.values import direct_bound, exponentials, is_moderate
-from smcli.scan.tally import EDGES, BadRow, Count, Tally
+from smcli.reference.float64.values import DIRECT, direct_bound, exponentials, is_moderate
+from smcli.reference.tiles import tiles
+from smcli.scan.tally import EDGES, BadRow, Count, Tally, worst_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from smcli.batch import Written
-    from smcli.model import FloatArray, Problem
+    from smcli.model import FloatArray, IntArray, Problem
     from smcli.numbers.formats import Format
     from smcli.problem.specs import Settings
     from smcli.reference import Reference
 
-LONG = 4096  # logits of a row from which on this pays
 TILE = 1 << 15  # numbers that are worked on at once: fewer calls, and still in the cache
 LOW_BITS = 28  # of a float64: a tie between two numbers of float32, and a power of 2, lie where these are 0
 NEAR_ONE = 0.02  # as close to 1, the sum of numbers in [0, 1] makes them look like probabilities, or nearly (SM903)
@@ -43,20 +43,21 @@ MARGIN = 1 - 2.0**-16  # errors just below their limits are not looked at here, 
 def tally(
     problem: Problem, raw: Written, reference: Reference, settings: Settings, fmt: Format, first: int
 ) -> Tally | None:
-    """The tally of a block that is one sound row, else None; the block's rows are counted from `first` on."""
+    """The tally of a block of sound rows, else None; the block's rows are counted from `first` on."""
     x = problem.logits
-    if raw.values is not x or raw.tokens is not None or len(x) != 1 or problem.rows is None or x.shape[1] < LONG:
+    if raw.values is not x or raw.tokens is not None or problem.rows is None or x.shape[1] < DIRECT:
         return None
     some = _formulas(settings.methods)
     if some is None or not _simple(problem, settings, fmt):
         return None
-    top, low = float(x.max()), float(x.min())
-    if not is_moderate(low, top) or (low >= 0 and top <= 1 and abs(float(x.sum()) - 1) < NEAR_ONE):
+    top, low = x.max(axis=1), x.min(axis=1)
+    if not is_moderate(float(low.min()), float(top.max())):
+        return None
+    near = (low >= 0) & (top <= 1)
+    if near.any() and (np.abs(x[near].sum(axis=1) - 1) < NEAR_ONE).any():
         return None
     with np.errstate(all="ignore"):
-        return _Row(x[0], reference, settings.tolerance.max_ulp, fmt, top, low).tally(
-            some, first + int(problem.rows[0])
-        )
+        return _Block(x, reference, settings.tolerance.max_ulp, fmt, top, low).tally(some, first + problem.rows)
 
 
 def _simple(problem: Problem, settings: Settings, fmt: Format) -> bool:
@@ -89,10 +90,10 @@ def _formulas(names: tuple[str, ...]) -> tuple[Formula, ...] | None:
 
 
 class _Room:
-    """Scratch for rows of one length."""
+    """Scratch for blocks of one shape."""
 
-    def __init__(self, size: int) -> None:
-        self.native, self.e = Native(), np.empty((1, size))
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.native, self.e = Native(), np.empty(shape)
         self.truth, self.per_ulp, self.ulp = np.empty((3, TILE))
         self.rounded, self.bits, self.mask = (
             np.empty(TILE, np.float32),
@@ -105,8 +106,16 @@ _room = lru_cache(maxsize=2)(_Room)
 
 
 class _Piece(NamedTuple):
-    """Some truths of a row: rounded to the format, and 1 over the format's spacing at each; whether one may be a tie."""
+    """Some truths, of whole rows or of a part of one: rounded to the format, and 1 over its spacing at each, in a line.
 
+    Attributes:
+        rows, columns: which of the block.
+        at: which of the block's numbers in a line.
+        tie: whether one may be a tie.
+    """
+
+    rows: slice
+    columns: slice
     at: slice
     truth: FloatArray
     rounded: NDArray[Any]
@@ -115,59 +124,71 @@ class _Piece(NamedTuple):
 
 
 class _Sum:
-    """What was counted of one method so far."""
+    """What was counted of one method so far: of all rows, and of each the worst error and where it is."""
 
-    def __init__(self) -> None:
-        self.correct, self.below, self.worst, self.at = 0, np.zeros(len(EDGES), np.int64), -1.0, 0
+    def __init__(self, rows: int) -> None:
+        self.correct, self.below = 0, np.zeros(len(EDGES), np.int64)
+        self.worst, self.at = np.full(rows, -1.0), np.zeros(rows, np.int64)
+
+    def note(self, rows: slice, errors: FloatArray, start: int) -> None:
+        """Take in the errors [r, c] of these rows, whose columns are counted from `start` on."""
+        place = errors.argmax(axis=1)
+        most = errors[np.arange(len(place)), place]
+        more = most > self.worst[rows]
+        self.at[rows] = np.where(more, place + start, self.at[rows])
+        self.worst[rows] = np.where(more, most, self.worst[rows])
 
 
-class _Row:
-    """One row, and what of its errors can be told at once: [low, top] holds its logits."""
+class _Block:
+    """A block of rows [R, C], and what of its errors can be told at once: [low, top] holds the logits of each row."""
 
     def __init__(
-        self, x: FloatArray, reference: Reference, asked: float | None, fmt: Format, top: float, low: float
+        self, x: FloatArray, reference: Reference, asked: float | None, fmt: Format, top: FloatArray, low: FloatArray
     ) -> None:
-        self.x, self.reference, self.fmt, self.top, self.low = x, reference, fmt, top, low
-        self.base = math.log2(x.size) + 4
+        self.x, self.line, self.reference, self.fmt, self.top, self.low = x, x.reshape(-1), reference, fmt, top, low
+        columns = x.shape[1]
+        self.base = math.log2(columns) + 4
         self.flat = max(LEAST, 2 * self.base)  # the least limit of a value
         self.asked = math.inf if asked is None else asked
-        self.bound = direct_bound(x.size)
+        self.bound = direct_bound(columns)
         near = np.uint32(self.bound * 2.0**52 * 1.1 + 8)  # spacings of float64 that it may be off by, and some to spare
         self.near, self.least = near, 2 * near << np.uint32(32 - LOW_BITS)
-        self.room = _room(x.size)
+        self.room = _room(x.shape)
 
-    def tally(self, some: tuple[Formula, ...], first: int) -> Tally | None:
-        """What is counted, or None where something is unusual."""
-        room, size = self.room, self.x.size
-        ((_, total),) = exponentials(self.x[None], room.e)
-        if not math.exp(self.low) * MARGIN / float(total[0, 0]) >= self.fmt.smallest_normal:
+    def tally(self, some: tuple[Formula, ...], places: IntArray) -> Tally | None:
+        """What is counted, or None where something is unusual; `places` [R] are the numbers of the rows."""
+        room = self.room
+        total = np.concatenate([part for _, part in exponentials(self.x, room.e)])
+        if not (np.exp(self.low) * MARGIN / total[:, 0] >= self.fmt.smallest_normal).all():
             return None
-        given: Any = self.x.astype(np.float32)[None]
+        given: Any = self.x.astype(np.float32)
         rows = Rows(given, "x")
         room.native.know(rows, room.e)
-        values = [m.algorithm.softmax(rows, room.native).values[0] for m in some]
-        sums = [_Sum() for _ in some]
-        for start in range(0, size, TILE):
-            piece = self._piece(slice(start, min(start + TILE, size)), total, values)
+        values = [m.algorithm.softmax(rows, room.native).values.reshape(-1) for m in some]
+        sums = [_Sum(len(self.x)) for _ in some]
+        for r, c in tiles(self.x.shape, TILE):
+            piece = self._piece(r, c, total, values)
             if piece is None or not all(self._count(y, piece, s) for y, s in zip(values, sums, strict=True)):
                 return None
-        worst = [s.worst for s in sums]
-        if (
-            min(worst) > WELL and 2 * max(abs(self.top), abs(self.low)) > CONDITION * MARGIN
-        ):  # which bounds the condition
+        worst = np.array([s.worst for s in sums])
+        condition = 2 * np.maximum(np.abs(self.top), np.abs(self.low))  # which bounds it
+        if ((worst.min(axis=0) > WELL) & (condition > CONDITION * MARGIN)).any():
             return None
-        most = worst.index(max(worst))
-        bad = BadRow(worst[most], first, some[most].name, "softmax", worst[most])
-        counts = {(m.name, "softmax"): _counted(s, size, first) for m, s in zip(some, sums, strict=True)}
-        return Tally(1, size, counts, {}, (bad,), {})
+        most = worst.argmax(axis=0)
+        named = zip(places.tolist(), most.tolist(), worst.max(axis=0).tolist(), strict=True)
+        bad = worst_of(BadRow(error, row, some[k].name, "softmax", error) for row, k, error in named)
+        counts = {(m.name, "softmax"): _counted(s, self.x.size, places) for m, s in zip(some, sums, strict=True)}
+        return Tally(len(self.x), self.x.size, counts, {}, bad, {})
 
-    def _piece(self, at: slice, total: FloatArray, values: list[NDArray[Any]]) -> _Piece | None:
+    def _piece(self, r: slice, c: slice, total: FloatArray, values: list[NDArray[Any]]) -> _Piece | None:
         """Some truths, rounded; None where their bound leaves open what the spacing is at one of them."""
-        n, room = at.stop - at.start, self.room
-        t = np.multiply(room.e[0, at], 1 / total[0], out=room.truth[:n])
-        rounded, per_ulp = room.rounded[:n], room.per_ulp[:n]
+        room, columns = self.room, self.x.shape[1]
+        e = room.e[r, c]
+        n, start = e.size, r.start * columns + c.start
+        at = slice(start, start + n)
+        t, rounded, per_ulp, bits = room.truth[:n], room.rounded[:n], room.per_ulp[:n], room.bits[:n]
+        np.multiply(e, 1 / total[r], out=t.reshape(e.shape))
         np.copyto(rounded, t, casting="unsafe")
-        bits = room.bits[:n]
         np.copyto(
             bits, t.view(np.uint64), casting="unsafe"
         )  # the lower half: every other word of t is read more slowly
@@ -179,7 +200,7 @@ class _Row:
         power = per_ulp.view(np.uint64)
         np.bitwise_and(t.view(np.uint64), _EXPONENT, out=power)
         np.subtract(np.uint64((2 * 1023 + self.fmt.p - 1) << 52), power, out=power)
-        return _Piece(at, t, rounded, per_ulp, tie)
+        return _Piece(r, c, at, t, rounded, per_ulp, tie)
 
     def _look(self, at: slice, t: FloatArray, rounded: NDArray[Any], values: list[NDArray[Any]]) -> bool:
         """Put the same question to every truth of a piece, which is seldom necessary; ties are rounded with more digits.
@@ -196,11 +217,12 @@ class _Row:
         some = [np.abs(y[at][places] - t[places]) <= spacing for y in values]
         places = places[np.any(some, axis=0)]
         if places.size:
-            whole = np.zeros((2, 1, self.x.size))
-            whole[0, 0, at] = rounded
-            whole[1, 0, at.start + places] = 1
+            whole = np.zeros((2, *self.x.shape))
+            nearest, open_ = whole.reshape(2, -1)
+            nearest[at] = rounded
+            open_[at.start + places] = 1
             settled = self.reference.settle("softmax", whole[0], whole[1] != 0, self.fmt)
-            rounded[...] = settled[0, at]
+            rounded[...] = settled.reshape(-1)[at]
         return True
 
     def _count(self, y: NDArray[Any], piece: _Piece, known: _Sum) -> bool:
@@ -209,12 +231,10 @@ class _Row:
         ulp = np.subtract(got, piece.truth, out=self.room.ulp[: got.size])
         np.abs(ulp, out=ulp)
         ulp *= piece.per_ulp
-        place = int(ulp.argmax())
-        most = float(ulp[place])
+        most = float(ulp.max())
         if not self._is_within(ulp, most, piece.at):
             return False
-        if most > known.worst:
-            known.worst, known.at = most, piece.at.start + place
+        known.note(piece.rows, ulp.reshape(piece.rows.stop - piece.rows.start, -1), piece.columns.start)
         correct = int(np.count_nonzero(np.equal(got, piece.rounded, out=mask)))
         known.correct += correct
         for k, edge in enumerate(EDGES):
@@ -233,14 +253,17 @@ class _Row:
         if most <= self.flat * MARGIN:
             return True
         far = np.flatnonzero(ulp > self.flat * MARGIN)
-        allowed = np.maximum(LEAST, 2 * (self.base + np.abs(self.x[at][far] - self.top)))
+        below = np.abs(self.line[at][far] - self.top[(at.start + far) // self.x.shape[1]])
+        allowed = np.maximum(LEAST, 2 * (self.base + below))
         return bool((ulp[far] <= allowed * MARGIN).all())
 
 
-def _counted(s: _Sum, size: int, row: int) -> Count:
+def _counted(s: _Sum, size: int, places: IntArray) -> Count:
     verdicts = np.zeros(len(Verdict), np.int64)
     verdicts[Verdict.CORRECT], verdicts[Verdict.OK] = s.correct, size - s.correct
-    return Count(verdicts, np.diff(np.concatenate([[0], s.below, [size]])), (s.worst, row, s.at))
+    r = int(s.worst.argmax())
+    worst = float(s.worst[r]), int(places[r]), int(s.at[r])
+    return Count(verdicts, np.diff(np.concatenate([[0], s.below, [size]])), worst)
 
 
 _EXPONENT = np.uint64(0x7FF0000000000000)

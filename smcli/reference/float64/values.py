@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 BOUND = 2.0**-47
 MODERATE = 300.0
+DIRECT = 64  # logits of a row from which on moderate ones are exponentiated as they are
 
 
 def softmax(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with e^z / (1 + s)."""
-    if problem.logits.shape[1] >= 64 and problem.temperature == 1 and _direct(problem.logits, sheet):
+    if problem.logits.shape[1] >= DIRECT and problem.temperature == 1 and _direct(problem.logits, sheet):
         return
     rows = reduce(problem, "e", sheet)
     sheet.hi /= 1 + rows.s
