@@ -104,6 +104,34 @@ def test_a_loss_for_each_row_tells_its_row(tmp_path, capsys):
     assert "row 3, target 0, 2 logits: no method here fails on it" in said and "--rows 3:4" in said
 
 
+def test_a_nan_is_traced_to_the_row_that_is_nan_and_an_infinity_to_one_that_is_infinite(tmp_path, capsys):
+    x = np.zeros((60, 3))
+    x[23] = 0, -800, 5  # of target 1 the loss is inf: a log of 0
+    watched = smcli.watch(loss, directory=tmp_path)
+    t = np.ones(60, int)
+    assert np.isposinf(watched(x, t)) and "row 23, target 1" in capsys.readouterr().err
+    x[47] = 5, 1000, 0  # and here nan, inf/inf
+    assert np.isnan(watched(x, t))
+    said = capsys.readouterr().err
+    assert "loss returned nan" in said and "row 47, target 1" in said and "SM201" in said and "--rows 47:48" in said
+    x[[23, 47]] = x[[47, 23]]
+    x[40] = -np.inf, 0, 1
+    watched = smcli.watch(lambda *_: np.inf, directory=tmp_path)
+    watched(x, t)
+    assert "row 47, target 1" in capsys.readouterr().err  # row 23 is nan, and cannot be why the loss is inf
+    x[47] = 0
+    watched(x, t)
+    assert "row 23, target 1" in capsys.readouterr().err  # though if nothing else explains it, it is told
+
+
+def test_a_function_without_arguments_is_told_in_words(tmp_path, capsys):
+    assert np.isnan(smcli.watch(lambda: np.nan, directory=tmp_path)())
+    assert capsys.readouterr().err == (
+        "smcli.watch: <lambda> returned nan, called without arguments: there are no logits to look at\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_torch_keeps_value_graph_and_memory(tmp_path, capsys):
     torch = pytest.importorskip("torch")
     cross_entropy = torch.nn.functional.cross_entropy

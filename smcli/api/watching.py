@@ -68,6 +68,11 @@ class Watched:
                 return
             self._left -= 1
         given = [concrete(a) for a in first_two(self.__wrapped__, args, kwargs)]
+        if not given:
+            _say(
+                [f"{self.__name__} returned {_array(result)}, called without arguments: there are no logits to look at"]
+            )
+            return
         case = _Case.of(self.__name__, given, Settings(self.__wrapped__, kwargs))
         path = case.save(self._directory)
         _say(case.told(path, _array(result)))
@@ -190,7 +195,7 @@ class _Case:
         yield command_line([*command, *self.options])
 
     def _bad_row(self, path: str, result: NDArray[Any]) -> RowReport | None:
-        """The first row that alone makes a loss that is not finite."""
+        """The first row that alone makes what the loss is, nan or an infinity; else the first that makes the other."""
         import numpy as np
 
         from smcli import read
@@ -199,14 +204,18 @@ class _Case:
         if result.size == len(batch) > 1:  # a loss for each row
             first = int(np.flatnonzero(~np.isfinite(result.ravel()))[0])
             return next(self._rows(batch, [first]))
+        alike = np.isnan if np.isnan(result).any() else np.isinf
+        other = None
         flat = self.logits.reshape(len(batch), -1)
         odd = np.flatnonzero(~np.isfinite(flat).all(axis=1))
         step = max(1, TOGETHER // flat.shape[1])
         for some in (odd, *(np.arange(at, min(at + step, len(batch))) for at in range(0, len(batch), step))):
             for row in self._rows(batch, some.tolist()) if some.size else ():
-                if any(f.severity == "error" for f in row.findings) or _infinite(row):
+                if any(alike(m.values).any() for q in row.results for m in q.methods):
                     return row
-        return None
+                if other is None and (any(f.severity == "error" for f in row.findings) or _infinite(row)):
+                    other = row
+        return other
 
     def _rows(self, batch: Batch, numbers: list[int]) -> Iterator[RowReport]:
         """Some rows as what everyone writes first computes them, and as careful code does."""
