@@ -15,6 +15,8 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smcli.model import Finding
+    from smcli.report.report import Report
 
 SHOWN = 3  # values that a message tells
 FINDINGS = 2  # findings that it tells
@@ -29,6 +31,19 @@ def assert_accurate(
     dtype: str | None = None,
     logits_dtype: str | None = None,
     target: object = None,
+    labels: object = None,
+    label_smoothing: float = 0.0,
+    class_weights: object = None,
+    z_loss: object = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    against: object = None,
+    reverse: bool = False,
+    gamma: float | None = None,
+    coefficients: object = None,
+    temperature: object = None,
+    softcap: object = None,
+    digits: int | None = None,
     max_ulp: float | None = None,
     max_rel: float | None = None,
 ) -> None:
@@ -39,54 +54,82 @@ def assert_accurate(
 
     Args:
         outputs: the values: an array, lists, or a tensor of PyTorch, JAX or TensorFlow (bfloat16, one that requires a
-            gradient, or one on a GPU, too).
+            gradient, or one on a GPU, too). With a reduction they are one number.
         logits: what they were computed of; the last axis is the classes.
-        quantity: softmax, log-softmax, logsumexp, cross-entropy, bce, gradient or jacobian.
+        quantity: as in `smcli.check`, as are all options up to `digits`; by default softmax.
         dtype: the number format; by default that of the outputs, float64 of lists.
         logits_dtype: the number format in which the code took the logits; by default `dtype`, to which they are rounded.
-        target: the right class, counted from 0, or one for each row; soft labels are an array like the logits.
+        target: the right class, counted from 0, or one for each row.
+        labels: soft labels, one for each class, of all rows or of each.
+        label_smoothing: E; labels become y(1 − E) + E/K.
+        class_weights: a factor for each class.
+        z_loss: Z; Z·logsumexp² is added to the loss.
+        ignore_index: rows with this target contribute nothing.
+        reduction: none, mean, sum or perplexity of the losses over the rows.
+        against: kl: the logits of the teacher, of all rows or of each.
+        reverse: kl: from the logits to the teacher, not from the teacher to them.
+        gamma: focal: the exponent of 1 − p; 2 by default.
+        coefficients: logsumexp: a factor of either sign for each class.
+        temperature: the logits are divided by it.
+        softcap: CAP; CAP·tanh(x/CAP) is applied to the logits.
+        digits: significant digits of the truth that a message shows.
         max_ulp: the largest error allowed, in spacings of the format at the truth.
         max_rel: the largest relative error allowed.
 
     Raises:
         AssertionError: some value is not; the message has the worst of them, what was found and what to do.
         InputError: the shapes do not agree; the message has both.
+        SmcliError: an option is wrong.
     """
     __tracebackhide__ = True  # pytest shows the line of the caller
-    keywords = {
-        "quantities": quantity,
-        "dtype": dtype,
-        "logits_dtype": logits_dtype,
-        "target": target,
-        "max_ulp": max_ulp,
-        "max_rel": max_rel,
-    }
-    report = checking.check_objects(logits, outputs, Objects(keywords), whole=False)
-    assert isinstance(report, Summary)  # noqa: S101 - asked for
+    report = checking.check_objects(logits, outputs, Objects({**locals(), "quantities": quantity}), whole=False)
     lines = list(_complaint(report))
     if lines:
         raise AssertionError("\n".join(map(_shortened, lines)))
 
 
-def _complaint(report: Summary) -> Iterator[str]:
+def _complaint(report: Summary | Report) -> Iterator[str]:
     """What is wrong, line by line; nothing where all is well."""
+    assert report.tolerance is not None  # noqa: S101 - of a check
     limits, model = report.limits, report.tolerance["models"][0]
-    count = int(report.sums.counts[[Verdict.LOST, Verdict.INACCURATE]].sum()) if limits.given else model["failures"]
+    count = _beyond(report) if limits.given else model["failures"]
     if not count:
         return
-    yield f"{report.quantity} in {report.dtype}: {count} of {report.sums.values} values are not accurate"
-    yield from _values(report)
+    if isinstance(report, Summary):
+        yield f"{report.quantity} in {report.dtype}: {count} of {report.sums.values} values are not accurate"
+        yield from _values(report)
+        found = _found(report)
+    else:
+        (reduced,) = report.reduced
+        (own,) = reduced.methods
+        yield f"the reduced {reduced.quantity} in {report.dtype} is not accurate"
+        yield f"  it is {_judged(own.values[0], reduced.exact, own.ulp[0], own.rel[0], own.verdicts[0])}"
+        found = list(report.about_all)
     if limits.given:
-        own = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
-        yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in own.items() if value is not None)}"
+        given = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
+        yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in given.items() if value is not None)}"
     else:
         yield f"  allowed: rtol={spelled(model['rtol'])}, atol={spelled(model['atol'])}; {model['formula']}"
-    for told in [c.first for c in report.sums.sorted_codes() if c.severity != Severity.NOTE][:FINDINGS]:
+    for told in found[:FINDINGS]:
         yield f"  {told.severity} {told.code} {told.name}: {told.message}"
         yield f"    → {told.remedy}"
-    if any(c.code in {"SM901", "SM902"} for c in report.sums.sorted_codes()):
+    if {"SM901", "SM902"} & {c.code for c in report.digest()}:
         yield f"  the logits were rounded to {report.dtype}: a kernel that took wider ones needs logits_dtype="
     yield from (f"  {said}" for said in sentences(report.tolerance) if said.startswith("the values look"))
+
+
+def _beyond(report: Summary | Report) -> int:
+    """How many values are beyond a limit."""
+    bad = (Verdict.LOST, Verdict.INACCURATE)
+    if isinstance(report, Summary):
+        return int(report.sums.counts[list(bad)].sum())
+    return sum(int(m.verdicts[0]) in bad for r in report.reduced for m in r.methods)
+
+
+def _found(report: Summary) -> list[Finding]:
+    """What asks for something, the input's own first: arguments in a wrong order make all values wrong."""
+    codes = [c for c in report.sums.sorted_codes() if c.severity != Severity.NOTE]
+    return [c.first for c in sorted(codes, key=lambda c: bool(c.methods))]
 
 
 def _values(report: Summary) -> Iterator[str]:
@@ -97,9 +140,14 @@ def _values(report: Summary) -> Iterator[str]:
     for k in range(min(SHOWN, worst.at.size)):
         i, row = int(worst.at[k]), report.number(int(worst.place[k]))
         at = "the value" if single else f"index {divmod(i, side)}" if side else f"index {i}"
-        off = f"{error(float(worst.ulp[k]))} ulp, relative error {error(float(worst.rel[k]))}"
-        yield (f"  {'worst' if not k else 'then'}: row {row}, {at} is {number(float(worst.value[k]))}, where it should be "
-               f"{report.exact[k]}: {off}, {Verdict(int(worst.verdict[k])).label}")  # fmt: skip
+        told = _judged(worst.value[k], report.exact[k], worst.ulp[k], worst.rel[k], worst.verdict[k])
+        yield f"  {'worst' if not k else 'then'}: row {row}, {at} is {told}"
+
+
+def _judged(value: float, exact: str, ulp: float, rel: float, verdict: int) -> str:
+    """A value beside its truth, and how far off it is."""
+    off = f"{error(float(ulp))} ulp, relative error {error(float(rel))}"
+    return f"{number(float(value))}, where it should be {exact}: {off}, {Verdict(int(verdict)).label}"
 
 
 def _shortened(line: str) -> str:

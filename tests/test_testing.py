@@ -1,5 +1,7 @@
 """assert_accurate: what passes, and a message worth reading for what does not."""
 
+import inspect
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -99,3 +101,38 @@ def test_logits_that_the_kernel_took_in_float32():
     said = complaint(y, x, max_ulp=0.51)
     assert "the logits were rounded to bfloat16" in said and "logits_dtype=" in said
     assert "logits_dtype" not in complaint(y * 2, x, max_ulp=0.51, logits_dtype="float32")
+
+
+def test_it_takes_the_options_of_check_and_names_itself_in_what_it_does_not_know():
+    own, of_check = (inspect.signature(f).parameters for f in (assert_accurate, smcli.check))
+    assert set(of_check) - set(own) == {"rtol", "atol"}  # those judge the tolerance of another test
+    assert all(own[name].default == of_check[name].default for name in own if own[name].kind == own[name].KEYWORD_ONLY)
+    assert all(f"        {name}: " in assert_accurate.__doc__ for name in own)
+    with pytest.raises(TypeError, match=r"assert_accurate\(\).*'nonsense'"):
+        assert_accurate(P, X, nonsense=1)
+    with pytest.raises(smcli.SmcliError, match="label_smoothing=2 is out of range"):
+        assert_accurate([0.5], X[:1], quantity="cross-entropy", target=0, label_smoothing=2)
+
+
+def test_smoothed_labels_temperature_and_a_reduction():
+    x = X.astype(np.float64)
+    log_p, t = special.log_softmax(x, axis=1), np.arange(5)
+    smoothed = -(0.9 * log_p[t, t] + 0.1 * log_p.mean(axis=1))
+    options = {"quantity": "cross-entropy", "target": t, "label_smoothing": 0.1}
+    assert_accurate(smoothed, x, **options)
+    assert "5 of 5 values are not accurate" in complaint(-log_p[t, t], x, **options)
+    assert_accurate(special.softmax(x / 4, axis=1), x, temperature=4, max_rel=1e-13)
+    assert "200 of 200" in complaint(special.softmax(x, axis=1), x, temperature=4, max_rel=1e-13)
+    assert_accurate(smoothed.mean(), x, **options, reduction="mean")
+    assert_accurate(smoothed.mean(), x, **options, reduction="mean", max_ulp=4)
+    said = complaint(smoothed.sum(), x, **options, reduction="mean")
+    assert said.startswith("the reduced cross-entropy in float64 is not accurate\n  it is ")
+    assert "allowed: rtol=" in said and "SM401" in said and "it is the sum, not the mean" in said
+    assert "allowed: max_rel=0.001" in complaint(smoothed.sum(), x, **options, reduction="mean", max_rel=1e-3)
+    assert_accurate(smoothed.mean() * (1 + 1e-4), x, **options, reduction="mean", max_rel=1e-3)
+
+
+def test_arguments_in_the_wrong_order_are_told():
+    said = complaint(X, P)
+    assert "SM903 looks-like-probabilities" in said and "pass the logits" in said
+    assert "SM903" not in complaint(X, X)
