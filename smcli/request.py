@@ -23,6 +23,7 @@ DEFAULT_QUANTITIES = {
     "check": ("softmax",),
 }
 ALL = ("all",)
+FEW = 3  # methods that a hint names
 PRODUCTS = ("softmax", "log-softmax", "logsumexp")  # what a vector-Jacobian product can be of
 CHECKED = tuple(q.name for q in quantities.QUANTITIES.values() if q.needs != "cotangent")
 LEVELS = ("never", "note", "warning", "error")
@@ -82,9 +83,11 @@ class Request:
         wanted = self._quantities(loss)
         if loss.coefficients is not None and "logsumexp" not in (*wanted, *self.quantities):
             raise OptionError("coefficients", "is an option of logsumexp", "ask for it: <quantities> logsumexp")
+        chosen = self._able(wanted, loss.kind)
         return Settings(
             command=self.command,
-            methods=self._able(wanted, loss.kind),
+            methods=chosen,
+            idle=tuple(n for n in chosen if self.methods and not any(map(methods.get(n).defines, wanted))),
             quantities=wanted,
             numerics=replace(self.numerics, dtypes=dtypes),
             loss=loss,
@@ -111,12 +114,15 @@ class Request:
             return ("output",)
         if self.command == "eval" and not self.methods:
             return ()
-        chosen = methods.expand(self.methods, wanted, loss) or DEFAULT_METHODS
+        chosen = methods.expand(self.methods or DEFAULT_METHODS, wanted, loss)
         if self.command == "eval" and len(chosen) > 1:
             raise UsageError("eval takes one method", "use compare to see several beside each other")
-        if not any(methods.get(n).defines(q) for n in chosen for q in wanted):
+        if not any(methods.computes(n, wanted, loss) for n in chosen):
+            of = f" of {loss}" if wanted == ("gradient",) else ""
+            able = ", ".join(methods.expand(("all",), wanted, loss)[:FEW])
             raise UsageError(
-                f"no {', '.join(wanted)} in {', '.join(chosen)}", "`smcli methods` shows what each method computes"
+                f"no {', '.join(wanted)}{of} in {', '.join(chosen or self.methods)}",
+                f"{f'{able} and others have it; ' if able else ''}`smcli methods` shows what each method computes",
             )
         return chosen
 

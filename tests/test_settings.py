@@ -163,6 +163,9 @@ def test_what_cannot_be_names_its_option(command, asked, option, says):
         ("compare", {"accumulate": "float65"}, "unknown number format"),
         ("compare", {"methods": "magic"}, "unknown method"),
         ("compare", {"methods": "fused", "quantities": "softmax"}, "no softmax in fused"),
+        ("compare", {"methods": "numpy,scipy", "quantities": "focal", "target": 0}, "no focal in numpy, scipy"),
+        ("grad", {"methods": "numpy,scipy", "quantities": "kl", "against": [1]}, "no gradient of kl in numpy, scipy"),
+        ("grad", {"methods": "bregman", "target": 0}, "no gradient of cross-entropy in bregman"),
         ("eval", {"methods": "naive,fused"}, "eval takes one method"),
         ("eval", {"methods": "all"}, "eval takes one method"),
         ("grad", {"quantities": "softmax"}, "differentiates a loss"),
@@ -173,6 +176,34 @@ def test_names_that_cannot_be(command, asked, says):
     with pytest.raises(UsageError, match=says) as caught:
         settings(command, **asked)
     assert caught.value.hint
+
+
+def test_a_named_method_that_computes_nothing_that_is_asked_is_told():
+    def notes(command, **asked):
+        return list(settings(command, **asked).notes)
+
+    assert notes("grad", methods="fused,scipy", target=0) == ["scipy computes no gradient: it is left out"]
+    both = notes("compare", methods="naive,numpy,bregman", quantities="focal,log-softmax", target=0)
+    assert both == ["bregman computes neither focal nor log-softmax: it is left out"]
+    assert not notes("compare", methods="libraries,naive", quantities="focal", target=0)  # of a group those that can
+    assert not notes("scan") and not notes("compare", quantities="softmax") and not notes("check")
+    assert not notes("compare", methods="fused") and not notes("grad", methods="all", target=0)
+
+
+def test_such_a_method_is_told_on_stderr_and_of_a_scan_in_its_summary(capsys, tmp_path, monkeypatch):
+    assert run(["grad", "1", "2", "-t", "0", "-m", "fused,scipy"]) == 0
+    assert capsys.readouterr().err == "note: scipy computes no gradient: it is left out\n"
+    np.save(tmp_path / "x.npy", np.zeros((2, 3)))
+    assert run(["scan", str(tmp_path / "x.npy"), "-m", "shifted,fused"]) == 0
+    assert "fused computes no softmax: it is left out" in capsys.readouterr().out
+    monkeypatch.setattr(methods, "adapters", lambda: {"numpy": methods.get("numpy")})
+    assert run(["compare", "1", "2", "-m", "libraries", "-q", "focal", "-t", "0"]) == 2
+    said = capsys.readouterr()
+    assert (
+        not said.out
+        and "error: no focal in libraries" in said.err
+        and "hint: naive, shifted, fused and others have it" in said.err
+    )
 
 
 class Options:

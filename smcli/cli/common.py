@@ -60,7 +60,7 @@ def read_input(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
 
 
 def settle(request: Request, batch: Batch, numbers: tuple[int, ...] | None) -> Settings:
-    """The settings for an input; what it carries and is not used is said on stderr.
+    """The settings for an input; what is not used of it, and of what was asked, is said on stderr.
 
     Raises:
         UsageError: what was asked needs something that is not there.
@@ -72,6 +72,8 @@ def settle(request: Request, batch: Batch, numbers: tuple[int, ...] | None) -> S
         report_note("the target that the input carries is not used")
     if batch.labels is not None and (settings.loss.labels is None or request.loss.labels is not None):
         report_note("the labels that the input carries are not used")
+    for note in settings.notes:
+        report_note(note)
     return settings
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = (
-    "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "everything", "expand", "formulas", "get", "method", "run",
+    "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "computes", "everything", "expand", "formulas", "get",
+    "method", "run",
 )  # fmt: skip
 
 MODULES = ("softmax", "guarded", "divergence", "bigfloat", "differences")
@@ -82,12 +83,18 @@ def expand(names: Iterable[str], quantities: Iterable[str], loss: str = "") -> t
     Raises:
         UsageError: there is no such method.
     """
-    wanted, out = tuple(quantities), []
+    wanted: tuple[str, ...] = tuple(quantities)
+    out: list[str] = []
     for name in names:
         if name not in GROUPS:
             out.append(get(name).name)
             continue
         group = formulas() if name == "all" else adapters()
-        able = {n: m for n, m in group.items() if not m.reason and any(map(m.defines, wanted))}
-        out += [n for n, m in able.items() if "gradient" not in wanted or m.differentiates(loss)]
+        out += [n for n, m in group.items() if not m.reason and computes(n, wanted, loss)]
     return tuple(dict.fromkeys(out))
+
+
+def computes(name: str, quantities: Iterable[str], loss: str) -> bool:
+    """Whether a method defines one of the quantities, a gradient of that loss."""
+    m = get(name)
+    return any(m.defines(q) and (q != "gradient" or m.differentiates(loss)) for q in quantities)

@@ -142,6 +142,10 @@ class Kernel(Method):
         """Whether the code computes that."""
         return self.code.defines(QUANTITIES[quantity])
 
+    def differentiates(self, loss: str) -> bool:
+        """Whether the code has its gradient, of every loss where it does not say which."""
+        return loss in getattr(self.code, "gradients", (loss,))
+
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:  # noqa: ARG002
         """Call the code. Temperature, soft cap and the factor of a reduction are this program's, around it."""
         if self.reason:

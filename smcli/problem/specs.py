@@ -362,6 +362,7 @@ class Settings:
     Attributes:
         command: "compare", "eval" or "grad".
         methods, quantities: their names, in the order asked.
+        idle: those of the methods that compute none of the quantities.
         numerics, loss, tolerance: the groups of options; `numerics` names at least one format.
         trace: whether every step is reported.
         numbers: where only some rows of the input were chosen, their numbers in it.
@@ -371,6 +372,7 @@ class Settings:
 
     command: str = "compare"
     methods: tuple[str, ...] = ("naive", "shifted", "fused")
+    idle: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ("softmax", "cross-entropy")
     numerics: Numerics = IN_FLOAT64
     loss: LossSpec = NO_LOSS
@@ -379,6 +381,14 @@ class Settings:
     numbers: Sequence[int] | None = None
     confirm: bool = False
     origin: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of how it was understood."""
+        what = " nor ".join(self.quantities)
+        return [
+            f"{name} computes {'neither ' if ' nor ' in what else 'no '}{what}: it is left out" for name in self.idle
+        ]
 
     def computing(self, dtype: str, compute: str | None) -> Settings:
         """The same in one number format, with arithmetic in a wider one, or in itself where that is None."""

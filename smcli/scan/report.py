@@ -51,7 +51,7 @@ class ScanReport:
         partial: whether the scan was interrupted.
         quick: whether it only looked at the logits.
         errors: files that could not be read, and why.
-        notes: what was left out of the files.
+        notes: what was left out of the files, and of what was asked.
         options: what the command that shows a row has to repeat, such as ("-d", "float32").
         targets: the right class of each row of all files, or one for all; None where none was given.
         given: options with one row of numbers for each row of all files, or one for all, and these.
