@@ -70,3 +70,24 @@ def test_other_nouns(command):
 )
 def test_suffixes(file, name):
     assert choose(None, file) == name and choose("csv", file) == "csv"
+
+
+@pytest.mark.parametrize("dtype", ["float64", ["float64", "float16"]])
+def test_a_reduced_loss_is_the_last_line_of_a_format(dtype):
+    report = smcli.compare(
+        [[1, 2], [3, 5]], target=[0, 1], quantities="cross-entropy,softmax", reduction="mean", dtype=dtype
+    )
+    first = getattr(report, "reports", (report,))[0]
+    last = [row for row in read(render(report, Style())) if row["row"] == "reduced"]
+    assert len(last) == (1 if dtype == "float64" else 2) and read(render(report, Style()))[-1] == last[-1]
+    (reduced,) = first.reduced
+    assert (last[0]["quantity"], last[0]["i"], last[0]["logit"]) == ("cross-entropy", "", "")
+    assert last[0]["exact"] == reduced.exact and float(last[0]["fused"]) == reduced.methods[2].values[0]
+    assert last[0]["naive:verdict"] in {"correct", "ok"}
+    assert "\nreduced\tcross-entropy\t\t\t" in text(first, "plain", Style())
+
+
+def test_a_reduced_loss_that_is_checked_has_its_value():
+    report = smcli.check([[1, 2], [3, 5]], [0.9], quantity="cross-entropy", target=[0, 1], reduction="mean")
+    rows = read(render(report, Style()))
+    assert [row["output"] for row in rows] == ["", "", "0.9"] and rows[-1]["output:verdict"] == "inaccurate"

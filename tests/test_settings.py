@@ -196,7 +196,8 @@ def test_such_a_method_is_told_on_stderr_and_of_a_scan_in_its_summary(capsys, tm
     np.save(tmp_path / "x.npy", np.zeros((2, 3)))
     assert run(["scan", str(tmp_path / "x.npy"), "-m", "shifted,fused"]) == 0
     assert "fused computes no softmax: it is left out" in capsys.readouterr().out
-    monkeypatch.setattr(methods, "adapters", lambda: {"numpy": methods.get("numpy")})
+    numpy = methods.get("numpy")
+    monkeypatch.setattr(methods, "adapters", lambda: {"numpy": numpy})
     assert run(["compare", "1", "2", "-m", "libraries", "-q", "focal", "-t", "0"]) == 2
     said = capsys.readouterr()
     assert (

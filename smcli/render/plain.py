@@ -13,16 +13,19 @@ from smcli.model import Verdict
 from smcli.report.report import Comparison, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from smcli.model import QuantityResult, RowReport
+    from smcli.model import MethodResult, QuantityResult, RowReport
 
 SUFFIXES = (".txt", ".tsv")
 PIECE = 1 << 14  # values whose lines are made at once
 
 
 def pieces(thing: Any, _style: Style) -> Iterator[str]:
-    """Columns row, quantity, i, logit, exact, and for each method its value, ulp, rel and verdict."""
+    """Columns row, quantity, i, logit, exact, and for each method its value, ulp, rel and verdict.
+
+    A loss that is reduced over the batch is the last line, whose row is "reduced".
+    """
     if not isinstance(thing, Report | Comparison) and document.of(thing, Style()).prose:
         from smcli.render import table as page
 
@@ -42,7 +45,10 @@ def table(thing: Any) -> Iterator[list[list[str]]]:
         return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
     several = len(reports) > 1
-    methods = list(dict.fromkeys(s.method for r in reports for s in r.scores()))
+    ran = [s.method for r in reports for s in r.scores()] + [
+        m.method for r in reports for q in r.reduced for m in q.methods
+    ]
+    methods = list(dict.fromkeys(ran))
     head = ["row", "quantity", "i", "logit", "exact"]
     for name in methods:
         head += [name, f"{name}:ulp", f"{name}:rel", f"{name}:verdict"]
@@ -53,15 +59,26 @@ def table(thing: Any) -> Iterator[list[list[str]]]:
                 for start in range(0, q.size, PIECE):
                     lines = _lines(row, q, methods, range(start, min(start + PIECE, q.size)))
                     yield [[report.model, *cells] for cells in lines] if several else lines
+        for reduced in report.reduced:
+            cells = ["reduced", reduced.quantity, "", "", reduced.exact]
+            cells = _with_methods([cells], reduced.methods, methods, slice(0, 1))[0]
+            yield [[report.model, *cells] if several else cells]
 
 
 def _lines(row: RowReport, q: QuantityResult, methods: list[str], indices: range) -> list[list[str]]:
-    by_name = {m.method: m for m in q.methods if m.available}
     part = slice(indices.start, indices.stop)
     per_class = q.size == row.logits.size and not q.square
     logits = map(value, row.logits[part].tolist()) if per_class else [""] * len(indices)
     lines = [[str(row.row), q.quantity, place(q, i), logit, exact]
              for i, logit, exact in zip(indices, logits, q.exact(indices), strict=True)]  # fmt: skip
+    return _with_methods(lines, q.methods, methods, part)
+
+
+def _with_methods(
+    lines: list[list[str]], ran: Iterable[MethodResult], methods: Iterable[str], part: slice
+) -> list[list[str]]:
+    """The lines with the columns of each method, empty where it has no values there."""
+    by_name = {m.method: m for m in ran if m.available}
     labels = [v.label for v in Verdict]
     for name in methods:
         m = by_name.get(name)
