@@ -189,6 +189,7 @@ class Batch(Sequence[RawRow]):
         target: the right class of each row, where the input carries it, or None.
         labels: soft labels that the input carries, rows as long as those of the logits, or None.
         notes: what was left out of the input, each a phrase for a user.
+        shape: of what was read as one array or regular list, before it became rows; None where that is not known.
     """
 
     blocks: tuple[RawBlock, ...]
@@ -197,6 +198,7 @@ class Batch(Sequence[RawRow]):
     target: tuple[int, ...] | None = None
     labels: Batch | None = None
     notes: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
     _found: dict[str, tuple[IntArray, IntArray]] = field(default_factory=dict, init=False)  # where rows are, once asked
 
     def __len__(self) -> int:
@@ -256,6 +258,7 @@ class Batch(Sequence[RawRow]):
             blocks=tuple(blocks),
             target=None if self.target is None else tuple(self.target[n] for n in numbers),
             labels=None if self.labels is None else self.labels.select(numbers),
+            shape=None,
         )
 
     def in_order(self) -> Iterator[RawBlock]:

@@ -113,6 +113,36 @@ def test_shapes_have_to_agree():
         smcli.check(X, P, quantity="jacobian")
 
 
+@pytest.mark.parametrize(
+    ("outputs", "options", "shape", "hint"),
+    [
+        (np.ones(7), {}, "(7,)", "-q cross-entropy -t TARGETS"),
+        (np.ones((7, 1)), {}, "(7, 1)", "-q cross-entropy -t TARGETS"),
+        ([1.0] * 7, {}, "(7,)", "-q cross-entropy -t TARGETS"),
+        (np.ones(1), {}, "(1,)", "--reduction mean"),
+        (np.float64(1), {"quantity": "cross-entropy", "target": T}, "(1,)", "add --reduction mean"),
+        (P.T, {}, "(9, 7)", "--axis N"),
+        (np.ones((7, 3, 3)), {}, "(7, 3, 3)", "a row of them belongs to each row of logits"),
+        (np.ones((7, 9, 9)), {}, "(7, 9, 9)", "-q jacobian"),
+        (P, {"quantity": "cross-entropy", "target": T}, "(7, 9)", "-q softmax"),
+        (np.ones(7), {"quantity": "cross-entropy", "target": T, "reduction": "mean"}, "(7,)", "leave out --reduction"),
+    ],
+)
+def test_the_shape_is_that_of_the_file_and_the_hint_fits_it(here, capsys, outputs, options, shape, hint):
+    with pytest.raises(smcli.InputError) as error:
+        smcli.check(X, outputs, **options)
+    assert f"the outputs have the shape {shape}" in error.value.message and hint in error.value.hint
+    assert "--axis" not in error.value.hint or hint in {"--axis N", "a row of them belongs to each row of logits"}
+    np.save("x.npy", X)
+    np.save("o.npy", np.atleast_1d(outputs))
+    words = ["-q", options.get("quantity", "softmax"), "--reduction", options.get("reduction", "none")]
+    assert check(capsys, "x.npy", "o.npy", *words[: 4 if options else 0], *(["-t", "0"] if options else []))[0] == 2
+    np.save("l.npy", -LOG_P[range(7), 0])  # what the hint says is right
+    assert check(capsys, "x.npy", "l.npy", "-q", "cross-entropy", "-t", "0")[0] == 0
+    np.save("l.npy", -LOG_P[range(7), 0].mean())
+    assert check(capsys, "x.npy", "l.npy", "-q", "cross-entropy", "-t", "0", "--reduction", "mean")[0] == 0
+
+
 def test_rows_of_different_lengths():
     rows = [[1.0, 2.0], [3.0, 1.0, 2.0], [0.0, 0.5]]
     report = smcli.check(rows, [special.softmax(r).tolist() for r in rows])

@@ -10,6 +10,7 @@ import numpy as np
 from smcli.batch import Batch, RawBlock
 from smcli.errors import InputError
 from smcli.numbers.arithmetic import Arithmetic
+from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from smcli.quantities import Quantity
 
 AGREE = "a row of them belongs to each row of logits; --axis N names the axis of the classes"
+ONE_A_ROW = "one value for each row is a loss or a logsumexp: -q cross-entropy -t TARGETS, or -q logsumexp"
+ONE_IN_ALL = "one value for all rows is a reduced loss: -q cross-entropy -t TARGETS --reduction mean"
+REDUCED = "one value for all rows is a reduced loss: add --reduction mean, or sum"
+ONE_A_CLASS = "one value for each class is a softmax, log-softmax or gradient: -q softmax"
+SQUARES = "one value for each pair of classes is a Jacobian: -q jacobian"
+TURNED = (
+    "their axes stand in another order: save both alike; --axis N names that of the classes where it is not the last"
+)
 
 
 def fitted(outputs: Batch, logits: Batch, quantity: Quantity, *, per_class: bool) -> Outputs:
@@ -36,11 +45,17 @@ def fitted(outputs: Batch, logits: Batch, quantity: Quantity, *, per_class: bool
         InputError: their shapes do not agree; the message has both.
     """
     if per_class:
+        one_each = number_of(outputs) == len(logits) > 1 or number_of(outputs) == 1
         for row, (own, due) in enumerate(zip(_lengths(outputs), _lengths(logits), strict=False)):
             if own != due:
-                _refuse(outputs, logits, quantity.name, f"row {row} has {own} values for {due} logits")
+                each = f"{quantity.name} has a value for each logit"
+                why = each if one_each else f"row {row} has {plural(own, 'value')} for {plural(due, 'logit')}"
+                _refuse(outputs, logits, quantity, why)
         if len(outputs) != len(logits):
-            _refuse(outputs, logits, quantity.name, f"{len(outputs)} rows of values for {len(logits)} rows of logits")
+            _refuse(
+                outputs, logits, quantity,
+                f"{plural(len(outputs), 'row of values')} for {plural(len(logits), 'row of logits')}",
+            )  # fmt: skip
         return Outputs(outputs)
     return Outputs(_regrouped(outputs, logits, quantity))
 
@@ -65,7 +80,7 @@ def _regrouped(outputs: Batch, logits: Batch, quantity: Quantity) -> Batch:
     total = number_of(outputs)
     if total != due[-1]:
         what = "the square of each row's length" if matrix else "one a row"
-        _refuse(outputs, logits, quantity.name, f"{total} values where {due[-1]} are due, {what}")
+        _refuse(outputs, logits, quantity, f"{plural(total, 'value')} where {due[-1]} are due, {what}")
     if len(outputs.blocks) == 1 and len(logits.blocks) == 1 and outputs.blocks[0].array.flags.c_contiguous:
         block, size = outputs.blocks[0], int(due[1])
         return replace(outputs, blocks=(replace(block, array=block.array.reshape(-1, size), rows=range(len(logits))),))
@@ -88,19 +103,34 @@ def _texts(values: FloatArray, tokens: tuple[str, ...] | None) -> tuple[str, ...
 
 
 def shape(batch: Batch) -> str:
-    """The shape of what was read, as messages say it."""
+    """The shape of what was read, as messages say it: its own where it has one, else that of its rows."""
+    if batch.shape is not None:
+        return str(tuple(map(int, batch.shape)))
     if len(batch.blocks) == 1:
         return f"({len(batch)}, {batch.blocks[0].classes})"
     lengths = sorted({b.classes for b in batch.blocks})
     return f"({len(batch)}, {lengths[0]} to {lengths[-1]})"
 
 
-def _refuse(outputs: Batch, logits: Batch, quantity: str, why: str) -> None:
+def _refuse(outputs: Batch, logits: Batch, quantity: Quantity, why: str) -> None:
     raise InputError(
-        f"the outputs have the shape {shape(outputs)} and the logits {shape(logits)}, as {quantity} they do not agree: "
-        f"{why}",
-        AGREE,
+        f"the outputs have the shape {shape(outputs)} and the logits {shape(logits)}, as {quantity.name} they do not "
+        f"agree: {why}",
+        _hint(outputs, logits, quantity),
     )
+
+
+def _hint(outputs: Batch, logits: Batch, quantity: Quantity) -> str:
+    """What outputs of that shape most likely are."""
+    count, rows, lengths = number_of(outputs), len(logits), _lengths(logits)
+    if count == 1 < rows and quantity.is_loss:
+        return REDUCED
+    if count == lengths.sum() != rows and (quantity.shape in {"row", "loss", "target", "matrix"}):
+        return ONE_A_CLASS
+    if None not in (outputs.shape, logits.shape) and sorted(outputs.shape or ()) == sorted(logits.shape or ()):
+        return TURNED
+    found = {rows: ONE_A_ROW, 1: ONE_A_ROW if rows == 1 else ONE_IN_ALL, int((lengths**2).sum()): SQUARES}
+    return found.get(count, AGREE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,13 +10,14 @@ import numpy as np
 
 from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Paragraph, Table
 from smcli.document.report import ending
-from smcli.document.spelling import error, listed, number, plural
+from smcli.document.spelling import error, listed, number
 from smcli.document.tolerance import sentences
 from smcli.document.values import HEAD
 from smcli.document.verdicts import verdicts
 from smcli.errors import UsageError
 from smcli.methods.outputs import NAME
 from smcli.model import Verdict
+from smcli.numbers.words import plural
 from smcli.report.document import SCHEMA, finding_document, json_number
 from smcli.report.report import CodeCount, Score
 from smcli.report.shown import Shown

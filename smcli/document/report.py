@@ -16,7 +16,7 @@ from smcli.document.parts import (
     Part,
     Table,
 )
-from smcli.document.spelling import error, listed, number, plural
+from smcli.document.spelling import error, listed, number
 from smcli.document.tolerance import sentences
 from smcli.document.values import (
     HEAD,
@@ -35,6 +35,7 @@ from smcli.document.values import (
 from smcli.document.verdicts import verdicts
 from smcli.model import Severity, Verdict
 from smcli.numbers import formats
+from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

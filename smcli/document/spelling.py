@@ -90,11 +90,6 @@ def spell(exponent: float) -> str:
     return f"{'1e' + str(whole + 1) if digits == '10' else f'{digits}e{whole}'}"
 
 
-def plural(count: int, word: str) -> str:
-    """1 error, 2 errors."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def listed(numbers: list[int] | tuple[int, ...], count: int) -> str:
     """The first of some numbers, and how many more there are."""
     more = f" and {count - len(numbers)} more" if count > len(numbers) else ""

@@ -43,6 +43,12 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
+def plural(count: int, thing: str) -> str:
+    """1 error, 2 errors, 2 rows of logits."""
+    word, blank, rest = thing.partition(" ")
+    return f"{count} {word}{'' if count == 1 else 's'}{blank}{rest}"
+
+
 def parse(token: str) -> float:
     """The float64 nearest to a token without white space; beyond the range it is 0 or an infinity.
 

@@ -37,12 +37,13 @@ def read(obj: object, axis: int | None = None) -> Batch:
         if array.dtype.kind != "O":
             check(array.dtype, array.shape, "the array")
             dtype = _format(obj, array)
-            return Batch((block(array, "the array", axis),), dtype, f"the {_word(obj)}'s dtype" if dtype else "")
+            origin = f"the {_word(obj)}'s dtype" if dtype else ""
+            return Batch((block(array, "the array", axis),), dtype, origin, shape=array.shape)
     nested = Nested(Gather("the list"), element)
     nested.take(obj if is_list(obj) else [obj])
     blocks = nested.gather.blocks(nested.shape(), axis)
     dtype = next(iter(nested.formats)) if len(nested.formats) == 1 else None
-    return Batch(blocks, dtype, "the dtype of its elements" if dtype else "")
+    return Batch(blocks, dtype, "the dtype of its elements" if dtype else "", shape=nested.shape())
 
 
 class Nested:

@@ -49,8 +49,8 @@ class Parsed:
             InputError: there is no such axis, or there is not one target for each row.
         """
         self.gather.name = name
-        blocks = self.gather.blocks(None if self.shape is None or -1 in self.shape else self.shape, axis)
-        batch = Batch(blocks, notes=left_out(name, self.dropped))
+        shape = None if self.shape is None or -1 in self.shape else self.shape
+        batch = Batch(self.gather.blocks(shape, axis), notes=left_out(name, self.dropped), shape=shape)
         return batch if not self.votes and self.target is None else self._told(batch, name)
 
     def _told(self, batch: Batch, name: str) -> Batch:
@@ -60,7 +60,7 @@ class Parsed:
 
         dtype, origin, notes = agreed(self.votes)
         target = None if self.target is None else targets(self.target, len(batch), name)
-        return Batch(batch.blocks, dtype, origin, target, notes=(*batch.notes, *notes))
+        return Batch(batch.blocks, dtype, origin, target, notes=(*batch.notes, *notes), shape=batch.shape)
 
 
 def left_out(name: str, dropped: list[str]) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Stored(NamedTuple):
     def batch(self, source: Source) -> Batch:
         """All its rows, mapped where it can be."""
         whole = block(self.array(), self.name, source.axis, self.coding)
-        return Batch((whole,), whole.dtype, "the file's dtype" if whole.dtype else "")
+        return Batch((whole,), whole.dtype, "the file's dtype" if whole.dtype else "", shape=self.shape)
 
     def blocks(self, source: Source) -> Iterator[RawBlock]:
         """Its rows in blocks, in bounded memory unless a stream would have to be read across."""

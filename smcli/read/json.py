@@ -127,9 +127,8 @@ class JsonRows(Nested):
             if len(labels) != rows or self.target is not None:
                 problem = f"{len(labels)} rows of labels for {rows} rows of logits, {source.name}"
                 raise InputError(problem, "give targets, or labels for each row")
-        return Batch(
-            blocks, target=None if self.target is None else targets(self.target, rows, source.name), labels=labels
-        )
+        target = None if self.target is None else targets(self.target, rows, source.name)
+        return Batch(blocks, target=target, labels=labels, shape=self.shape())
 
 
 def _sizes(value: Any) -> list[Any]:

@@ -10,8 +10,9 @@ import numpy as np
 from smcli.document.figure import Axis, Figure, Series
 from smcli.document.parts import Cell, Code, Document, Drawing, Paragraph, Table
 from smcli.document.report import counted
-from smcli.document.spelling import error, plural
+from smcli.document.spelling import error
 from smcli.model import Verdict
+from smcli.numbers.words import plural
 from smcli.scan.tally import EDGES
 
 if TYPE_CHECKING:
