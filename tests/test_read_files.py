@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -47,6 +48,24 @@ def npz(save=np.savez, **arrays):
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
+
+
+def checkpoint():
+    """What torch.save writes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("logits/data.pkl", pickle.dumps(Bomb(), 2))
+        archive.writestr("logits/byteorder", "little")
+        archive.writestr("logits/data/0", bytes(64))
+        archive.writestr("logits/version", "3\n")
+    return stream.getvalue()
+
+
+class Bomb:
+    """Goes off when it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was loaded",)
 
 
 def short_entry():
@@ -504,3 +523,24 @@ def test_any_bytes_are_rows_or_a_clear_error(write, kind, content):
         else:
             message = "rows" if found and all(found) else "\0"
         assert message.isprintable()
+
+
+@pytest.mark.parametrize("name", ["logits.pt", "logits.npz", "logits.bin"])
+def test_a_checkpoint_of_pytorch_is_named_and_never_loaded(write, name):
+    path = write(name, checkpoint())
+    for reading in (read.from_file, read.stream, read.block_from_file):
+        with pytest.raises(InputError, match=f"{name} is a checkpoint of PyTorch, .* never loaded") as error:
+            reading(path)
+        assert "np.save" in error.value.hint and ".safetensors" in error.value.hint
+    with pytest.raises(InputError, match="checkpoint of PyTorch"):
+        read.from_file(path, key="logits/data/0")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["logits.pkl", "logits.pth", "logits.csv", "logits.json", "logits.jsonl"])
+def test_a_pickle_is_named_and_never_loaded(write, name, protocol):
+    path = write(name, pickle.dumps([Bomb(), "\n"], protocol))
+    for reading in (read.from_file, read.stream):
+        with pytest.raises(InputError, match=f"{name} is a pickle, which is never loaded") as error:
+            reading(path)
+        assert "np.save" in error.value.hint

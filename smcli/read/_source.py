@@ -6,6 +6,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import stat
 import sys
 from contextlib import contextmanager
@@ -18,10 +19,20 @@ from smcli.numbers.words import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")  # the protocols since Python 2.3; no UTF-8 begins so
 _PART = 1 << 20  # bytes of text that are taken at once
 _PATIENCE = 0.5  # seconds that a silent pipe is waited for before what it gave is worked on
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first begins as UTF-16 does
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, *_UTF32)
+
+
+def pickled(name: str, what: str) -> InputError:
+    """The refusal of a pickle, which is a program: nothing of it is ever run."""
+    return InputError(
+        f"{name} is {what}, which is never loaded: to load it runs code",
+        "save the logits alone: np.save('logits.npy', logits), of a torch tensor logits.detach().float().cpu().numpy(); "
+        "or save them as .safetensors, which keeps bfloat16",
+    )
 
 
 @dataclass
@@ -113,6 +124,8 @@ class Source:
             return True
 
     def _decode(self, data: bytes, offset: int) -> str:
+        if _PICKLE.match(data) and not offset:
+            raise pickled(self.name, "a pickle")
         if data.startswith(_WIDE) and not offset:
             codec, bad = "utf-32" if data.startswith(_UTF32) else "utf-16", -1
         else:

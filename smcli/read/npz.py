@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from smcli.errors import InputError
 from smcli.numbers.words import show
 from smcli.read import _carried
+from smcli.read._source import pickled
 from smcli.read._stored import Stored
 from smcli.read.npy import header
 
@@ -76,6 +77,8 @@ def _archive(source: Source) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfil
     stream = source.stream if source.stream.seekable() else io.BytesIO(source.stream.read())
     try:
         with zipfile.ZipFile(stream) as archive:
+            if any(name.endswith("/data.pkl") for name in archive.namelist()):
+                raise pickled(source.name, "a checkpoint of PyTorch, a zip archive around a pickle")
             entries = {e.filename.removesuffix(_ENDING): e for e in archive.infolist() if not e.filename.endswith("/")}
             yield archive, entries
     except _BROKEN as error:
