@@ -66,8 +66,9 @@ def analyse(
 def _some_method_ran(reports: Sequence[Report]) -> None:
     judged = [m for report in reports for block in report.blocks for q in block.results for m in q.methods]
     if judged and not any(m.available for m in judged):
-        reasons = list(dict.fromkeys(f"{m.method}: {m.reason}" for m in judged))
-        raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed", judged[0].detail)
+        said = list(dict.fromkeys(f"{m.method}: {m.reason}" for m in judged))
+        advice = methods.advice({m.method: m.reason for m in judged}, "-v")
+        raise UnavailableError("; ".join(said), advice, judged[0].detail)
 
 
 def _in_format(

@@ -22,6 +22,7 @@ from smcli.numbers.arithmetic import Arithmetic
 from smcli.numbers.formats import FORMATS
 
 MINE = """
+    import os, subprocess, sys
     import numpy as np
 
     seen = []
@@ -87,6 +88,12 @@ MINE = """
 
     def scribbles(x):
         x -= x.max(axis=-1, keepdims=True)
+        return batched(x)
+
+    def loud(x):
+        os.write(1, b"past Python\\n")
+        subprocess.run(["echo", "from a process"])
+        sys.__stdout__.write("held back\\n")
         return batched(x)
 
     def chatty(x):
@@ -233,6 +240,24 @@ def test_failures_are_reported_as_its_own(
     assert all(w in said for w in words) and "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["compare", "1", "2", "-m", "mine:fails"], "that is the function's own error; -v shows its traceback"),
+        (
+            ["scan", "x.txt", "-m", "mine:fails"],
+            "that is the function's own error; smcli compare -v shows its traceback",
+        ),
+        (["compare", "1", "2", "-m", "mine:short"], "a function gets x as [rows, C], or a row [C] at a time"),
+        (["compare", "1", "2", "-m", "scipy", "-d", "bfloat16"], "`smcli methods` lists what is installed"),
+    ],
+)
+def test_the_hint_speaks_of_the_function(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.txt").write_text("1 2\n")
+    assert command([*words, "-q", "softmax"]) == 3
+    assert f"hint: {hint}" in capsys.readouterr().err
+
+
 def test_the_traceback_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["compare", "1", "2", "-m", "mine:fails", "-q", "softmax", "-v"]) == 3
     said = capsys.readouterr().err
@@ -256,6 +281,17 @@ def test_what_it_prints_does_not_mix_with_the_result(capfd: pytest.CaptureFixtur
     assert command(["compare", "1", "2", "-m", "mine:chatty", "-q", "softmax", "-f", "json"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out) and "hello from the kernel" in err
+
+
+def test_what_it_writes_past_python_does_not_either(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(["compare", "1", "2", "-m", "mine:loud", "-q", "softmax", "-f", "json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out) and all(word in err for word in ("from a process", "past Python", "held back"))
+    words = [sys.executable, "-m", "smcli", "compare", "1", "2", "-m", "mine:loud", "-q", "softmax", "-f", "json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) and all(w in done.stderr for w in ("from a process", "past Python", "held back"))
+    closed = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "-", *words], capture_output=True, text=True, check=True)
+    assert '"schema"' in closed.stdout
 
 
 def test_python_path_is_searched_too(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from smcli import registry
 from smcli.errors import UsageError, nearest
-from smcli.methods.base import REGISTRY, Backward, Formula, Method, Run, method, run
+from smcli.methods.base import RAISED, REGISTRY, Backward, Formula, Method, Run, method, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = (
-    "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "computes", "everything", "expand", "formulas", "get",
+    "REGISTRY", "Backward", "Formula", "Method", "Run", "adapters", "advice", "computes", "everything", "expand", "formulas", "get",
     "method", "run",
 )  # fmt: skip
 
@@ -92,6 +92,21 @@ def expand(names: Iterable[str], quantities: Iterable[str], loss: str = "") -> t
         group = formulas() if name == "all" else adapters()
         out += [n for n, m in group.items() if not m.reason and computes(n, wanted, loss)]
     return tuple(dict.fromkeys(out))
+
+
+def advice(reasons: Mapping[str, str], more: str) -> str:
+    """What to do where none of some methods could run: of each the reason, by its name.
+
+    Args:
+        reasons: what was said of each.
+        more: what shows the traceback of a function.
+    """
+    own = [why for name, why in reasons.items() if ":" in name]
+    if any(why.startswith(RAISED) for why in own):
+        return f"that is the function's own error; {more} shows its traceback"
+    if own:
+        return "a function gets x as [rows, C], or a row [C] at a time, and returns as many values as the quantity has"
+    return "`smcli methods` lists what is installed"
 
 
 def computes(name: str, quantities: Iterable[str], loss: str) -> bool:

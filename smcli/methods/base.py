@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Backward = Literal["composed", "fused", "autograd", "none"]
 T = TypeVar("T", bound=type)
+RAISED = "it raised "  # how the reason begins where code failed
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from smcli.errors import UnavailableError, UsageError, nearest
 from smcli.methods.kernels import Kernel, one_line, traceback_of
+from smcli.methods.streams import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,7 @@ def _from_here() -> Iterator[None]:
     here = os.getcwd()
     sys.path.insert(0, here)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with aside():
             yield
     finally:
         with contextlib.suppress(ValueError):

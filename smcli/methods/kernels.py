@@ -12,7 +12,7 @@ import numpy as np
 
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
-from smcli.methods.base import Method
+from smcli.methods.base import RAISED, Method
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
@@ -162,7 +162,7 @@ class Kernel(Method):
         except SmcliError:
             raise
         except Exception as error:
-            raise UnavailableError(f"it raised {one_line(error)}", detail=traceback_of(error)) from error
+            raise UnavailableError(f"{RAISED}{one_line(error)}", detail=traceback_of(error)) from error
         out = o.given(values.reshape(x.values.shape[0], -1), f"{quantity.formula}({x.expr})")
         if not quantity.is_derivative:
             return out

@@ -154,7 +154,7 @@ class _Scan:
                 raise InputError(f"{count} {what} for {self._rows} rows", ONE_EACH)
         if self._tally.missing and not self._tally.counts:
             reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
-            raise UnavailableError("; ".join(reasons), "`smcli methods` lists what is installed")
+            raise UnavailableError("; ".join(reasons), methods.advice(self._tally.missing, "smcli compare -v"))
 
     def _given(self) -> list[tuple[str, int]]:
         """What was given for each row, and how often."""

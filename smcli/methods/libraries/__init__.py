@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -17,9 +15,10 @@ import numpy as np
 from smcli.errors import UnavailableError
 from smcli.methods.base import REGISTRY
 from smcli.methods.kernels import Kernel
+from smcli.methods.streams import silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -95,7 +94,7 @@ class Library:
 
     def answer(self, quantity: Quantity, task: Task) -> NDArray[Any]:
         """Hand the tensors over, call the library, take the values back; what it prints meanwhile is dropped."""
-        with _silence(), warnings.catch_warnings():
+        with silence(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.check(quantity, task)
             with self.session(task):
@@ -156,24 +155,6 @@ def dtype(name: str) -> np.dtype[Any]:
 
     found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
     return found
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Point the file behind stderr at nothing: libraries in C++ write there on import, past Python."""
-    sys.stderr.flush() if sys.stderr is not None else None
-    try:
-        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:
-        yield
-        return
-    os.dup2(nothing, 2)
-    os.close(nothing)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def cross_entropy_by_hand(code: Any, x: Tensor, task: Task) -> Tensor:
