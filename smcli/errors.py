@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class SmcliError(Exception):
@@ -86,9 +86,16 @@ class UnavailableError(SmcliError):
     exit_code = 3
 
 
-def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The beginning of a hint, "did you mean X? ", where one of the known names is near; else nothing."""
+def nearest(given: str, known: Iterable[str], cutoff: float = 0.6, *, names: Mapping[str, str] | None = None) -> str:
+    """The beginning of a hint, "did you mean X? ", where one of the known names is near; else nothing.
+
+    Args:
+        given: what was typed.
+        known: the names there are.
+        cutoff: how near it has to be, from 0 to 1.
+        names: of a name that is known beside the listed ones, the one that is listed.
+    """
     import difflib
 
     near = difflib.get_close_matches(given, list(known), 1, cutoff)
-    return f"did you mean {near[0]}? " if near else ""
+    return f"did you mean {(names or {}).get(near[0], near[0])}? " if near else ""

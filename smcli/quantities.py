@@ -93,7 +93,7 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             "bce", "binary cross-entropy", needs="labels", is_loss=True, is_log=True, zero_when_ignored=True,
-            elementwise=True, aliases=("binary-cross-entropy", "binary_cross_entropy", "bce-with-logits"),
+            elementwise=True, aliases=("binary-cross-entropy", "binary_cross_entropy", "bce-with-logits", "bce-loss", "bce_loss"),
         ),
         Quantity("sigmoid", "sigmoid", elementwise=True, aliases=("expit", "logistic")),
         Quantity(
@@ -130,7 +130,8 @@ def get(name: str) -> Quantity:
     known = {alias: q for q in QUANTITIES.values() for alias in (q.name, *q.aliases)}
     if key in known:
         return known[key]
-    raise UsageError(f"unknown quantity {name!a}", f"{nearest(key, known)}choose one of {', '.join(values())}")
+    near = nearest(key, known, names={alias: q.name for alias, q in known.items()})
+    raise UsageError(f"unknown quantity {name!a}", f"{near}choose one of {', '.join(values())}")
 
 
 def values() -> tuple[str, ...]:

@@ -241,7 +241,7 @@ BAD = {
     ("x", "a,b,Y\n1,2,0\n"): "x has a column 'Y', which is hardly a logit",
     ("x.csv", "ID,a\n1,2\n"): "x.csv has a column 'ID', which is hardly a logit",
     ("x.csv", "a,b,name\n1,2,foo\n"): "logit 2 of row 0: 'foo' is not a number, x.csv:2, column 3",
-    ("x.json", '{"logits": [[1], [2]], "target": [0]}'): "1 targets for 2 rows of logits",
+    ("x.json", '{"logits": [[1], [2]], "target": [0]}'): "1 target for 2 rows of logits",
     ("x.json", '{"logits": [1], "labels": 0.5}'): "x.json: '0.5' under 'labels' is not an integer",
 }
 
@@ -336,7 +336,7 @@ def test_soft_labels_beside_the_logits(write):
         "x.jsonl",
         '{"logits": [1, 2], "labels": [0.25, 0.75]}\n{"logits": [3]}\n',
     )
-    with pytest.raises(InputError, match="1 rows of labels for 2 rows of logits"):
+    with pytest.raises(InputError, match="1 row of labels for 2 rows of logits"):
         read.from_file(path)
     with pytest.raises(InputError, match="has a label for each logit"):
         streamed(path)

@@ -93,7 +93,7 @@ REFUSED = {
     "(tensor([[1., 2.]]), tensor([0, 1]))": "2 arrays",
     "[1.5, 2.5]\n[0]": "2 arrays",
     "{'a': [1, 2]}": "no logits among the keys 'a', x:1:1",
-    "{'logits': [[1, 2], [3, 4]], 'labels': [0]}": "1 targets for 2 rows",
+    "{'logits': [[1, 2], [3, 4]], 'labels': [0]}": "1 target for 2 rows",
     "{'logits': [1, 2], 'target': 0.5}": "the targets are not integers",
     "softmax(tensor([1., 2.]))": "would have to be computed",
     "softmax(tensor([1., 2.])) = tensor([0.27, 0.73])": "stands beside brackets",

@@ -113,7 +113,7 @@ def test_targets_come_along(write, small, name, content):
 
 
 def test_some_targets_are_missing(write):
-    with pytest.raises(InputError, match="1 targets for 2 rows"):
+    with pytest.raises(InputError, match="1 target for 2 rows"):
         list(read.stream(write("x.jsonl", '{"logits": [1, 2], "target": 0}\n{"logits": [1, 2]}\n')))
 
 

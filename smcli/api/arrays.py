@@ -12,6 +12,7 @@ from smcli.errors import InputError, OptionError, UsageError
 from smcli.model import Loss, Problem, Truth
 from smcli.numbers import formats
 from smcli.numbers.wide import rounded
+from smcli.numbers.words import plural
 from smcli.read import array_of, from_object, integers
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def _targets(target: object, logits: FloatArray) -> IntArray:
         array = np.array(integers(from_object(target), "target"))
     found = array.reshape(-1)
     if found.size not in {1, count}:
-        raise InputError(f"{found.size} targets for {count} rows", "give one target for all rows, or one for each")
+        raise InputError(
+            f"{plural(found.size, 'target')} for {plural(count, 'row')}",
+            "give one target for all rows, or one for each",
+        )
     wrong = (found < 0) | (found >= classes)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

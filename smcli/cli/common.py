@@ -115,7 +115,9 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
         numbers = [one, one + 1 or None]
     chosen = tuple(range(count)[slice(*numbers)])
     if not chosen:
-        raise InputError(f"--rows {text} leaves none of the {count} rows", "rows are counted from 0")
+        from smcli.numbers.words import plural
+
+        raise InputError(f"--rows {text} leaves nothing of {plural(count, 'row')}", "rows are counted from 0")
     return chosen
 
 

@@ -199,7 +199,7 @@ def get(name: str) -> Format:
     key = ALIASES.get(key, key)
     if key in FORMATS:
         return FORMATS[key]
-    near = nearest(key, [*FORMATS, *ALIASES])
+    near = nearest(key, [*FORMATS, *ALIASES], names=ALIASES)
     raise UsageError(f"unknown number format {name!a}", f"{near}the formats are {', '.join(FORMATS)}")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from smcli.batch import Written
 from smcli.errors import InputError, OptionError
 from smcli.model import Loss, Problem, RawRow
+from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +89,7 @@ def _vector(raw: RawRow | None, fmt: formats.Format, size: int, option: str) -> 
     if raw.values.size != size:
         raise OptionError(
             option,
-            f"has {raw.values.size} numbers for a row of {size} logits"
+            f"has {plural(raw.values.size, 'number')} for a row of {size} logits"
             if size > 1
             else f"is one number, not {raw.values.size}",
             "give one for each class" if size > 1 else "a row has one value",
@@ -163,11 +164,14 @@ class _Whole:
         elif numbers is not None and len(given) > max(numbers):
             raw = given[numbers[place]]  # of a whole batch, of which some rows were chosen
         else:
-            raise InputError(f"{len(given)} rows of {what} for {count} rows of logits", "give one row, or one for each")
+            raise InputError(
+                f"{plural(len(given), f'row of {what}')} for {plural(count, 'row of logits')}",
+                "give one row, or one for each",
+            )
         if raw.values.size != classes:
             raise InputError(
-                f"{raw.values.size} {'labels' if option == 'labels' else 'logits of the teacher'} for row "
-                f"{self._number(place)} of {classes} logits",
+                f"{plural(raw.values.size, 'label' if option == 'labels' else 'logit of the teacher')} for row "
+                f"{self._number(place)} of {plural(classes, 'logit')}",
                 f"give one {'label' if option == 'labels' else 'of the teacher'} for each class",
             )
         if option == "labels":
@@ -222,4 +226,6 @@ def targets(settings: Settings, count: int) -> tuple[int, ...] | None:
         return given * count
     if numbers is not None and len(given) > max(numbers):
         return tuple(given[n] for n in numbers)
-    raise InputError(f"{len(given)} targets for {count} rows", "give one target for all rows, or one for each")
+    raise InputError(
+        f"{plural(len(given), 'target')} for {plural(count, 'row')}", "give one target for all rows, or one for each"
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import InputError
+from smcli.numbers.words import plural
 from smcli.read._arrays import BLOCK
 from smcli.read._dtypes import Vote, agreed
 from smcli.read._gather import Gather
@@ -57,5 +58,8 @@ class Blocks:
             return block
         found, self._targets = self._targets[: len(block)], self._targets[len(block) :]
         if len(found) != len(block):
-            raise InputError(f"{len(found)} targets for {len(block)} rows of logits, {block.name}", "give one for each")
+            raise InputError(
+                f"{plural(len(found), 'target')} for {plural(len(block), 'row of logits')}, {block.name}",
+                "give one for each",
+            )
         return block.with_target(np.array(found, dtype=np.int64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smcli.errors import InputError
-from smcli.numbers.words import show, show_all
+from smcli.numbers.words import plural, show, show_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -43,7 +43,9 @@ def targets(found: Sequence[int], rows: int, name: str) -> tuple[int, ...]:
         InputError: there is not one for each row.
     """
     if len(found) != rows:
-        raise InputError(f"{len(found)} targets for {rows} rows of logits, {name}", "give one for each row")
+        raise InputError(
+            f"{plural(len(found), 'target')} for {plural(rows, 'row of logits')}, {name}", "give one for each row"
+        )
     return tuple(found)
 
 
@@ -126,7 +128,9 @@ def _classes(found: Beside, rows: int) -> Any:
 
     flat = found.array.reshape(-1)
     if flat.size != rows:
-        raise InputError(f"{found.name} holds {flat.size} numbers for {rows} rows of logits", _LEAVE)
+        raise InputError(
+            f"{found.name} holds {plural(flat.size, 'number')} for {plural(rows, 'row of logits')}", _LEAVE
+        )
     if flat.dtype.kind not in "iu":
         with np.errstate(all="ignore"):
             flat = flat.astype(np.float64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.numbers.words import not_a_number, parse, show, show_all
+from smcli.numbers.words import not_a_number, parse, plural, show, show_all
 from smcli.read._carried import LOGITS, is_target, targets
 from smcli.read._gather import Gather
 from smcli.read._objects import Nested
@@ -125,7 +125,7 @@ class JsonRows(Nested):
         if self.labels is not None:
             labels = Batch(self.labels.gather.blocks(self.labels.shape(), source.axis))
             if len(labels) != rows or self.target is not None:
-                problem = f"{len(labels)} rows of labels for {rows} rows of logits, {source.name}"
+                problem = f"{plural(len(labels), 'row of labels')} for {plural(rows, 'row of logits')}, {source.name}"
                 raise InputError(problem, "give targets, or labels for each row")
         target = None if self.target is None else targets(self.target, rows, source.name)
         return Batch(blocks, target=target, labels=labels, shape=self.shape())
