@@ -160,8 +160,10 @@ def test_an_epsilon_in_the_log_bounds_the_loss():
 
 @pytest.mark.parametrize("method", ["epsilon", "bceloss", "clipped"])
 def test_a_guarded_loss_has_no_gradient_of_another(method):
-    with pytest.raises(UnavailableError, match="no entropy"):
+    with pytest.raises(UsageError, match=f"no gradient of entropy in {method}"):
         smcli.gradient([1, 2], quantities="entropy", methods=method)
+    (first, _) = result(smcli.gradient([1, 2], quantities="entropy", methods=[method, "fused"]), "gradient").methods
+    assert first.reason == "it has no entropy to differentiate"
 
 
 def test_perplexity():
