@@ -336,7 +336,7 @@ complete -c smcli -n '__smcli_is eval compare grad check scan' -l label-smoothin
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l class-weights -r -F -d 'Weights of the classes in the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l z-loss -x -d 'Add Z*logsumexp^2 to the loss.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l ignore-index -x -d 'Leave out rows with this target.'
-complete -c smcli -n '__smcli_is eval compare grad check scan' -l against -r -F -d 'kl: the logits of the teacher, or a file of rows of them.'
+complete -c smcli -n '__smcli_is eval compare grad check scan' -l against -r -F -d 'kl: the logits of the teacher, or a file of rows of them; FILE:KEY is one of its arrays.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l reverse -d 'kl: from the logits to the teacher, not from the teacher to them.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l gamma -x -d 'focal: the exponent of 1 - p.'
 complete -c smcli -n '__smcli_is eval compare grad check scan' -l coefficients -x -d 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.'

@@ -281,7 +281,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--class-weights'; Takes = 'files'; Help = 'Weights of the classes in the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--z-loss'; Takes = 'text'; Help = 'Add Z*logsumexp^2 to the loss.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--ignore-index'; Takes = 'text'; Help = 'Leave out rows with this target.' }
-        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them.' }
+        @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--against'; Takes = 'files'; Help = 'kl: the logits of the teacher, or a file of rows of them; FILE:KEY is one of its arrays.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--reverse'; Takes = ''; Help = 'kl: from the logits to the teacher, not from the teacher to them.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--gamma'; Takes = 'text'; Help = 'focal: the exponent of 1 - p.' }
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--coefficients'; Takes = 'text'; Help = 'logsumexp: log of the absolute value of sum B*exp(x), with a factor of either sign for each class.' }

@@ -544,3 +544,21 @@ def test_a_pickle_is_named_and_never_loaded(write, name, protocol):
         with pytest.raises(InputError, match=f"{name} is a pickle, which is never loaded") as error:
             reading(path)
         assert "np.save" in error.value.hint
+
+
+def test_an_option_names_an_array_of_a_file_with_several(write):
+    arrays = {"student": np.array([[1.0, 2.0]]), "teacher": np.array([[3.0, 0.5]])}
+    for path in (write("two.npz", npz(**arrays)), write("t.json", '{"student": [[1, 2]], "teacher": [[3, 0.5]]}')):
+        assert values(read.numbers_or_file(f"{path}:teacher", "--against")) == [[3.0, 0.5]]
+        for text in (path, f"{path}:other"):
+            with pytest.raises(InputError, match="'student', 'teacher'") as error:
+                read.numbers_or_file(text, "--against")
+            assert error.value.hint == f"choose one as {path}:NAME"
+    with pytest.raises(UsageError, match="no keys") as error:
+        read.numbers_or_file(write("one.npy", npy(np.ones((1, 2)))) + ":teacher", "--against")
+    assert error.value.hint == "leave out :teacher"
+    odd = write("a:b", "3 0.5\n")
+    assert values(read.numbers_or_file(odd, "--against")) == [[3.0, 0.5]]  # a file of that very name comes first
+    with pytest.raises(InputError, match="is not a number") as error:
+        read.numbers_or_file("nowhere.npz:teacher", "--against")
+    assert "there is no file of this name" in error.value.hint

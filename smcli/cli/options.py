@@ -182,7 +182,11 @@ class Loss(OptionSet):
     ] = None
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="X,X,...", help="kl: the logits of the teacher, or a file of rows of them."),
+        typer.Option(
+            "--against",
+            metavar="X,X,...",
+            help="kl: the logits of the teacher, or a file of rows of them; FILE:KEY is one of its arrays.",
+        ),
     ] = None
     reverse: Annotated[
         bool, typer.Option("--reverse", help="kl: from the logits to the teacher, not from the teacher to them.")

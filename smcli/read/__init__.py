@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import registry
 from smcli.errors import InputError, UsageError
-from smcli.numbers.words import HINT, looks_like_number, not_a_number, parse, show
+from smcli.numbers.words import HINT, escape, looks_like_number, not_a_number, parse, show
 from smcli.numbers.written import compare_exact, exact
 from smcli.read._kinds import kinds
 
@@ -205,7 +205,7 @@ def numbers(text: str, what: str) -> RawRow:
 
 
 def numbers_or_file(text: str, what: str) -> Batch:
-    """The numbers of the option `what`, or the rows of the file that it names.
+    """The numbers of the option `what`, or the rows of the file that it names; FILE:KEY is one of its arrays.
 
     Raises:
         InputError: it is neither, or cannot be read.
@@ -213,9 +213,22 @@ def numbers_or_file(text: str, what: str) -> Batch:
     try:
         return _option(text, what)
     except InputError as error:
-        if os.path.exists(text):
-            return _read(text, None, None, plain=True)
+        path, key = text, None
+        if not os.path.exists(text) and os.path.isfile(text.rpartition(":")[0]):
+            path, _, key = text.rpartition(":")
+        if os.path.exists(path):
+            return _array_of_option(path, key)
         error.hint += "; there is no file of this name either"
+        raise
+
+
+def _array_of_option(path: str, key: str | None) -> Batch:
+    """The rows of a file that an option names; its errors speak of FILE:KEY, as --key is that of the logits."""
+    try:
+        return _read(path, None, key, plain=True)
+    except (InputError, UsageError) as error:
+        error.hint = error.hint.replace("with --key NAME", f"as {escape(path)}:NAME")
+        error.hint = error.hint.replace("leave out --key", f"leave out :{key}")
         raise
 
 
