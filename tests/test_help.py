@@ -29,6 +29,18 @@ def test_the_list_of_commands_cuts_nothing(capsys, monkeypatch, columns):
         assert all(re.search(rf"^  {c} .*\S$", text, re.MULTILINE) for c in COMMANDS)
 
 
+@pytest.mark.parametrize("columns", [32, 40, 51, 52, 80])
+@pytest.mark.parametrize("command", ["", *(c for c in COMMANDS if c != "completions")])  # whose help ends with commands
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(capsys, monkeypatch, command, columns):
+    words = [command] if command else []
+
+    def flat(text):
+        return " ".join(re.sub(r"(?<=\w)-\n +", "-", text).split())  # a hyphen may end a line
+
+    text, whole = (helped(capsys, monkeypatch, *words, columns=c).partition("Examples:")[0] for c in (columns, 1000))
+    assert max(map(len, text.splitlines())) <= columns and flat(text) == flat(whole)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_stand_under_headings_each_once(capsys, monkeypatch, command):
     text = helped(capsys, monkeypatch, command)

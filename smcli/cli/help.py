@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from typing import Any
 
@@ -10,6 +11,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from smcli.render import encodable
 
+NARROW = 52  # columns below which Typer prints wider lines than the terminal has, which breaks them in mid-word
+ASIDE, BELOW = 30, 2  # columns of the names that a text stands beside; of longer ones it stands below
 HEADINGS = ("Methods and quantities", "Input", "Numbers", "Loss", "Output")  # in this order
 
 
@@ -18,6 +21,7 @@ class HelpfulCommand(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """The help, in ASCII where standard output cannot do better."""
+        narrow(ctx)
         return encodable(super().get_help(ctx), getattr(sys.stdout, "encoding", None) or "utf-8")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -32,18 +36,37 @@ class HelpfulCommand(TyperCommand):
         for heading, records in groups.items():
             if records:
                 with formatter.section(heading):
-                    formatter.write_dl(records)
+                    formatter.write_dl(records, col_max=beside(formatter))
 
 
 class Program(TyperGroup):
     """The program, whose help gives the whole summary of each command."""
 
+    def get_help(self, ctx: Any) -> str:
+        """The help, in ASCII where standard output cannot do better."""
+        narrow(ctx)
+        return encodable(super().get_help(ctx), getattr(sys.stdout, "encoding", None) or "utf-8")
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, and the commands with the first sentence of what they say of themselves."""
         with formatter.section("Options"):
-            formatter.write_dl([r for p in self.get_params(ctx) if (r := p.get_help_record(ctx)) is not None])
+            records = [r for p in self.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
+            formatter.write_dl(records, col_max=beside(formatter))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary(c.help or "")) for name, c in self.commands.items() if not c.hidden])
+            commands = [(name, summary(c.help or "")) for name, c in self.commands.items() if not c.hidden]
+            formatter.write_dl(commands)
+
+
+def narrow(ctx: Any) -> None:
+    """Tell a context the width of a terminal that is narrower than Typer thinks there are."""
+    columns = shutil.get_terminal_size().columns
+    if columns < NARROW and ctx.terminal_width is None:
+        ctx.terminal_width = max(columns - 2, 20)
+
+
+def beside(formatter: Any) -> int:
+    """How long a name may be for its text to stand beside it: words have to fit into what is left."""
+    return ASIDE if formatter.width > NARROW - 2 else BELOW
 
 
 def summary(text: str) -> str:
