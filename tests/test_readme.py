@@ -113,6 +113,19 @@ def test_a_document_shows_what_is_so(document, tmp_path):
         assert wrong[0][0] == wrong[0][1], f"{len(wrong)} blocks of {document.name} differ"
 
 
+NEEDED = ("gmpy2", "python-flint", "scipy")  # by commands of the documents, and not installed with smcli
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_what_a_command_needs_beside_smcli_is_said_before_it(document):
+    text = document.read_text(encoding="utf-8")
+    for block in BLOCK.finditer(text):
+        for name in NEEDED:
+            if re.search(rf"\b{name}\b", block[2]):
+                said = " ".join(text[: block.start()].split())
+                assert f"pip install {name}" in said, (name, block[2])
+
+
 def test_the_two_commands_come_first():
     first, second = (body for kind, body in BLOCK.findall(TEXT)[:2] if kind == "sh")
     assert "pip install ." in first and "smcli compare" in first and "pytest" in second
