@@ -207,6 +207,42 @@ def test_such_a_method_is_told_on_stderr_and_of_a_scan_in_its_summary(capsys, tm
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "note"),
+    [
+        ("bce", [1, 0, 2], "the labels hold 2 at index 2, outside [0, 1]: the loss can be negative"),
+        ("bce", [1, 0, 1], None), ("bce", [0.25, 0.5, 0.75], None),
+        ("focal", [[0, 1, 0], [0, -0.5, 1]], "the labels of row 1 hold -0.5 at index 1, outside [0, 1]: the loss can be negative"),
+        ("cross-entropy", [0.5, 0.25, 0.125], "the labels sum to 0.875, not to 1: the loss takes them as they are"),
+        ("cross-entropy", [[1, 0, 0], [1, 1, 0], [0, 0.5, 0]],
+         "the labels of row 1 sum to 2, not to 1, nor do those of 1 more: the loss takes them as they are"),
+        ("cross-entropy", [1.5, -0.5, 0], "the labels hold -0.5 at index 1, below 0: the loss can be negative"),
+        ("cross-entropy", [0.7, 0.2, 0.1], None), ("cross-entropy", [0.333, 0.333, 0.333], None),
+    ],
+)  # fmt: skip
+def test_labels_that_are_odd_are_told(kind, labels, note):
+    for command in ("compare", "grad", "check"):
+        quantity = "gradient" if command == "check" else kind
+        if command == "check" and kind != "cross-entropy":
+            continue
+        s = settings(command, quantities=quantity, labels=labels)
+        assert list(s.notes) == ([] if note is None else [note])
+    assert not settings("compare", quantities="softmax", labels=labels).notes  # there they are of no use
+
+
+def test_labels_that_are_odd_are_told_on_stderr_once(capsys, tmp_path):
+    files = {"x.npy": np.zeros((3, 2)), "y.npy": np.full((3, 2), 0.25), "p.npy": np.full(3, 0.5 * np.log(2))}
+    for name, array in files.items():
+        np.save(tmp_path / name, array)
+    x, y, p = (str(tmp_path / name) for name in files)
+    said = "the labels of row 0 sum to 0.5, not to 1, nor do those of 2 more: the loss takes them as they are\n"
+    for words in (["compare", "-i", x], ["check", x, p]):
+        assert run([*words, "-q", "cross-entropy", "--labels", y]) == 0
+        assert capsys.readouterr().err == f"note: {said}"
+    assert run(["scan", x, "-q", "cross-entropy", "--labels", y]) == 0
+    assert capsys.readouterr().out.count(said) == 1
+
+
 class Options:
     def __init__(self, **given):
         vars(self).update(given)

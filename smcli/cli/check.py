@@ -84,6 +84,8 @@ def main(options: Options) -> int:
     logits, outputs = _read(options, request)
     numbers = None if options.rows is None else chosen_rows(len(logits), options.rows)
     settings = checking.settle(request, logits, outputs, numbers)
+    for note in settings.notes:
+        report_note(note)
     report = checking.run(logits, outputs, settings, yours, whole=options.all or None, forks=True)
     rounded = checking.rounded_from(report, logits)
     if rounded is not None:

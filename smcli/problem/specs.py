@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REDUCTIONS = ("none", "mean", "sum", "perplexity")
 MOST_DIGITS = 10000
+ROUNDED = 2.0**-8  # how far from 1 labels may add up to that were rounded to bfloat16, or to three decimals
 POSITIVE = "give a positive number"
 FROM_ZERO = "give a number from 0 up"
 
@@ -198,6 +199,34 @@ class LossSpec:
     def binary(self) -> bool:
         """Whether the loss looks at each logit alone, so that a mean is over them and not over rows."""
         return self.kind == "bce" or (self.kind == "focal" and self.labels is not None)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about soft labels: the loss is computed of them as they are."""
+        import numpy as np
+
+        if self.labels is None:
+            return []
+        sizes = np.array([raw.values.size for raw in self.labels])
+        y = np.concatenate([raw.values for raw in self.labels])
+        starts = np.cumsum(sizes) - sizes
+        odd = np.flatnonzero((y < 0) | (y > 1) if self.binary else y < 0)
+        if odd.size:
+            row = int(np.searchsorted(starts, odd[0], "right")) - 1
+            i = int(odd[0] - starts[row])
+            hold = f"hold {self.labels[row].written(i)} at index {i}, {'outside [0, 1]' if self.binary else 'below 0'}"
+            return [f"{self._labels_of(row)} {hold}: the loss can be negative"]
+        sums = np.add.reduceat(y, starts)
+        off = np.flatnonzero(abs(sums - 1) > ROUNDED)
+        if self.binary or not off.size:
+            return []
+        more = f", nor do those of {off.size - 1} more" if off.size > 1 else ""
+        return [
+            f"{self._labels_of(int(off[0]))} sum to {sums[off[0]]:.6g}, not to 1{more}: the loss takes them as they are"
+        ]
+
+    def _labels_of(self, row: int) -> str:
+        return "the labels" if len(self.labels or ()) == 1 else f"the labels of row {row}"
 
     def settle(self, target: tuple[int, ...] | None = None, labels: Iterable[RawRow] | None = None) -> LossSpec:
         """The same with the target or labels that the input carries, where none were given; nothing may be missing now.
@@ -386,9 +415,10 @@ class Settings:
     def notes(self) -> list[str]:
         """What a user should know of how it was understood."""
         what = " nor ".join(self.quantities)
-        return [
-            f"{name} computes {'neither ' if ' nor ' in what else 'no '}{what}: it is left out" for name in self.idle
-        ]
+        no = "neither" if len(self.quantities) > 1 else "no"
+        of_loss = any(q in {self.loss.kind, "gradient"} for q in self.quantities)
+        left_out = [f"{name} computes {no} {what}: it is left out" for name in self.idle]
+        return [*left_out, *(self.loss.notes if of_loss else ())]
 
     def computing(self, dtype: str, compute: str | None) -> Settings:
         """The same in one number format, with arithmetic in a wider one, or in itself where that is None."""

@@ -269,7 +269,7 @@ class _Scan:
         carried = None if block.target is None else tuple(block.target.tolist())
         numbers = range(first, first + len(block))
         settings = self._request.settle(Batch((block,), self._dtype, target=carried), numbers)
-        self._notes += [note for note in settings.notes if note not in self._notes]
+        self._notes += settings.notes if first == 0 else []
         given = self._request.loss
         loss = replace(
             settings.loss,
