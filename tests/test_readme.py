@@ -1,8 +1,8 @@
 """Everything that README.md and docs/*.md show is executed, in the order in which it stands there, in a folder of its own.
 
-`sh` blocks run line by line, `python` blocks run, and `console` blocks print just what they show. In a block called
-`console about` numbers may differ by one in a hundred, and roundings as they like: the logits depend on the machine's linear
-algebra in their last bits.
+`sh` blocks run line by line, `python` blocks run, and are files where their first line is the name of one, and `console`
+blocks print just what they show. In a block called `console about` numbers may differ by one in a hundred, and roundings as
+they like: the logits depend on the machine's linear algebra in their last bits.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def test_a_document_shows_what_is_so(document, tmp_path):
     wrong = []
     for kind, body in blocks[2:] if document == README else blocks:  # the two that install it are run by .ci/run
         if kind == "python":
+            if file := re.match(r"# (\w+\.py)\n", body):
+                (tmp_path / file[1]).write_text(body, encoding="utf-8")
             done = subprocess.run(
                 [sys.executable, "-c", body],
                 cwd=tmp_path,
