@@ -352,6 +352,11 @@ def check_SM408(ev, f, r):  # noqa: N802
     assert ev.quantity == "kl"
 
 
+def check_SM409(ev, f, r):  # noqa: N802
+    """Speaks of code whose steps are not seen, which none of the methods here is: see test_findings_foreign."""
+    assert not ev.run.steps
+
+
 def check_SM902(ev, f, r):  # noqa: N802
     written, x = ev.raw.values[r], ev.x[r]
     assert not np.isfinite(x[list(f.at)]).any()
