@@ -257,7 +257,7 @@ def test_bad_rows_are_shown_before_rows_with_notes():
     made = smcli.check(x, p)
     assert {f.code for f in made.rows[0].findings} == {"SM407"}
     text = str(made)
-    assert "row 4 ·" in text and "row 5 ·" in text and "row 0 ·" not in text
+    assert "row 4 ·" in text and "row 5 ·" in text and "row 0 · 1000" not in text
     assert "2 of 6 rows are shown, the worst ones" in text
     p[4, 2] = p[3, 2]
     assert "1 of 6 rows is shown, the worst one;" in str(smcli.check(x, p))
