@@ -29,8 +29,8 @@ class Count:
 
     Attributes:
         verdicts: how many values have each `Verdict`, by its number.
-        histogram: how many errors are at most each edge, beyond the edge before; one more for what is beyond the last. What is
-            undefined has none.
+        histogram: how many errors are at most each edge, beyond the edge before; one more for what is beyond the last.
+            What is undefined has none.
         worst: (error in ulp, row, index) of the worst value; nan is worst, of equal ones the first.
         beyond: how many values are beyond a limit that the user gave.
     """
