@@ -125,7 +125,10 @@ def examine(evidence: Evidence) -> tuple[Found, ...]:
 
 
 def _found(r: Rule, evidence: Evidence, hit: Hit, where: BoolArray, rows: IntArray) -> Found:
-    places, count = _places(where if rows.size == len(where) else where[rows])
+    if evidence.counted:  # nobody asks where
+        places, count = np.empty(0, np.int64), np.zeros(rows.size, np.int64)
+    else:
+        places, count = _places(where if rows.size == len(where) else where[rows])
     return Found(
         code=r.code,
         name=r.name,

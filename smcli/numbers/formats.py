@@ -109,6 +109,12 @@ class Format(NamedTuple):
 
         if x.ndim == 0:
             return self._round_bits(x.reshape(1)).reshape(())
+        if x.size > TOGETHER:
+            whole = np.empty(x.shape)
+            flat, out = np.ascontiguousarray(x).reshape(-1), whole.reshape(-1)
+            for start in range(0, flat.size, TOGETHER):
+                out[start : start + TOGETHER] = self._round_bits(flat[start : start + TOGETHER])
+            return whole
         drop = 53 - self.p  # significand bits of float64 that the format lacks
         bits = x.view(np.int64)
         kept = bits >> drop
@@ -176,6 +182,7 @@ FORMATS = {
         Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
     )
 }
+TOGETHER = 1 << 13  # numbers that are rounded at once: the steps on them stay in the cache
 NARROW = 16  # bits; of formats up to here kernels compute in a wider one
 KERNELS = "float32"  # which is this one
 _DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands
