@@ -127,7 +127,9 @@ class Format(NamedTuple):
         small, usual = size < self.smallest_normal, size <= self.max
         if small.any():
             grid = math.ldexp(1.5, 52 + self.emin - self.p + 1)  # adding it rounds to a multiple of the least subnormal
-            np.copyto(y, np.copysign((x + grid) - grid, x), where=small)
+            size = (size + grid) - grid
+            size.view(np.int64)[...] |= bits & _SIGN
+            np.copyto(y, size, where=small)
         if not usual.all():
             y = np.where(usual | (np.abs(y) <= self.max), y, np.copysign(self.overflow, x))
             y = np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
@@ -182,6 +184,7 @@ FORMATS = {
         Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
     )
 }
+_SIGN = -(1 << 63)  # the bit of the sign
 TOGETHER = 1 << 13  # numbers that are rounded at once: the steps on them stay in the cache
 NARROW = 16  # bits; of formats up to here kernels compute in a wider one
 KERNELS = "float32"  # which is this one
