@@ -121,6 +121,7 @@ function __smcli_fail_on
         SM406\t'ill-conditioned (note)' \
         SM407\t'cumulative-sum (note)' \
         SM408\t'cancelled-sum (warning)' \
+        SM409\t'stray-nan (error)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -288,6 +289,7 @@ function __smcli_explain
         SM406\t'ill-conditioned (note)' \
         SM407\t'cumulative-sum (note)' \
         SM408\t'cancelled-sum (warning)' \
+        SM409\t'stray-nan (error)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \

@@ -103,6 +103,37 @@ def test_values_look_like_the_arithmetic_they_were_computed_in(inside, words):
     assert [m["arithmetic"].split()[0] for m in report.tolerance["models"]] == ["computed", "every"]
 
 
+def wrong_by_one_percent():
+    x = RNG.normal(0, 2, (4, 200)).astype(np.float16)
+    p = special.softmax(x.astype(np.float64), axis=1).astype(np.float16)
+    return x, (p * np.float16(1.01)).astype(np.float16)
+
+
+def test_a_tolerance_that_is_looser_than_a_kernels_says_so():
+    """Values that only pure float16 explains: what a kernel in float32 would keep to stands beside it."""
+    x, p = wrong_by_one_percent()
+    report = smcli.check(x, p)
+    first, second = report.tolerance["models"]
+    truth = special.softmax(x.astype(np.float64), axis=1)
+    beyond = ~np.isclose(p.astype(np.float64), truth, rtol=first["rtol"], atol=first["atol"])
+    assert not first["passes"] and second["passes"] and first["failures"] == np.count_nonzero(beyond) > 700
+    said = next(line for line in str(report).splitlines() if "is tighter" in line)
+    assert "one computed in float32 and rounded once to float16" in said
+    assert said.endswith(f": {first['failures']} values are beyond it")
+    assert "is tighter" not in str(smcli.check(x, special.softmax(x.astype(np.float64), axis=1).astype(np.float16)))
+
+
+@pytest.mark.parametrize("style", [("--summary",), ("-f", "github"), ()])
+@pytest.mark.parametrize("rows", [4, 700])
+def test_a_tolerance_is_told_whatever_is_left_out(here, capsys, style, rows):
+    x, p = wrong_by_one_percent()
+    np.save("x.npy", np.tile(x, (rows // 4, 1)))
+    np.save("p.npy", np.tile(p, (rows // 4, 1)))
+    assert run(["check", "x.npy", "p.npy", "--rtol", "1", "--atol", "1", *style]) == 0
+    out = capsys.readouterr().out
+    assert "tolerance for a test: rtol=" in out and "all zeros would pass" in out and "is tighter" in out
+
+
 def test_shapes_have_to_agree():
     for outputs in (P[:, :-1], P[:-1], P.T, P[0]):
         with pytest.raises(smcli.InputError, match=r"\(7, 9\)"):
@@ -228,7 +259,7 @@ def test_code_without_steps_is_explained_by_the_method_that_does_the_same():
         (found,) = smcli.check(logits, outputs).findings
         assert found.code == code and found.method == "output" and "the method naive" in found.message
     report = smcli.check([1.0, 2.0], [np.nan, 0.7310585786300049])  # nothing here gives nan
-    assert not report.findings and fails(report, "error")
+    assert [f.code for f in report.findings] == ["SM409"] and fails(report, "error")
 
 
 def test_files_of_any_kind_and_shape(here, capsys):

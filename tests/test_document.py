@@ -231,6 +231,38 @@ def test_which_formats_are_enough():
     )
 
 
+def test_a_format_that_is_not_enough_is_beyond_the_limit():
+    """bfloat16 computes well with the logits that it holds; that these are others counts, too."""
+    made = smcli.compare([2.507, 12.04, -3], dtype="float32,bfloat16", compute="float32", quantities="softmax",
+                         methods="shifted", max_rel=0.01)  # fmt: skip
+    assert all(s.worst_rel <= 0.01 for r in made.reports for s in r.scores())
+    assert comparison.enough(made, 0.01) == ["float32"] and made.beyond_limits()
+    assert not smcli.compare([2.5, 12, -3], dtype="float32,bfloat16", compute="float32", quantities="softmax",
+                             methods="shifted", max_rel=0.01).beyond_limits()  # fmt: skip
+
+
+def test_the_worst_inaccurate_value_is_told_not_the_worst_lost_one():
+    made = smcli.check([[0.0, 0.0, 0.0]], [[1 / 3 * (1 + 1e-14), 0.0, 1 / 3]])
+    line = str(made).splitlines()[0]
+    (score,) = made.scores()
+    assert score.inaccurate_ulp == pytest.approx(60, abs=2) and score.worst_ulp > 1e15
+    assert "lost 1 of 3" in line and f"inaccurate 1 of 3: worst {score.inaccurate_ulp:.2g} ulp" in line
+
+
+def test_bad_rows_are_shown_before_rows_with_notes():
+    x = np.tile(3 * np.sin(np.arange(1000.0)), (6, 1)).astype(np.float16)
+    p = np.exp(x.astype(float))
+    p = (p / p.sum(axis=1, keepdims=True)).astype(np.float16)
+    p[4, 2], p[5, 7] = p[4, 2] * 2, np.float16(np.nan)
+    made = smcli.check(x, p)
+    assert {f.code for f in made.rows[0].findings} == {"SM407"}
+    text = str(made)
+    assert "row 4 ·" in text and "row 5 ·" in text and "row 0 · 1000" not in text
+    assert "2 of 6 rows are shown, the worst ones" in text
+    p[4, 2] = p[3, 2]
+    assert "1 of 6 rows is shown, the worst one;" in str(smcli.check(x, p))
+
+
 def test_the_error_of_rounding_the_logits_stands_beside_the_algorithms_own():
     made = smcli.compare([10.03, 9.97, 0], dtype="float32,bfloat16", quantities="softmax", methods="shifted")
     table = next(p for p in document.of(made, Style()).parts if isinstance(p, Values)).layouts[0]

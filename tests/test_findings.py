@@ -55,6 +55,7 @@ PAIRS = {
               lambda: compare(ZEROS, dtype="bfloat16", methods="shifted", quantities="softmax", accumulate="float32")),
     "SM408": (lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="naive", quantities="kl"),
               lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="bregman", quantities="kl")),
+    "SM409": (lambda: smcli.check([1.0, 2.0], [0.25, float("nan")]), lambda: smcli.check([1.0, 2.0], [0.25, 0.75])),
     "SM501": (lambda: grad([0, -800], target=1, methods="shifted"), lambda: grad([0, -800], target=1, methods="fused")),
     "SM502": (lambda: grad([40, 0], target=0, methods="fused"), lambda: grad([4, 0], target=0, methods="fused")),
     "SM503": (lambda: grad(ZEROS, target=0, dtype="bfloat16", sum="sequential", methods="fused"),

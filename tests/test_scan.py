@@ -86,7 +86,9 @@ def test_the_document_is_that_of_compare(rows):
             one["verdicts"] == {v: verdicts.count(v) for v in one["verdicts"]}
             and sum(one["verdicts"].values()) == x.size
         )
-        assert sum(one["histogram"]["counts"]) == x.size
+        assert sum(one["histogram"]["counts"]) == x.size - verdicts.count("undefined") < x.size, (
+            "nothing to measure there"
+        )
         row, index = one["worst_at"]
         worst = of[row]["ulp"][index]
         assert worst == one["worst_ulp"] or worst == pytest.approx(one["worst_ulp"], rel=1e-2)

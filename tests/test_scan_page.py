@@ -62,3 +62,13 @@ def test_no_line_is_drawn_over_errors_that_no_value_has(tmp_path, capsys):
     for few, rest in zip(lines[::2], lines[1::2], strict=True):
         assert float(few.split()[-2]) < float(rest.split()[0])
         assert len(rest.split()) == 2  # one point, joined to nothing
+
+
+def test_a_row_without_any_value_is_called_undefined(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(0, 3, (20, 30))
+    x[4], x[7, 3] = -np.inf, np.nan
+    np.save(tmp_path / "x.npy", x)
+    assert run(["scan", str(tmp_path / "x.npy")]) == 0
+    out = capsys.readouterr().out
+    worst = out.partition("the rows most worth a look")[2].partition("smcli compare")[0]
+    assert re.findall(r"^ *(\d+) +naive +softmax +undefined$", worst, re.MULTILINE) == ["4", "7"]

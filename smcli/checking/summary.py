@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,11 @@ class Summary(Shown):
         worst = self.sums.worst
         at = self.number(int(worst.place[0])), int(worst.at[0])
         codes = tuple(sorted(c.code for c in self.sums.codes.values() if NAME in c.methods))
-        return [Score(self.quantity, NAME, counts, float(worst.ulp[0]), float(worst.rel[0]), at, codes=codes)]
+        inaccurate = worst.ulp[worst.verdict == Verdict.INACCURATE]  # the worst come first
+        return [
+            Score(self.quantity, NAME, counts, float(worst.ulp[0]), float(worst.rel[0]), at, codes=codes,
+                  inaccurate_ulp=float(inaccurate[0]) if inaccurate.size else math.nan)
+        ]  # fmt: skip
 
     def worst_ulp(self, method: str = NAME, quantity: str | None = None) -> float:
         """The worst error, in ulp; nan ranks worst.

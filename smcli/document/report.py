@@ -127,6 +127,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
         yield _summary(found, len(rows))
     yield from _reduced(report, style)
     if style.summary:
+        yield from _tolerance(report)
         return
     shown, left_out = _shown(report, rows, style, found)
     if not shown and report.scores():
@@ -137,9 +138,14 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
     yield from _findings(report, rows, style)
+    yield from _tolerance(report)
+    yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
+
+
+def _tolerance(report: Report) -> Iterator[Paragraph]:
+    """What a check says of tolerances."""
     if report.tolerance is not None:
         yield from map(Paragraph.of, sentences(report.tolerance))
-    yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
 
 
 def _told(report: Report) -> Iterator[str]:
@@ -169,11 +175,12 @@ def _shown(
             return rows, ""
         return (), "only the worst values are shown; --all shows every one"
     else:
-        some = sorted(report.flagged(WORST_ROWS), key=lambda r: r.row)
+        some = sorted(report.flagged(WORST_ROWS, Severity.WARNING), key=lambda r: r.row)
     if len(some) == len(rows):
         return some, ""
     kind = "first" if not judged or traced else "worst"
-    return some, f"{len(some)} of {len(rows)} rows are shown, the {kind} ones; --all shows every row, --rows A:B some"
+    shown = f"rows is shown, the {kind} one" if len(some) == 1 else f"rows are shown, the {kind} ones"
+    return some, f"{len(some)} of {len(rows)} {shown}; --all shows every row, --rows A:B some"
 
 
 def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Iterator[Part]:
@@ -292,11 +299,11 @@ def block(f: Finding, about: str, where: str = "") -> FindingBlock:
 def grouped(found: Sequence[Finding]) -> list[tuple[Finding, str]]:
     """Findings of a row that say the same as one, with all methods and quantities that they are about.
 
-    Notes of one code count as the same, whatever their figures: the first one's message stands for them.
+    Quiet notes of one code count as the same, whatever their figures: the first one's message stands for them.
     """
     groups: dict[tuple[str, str], tuple[Finding, dict[str, dict[str, None]]]] = {}
     for f in found:
-        key = (f.code, "" if f.severity == Severity.NOTE else f.message)
+        key = (f.code, "" if f.code in QUIET else f.message)
         _, about = groups.setdefault(key, (f, {}))
         about.setdefault(f.method or "", {})[f.quantity or ""] = None
     return [

@@ -17,6 +17,13 @@ def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
         yield "the values are beyond the bounds of careful kernels in this format"
     rtol, atol = spelled(tolerance["rtol"]), spelled(tolerance["atol"])
     yield f"tolerance for a test: rtol={rtol}, atol={atol}; {tolerance['formula']}"
+    tightest = tolerance["models"][0]
+    if tolerance["looks_like"] and not tightest["passes"]:
+        beyond = "1 value is" if tightest["failures"] == 1 else f"{tightest['failures']} values are"
+        yield (
+            f"the tolerance of one {tightest['arithmetic']} is tighter, rtol={spelled(tightest['rtol'])}, "
+            f"atol={spelled(tightest['atol'])}: {beyond} beyond it"
+        )
     yours = tolerance["yours"]
     if yours is None:
         return

@@ -92,7 +92,7 @@ def _bad(scores: Sequence[Score], label: str, found: dict[str, CodeCount]) -> st
     causes = [c for c in causes if label == "undefined" or (c.code in IMPRECISE) == (label == "inaccurate")]
     causes.sort(key=lambda c: (c.severity != Severity.ERROR, c.code))
     why = [cause(c.name) for c in causes[:1] if c.name != label]
-    worst = max(s.worst_ulp for s in there)
+    worst = max((s.inaccurate_ulp for s in there if math.isfinite(s.inaccurate_ulp)), default=math.nan)
     if label == "inaccurate" and math.isfinite(worst):
         why.insert(0, f"worst {error(worst)} ulp")
     named = (

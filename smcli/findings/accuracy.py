@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.findings.evidence import pick
+from smcli.findings.foreign import suspicion
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
 from smcli.model import Severity, Verdict
@@ -89,6 +90,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     most = ulp.argmax(axis=1)
     true = pick(ev.truth.hi, most)
     allowed = pick(np.broadcast_to(ev.limit.ulp, ulp.shape), most)
+    look = None if ev.run.steps or ev.counted else suspicion(ev, wrong)
+    remedy = mend(ev, wrong)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",
         "your limit is {allowed} ulp",
@@ -102,9 +105,9 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
             "{got} is returned at {most:place} where the truth is {true:most}",
             index=(true == 0) | np.isinf(true),
         ),
-        mend(ev, wrong),
+        remedy if look is None else look.before(remedy),
         facts={"ulp": pick(ulp, most), "rel": pick(ev.errors.rel, most), "got": pick(ev.y, most), "most": most,
-               "format": ev.format.name, "allowed": allowed, "against": against},
+               "format": ev.format.name, "allowed": allowed, "against": against, **({} if look is None else look.facts)},
     )  # fmt: skip
 
 

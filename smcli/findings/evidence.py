@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smcli.problem.specs import Numerics
     from smcli.quantities import Quantity
 
-About = Literal["row", "truth", "run"]
+About = Literal["row", "truth", "run", "left"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -267,6 +267,10 @@ class RunEvidence(TruthEvidence):
         """The returned values [R, N]."""
         return self.run.values
 
+    def with_told(self, told: BoolArray) -> LeftEvidence:
+        """What is left once other findings told of some rows [R] what went wrong in them."""
+        return LeftEvidence(**_fields(self), told=told)
+
     def verdict(self, *words: Verdict) -> BoolArray:
         """Where the verdict is one of those words."""
         table = np.zeros(len(Verdict), dtype=bool)
@@ -297,6 +301,18 @@ class RunEvidence(TruthEvidence):
             both: BoolArray = (mask[:, :, None] | mask[:, None, :]).reshape(shape)
             return both
         return np.broadcast_to(self.in_row(mask)[:, None], shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LeftEvidence(RunEvidence):
+    """A run without steps, once everything else was asked.
+
+    Attributes:
+        told: bool [R], the rows of which an error was found.
+    """
+
+    about: ClassVar[About] = "left"
+    told: BoolArray
 
 
 Evidence = RowEvidence | TruthEvidence | RunEvidence

@@ -86,6 +86,8 @@ def mend(
 ) -> str | Choice:
     """For each row with a hit, the first thing with which all its values are accurate; else those that were hit.
 
+    Of code whose steps are not seen that is no remedy where naive is accurate, too, and this is told.
+
     Where findings are only counted nothing is tried.
 
     Where a hit concerns a whole row, some of its values are better than none.
@@ -127,7 +129,16 @@ def mend(
         index[left[better]], best[left[better]] = k, score[better]
         left = left[~whole]
     last = otherwise or "no method here is accurate in this format: take the certified value (smcli eval)"
-    return choice(*(t.text for t in trials), last, index=index)
+    if not ev.run.steps:
+        index[accurate_by("naive", ev, hits) & where.any(axis=1)] = len(trials) + 1
+    return choice(*(t.text for t in trials), last, _elsewhere(ev), index=index)
+
+
+def _elsewhere(ev: RunEvidence) -> str:
+    """Where to look in code whose steps are not seen, when the plain formula is accurate here."""
+    loss = ev.quantity.is_loss or ev.quantity.is_derivative
+    what = "label smoothing, class weights, a mask" if loss else "a mask, the order of the classes"
+    return f"the method naive is accurate here: look for what else that code does, such as {what} or a narrower format"
 
 
 def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:
@@ -206,6 +217,16 @@ def with_more_exponents(ev: RunEvidence, rows: IntArray) -> BoolArray:
     return _computed(ev, rows, formats.Format(f"{f.name} with more exponents", f.bits, f.p, -900, 2.0**900), Trial(""))[
         1
     ]
+
+
+def accurate_by(method: str, ev: RunEvidence, where: BoolArray) -> BoolArray:
+    """The rows [R] in which another method, computing in the same formats, gets all of these values right."""
+    right = np.zeros(len(where), bool)
+    rows = np.flatnonzero(where.any(axis=1))
+    if rows.size and methods.get(method).defines(ev.quantity.name):
+        _, good = _computed(ev, rows, ev.inner, Trial("", method))
+        right[rows] = (good | ~where[rows]).all(axis=1)
+    return right
 
 
 def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) -> tuple[FloatArray, BoolArray]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "logits", "rounding", "lookalikes", "overflow", "underflow", "logarithms", "sums", "cancellation", "subnormal", "accuracy",
-    "derivatives",
+    "derivatives", "foreign",
 )  # fmt: skip
 MOST_PLACES = 100  # a finding lists this many indices; its count is whole
 
@@ -125,7 +125,10 @@ def examine(evidence: Evidence) -> tuple[Found, ...]:
 
 
 def _found(r: Rule, evidence: Evidence, hit: Hit, where: BoolArray, rows: IntArray) -> Found:
-    places, count = _places(where if rows.size == len(where) else where[rows])
+    if evidence.counted:  # nobody asks where
+        places, count = np.empty(0, np.int64), np.zeros(rows.size, np.int64)
+    else:
+        places, count = _places(where if rows.size == len(where) else where[rows])
     return Found(
         code=r.code,
         name=r.name,

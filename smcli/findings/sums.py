@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
     from smcli.numbers.formats import Format
 
+SHOWS = 1e-3  # what a sum differs from 1 by so that it shows in the sum itself
 LEAST_MISS = 0.01  # by how much a cumulative sum misses 1 before it is told
 
 
@@ -74,12 +75,17 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     off = (np.abs(total - 1) > allowed) & np.isfinite(total) & ev.clean
     if not off.any():
         return
-    where = np.broadcast_to(off, y.shape)
+    where, more = np.broadcast_to(off, y.shape), total[:, 0] - 1
     yield Hit(
         where,
-        "the probabilities sum to {total}; rounding explains only 1 ± {allowed}",
+        choice(
+            "the probabilities sum to {total}; rounding explains only 1 ± {allowed}",
+            "the probabilities sum to 1 + {more}; rounding explains only 1 ± {allowed}",
+            "the probabilities sum to 1 − {more}; rounding explains only 1 ± {allowed}",
+            index=np.where(np.abs(more) > SHOWS, 0, np.where(more > 0, 1, 2)),
+        ),
         mend(ev, where, whole_rows=True),
-        facts={"total": total[:, 0], "allowed": allowed[:, 0]},
+        facts={"total": total[:, 0], "more": np.abs(more), "allowed": allowed[:, 0]},
     )
 
 

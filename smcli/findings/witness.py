@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli import methods
+from smcli.findings.foreign import WITNESSES
 from smcli.findings.remedies import rows_of
 from smcli.findings.rules import examine
 from smcli.methods import run
-from smcli.model import Choice, Verdict
+from smcli.model import Choice, Severity, Verdict
 from smcli.numbers.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RowEvidence, RunEvidence
     from smcli.model import Found, IntArray
 
-WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
-
 
 def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tuple[Found, ...]:
     """What a method with the same nan, inf and lost 0 finds of its own steps, as findings about the code that was run.
+
+    Last, what no method explains (SM409).
 
     Args:
         ev: a run without steps.
@@ -53,7 +54,10 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
             if f.code not in known and f.severity != "note"
         ]
         left = left[~same]
-    return tuple(out)
+    told = np.zeros(len(ev.x), bool)
+    for f in (*found, *out):
+        told[f.rows] |= f.severity == Severity.ERROR
+    return (*out, *examine(ev.with_told(told)))
 
 
 def _same(values: Any, y: Any, lost: Any) -> Any:

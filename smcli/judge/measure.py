@@ -138,7 +138,7 @@ def measure(
 def _measure_plain(
     y: FloatArray, truth: Truth, rounded: FloatArray, fmt: Format, limit: Limit, infinite: BoolArray
 ) -> Errors:
-    """`measure` of one float64 an element, in fewer passes; what is 0 or not finite is measured by itself."""
+    """`measure` of one float64 an element, in fewer passes; what has no number for a truth is measured by itself."""
     t = truth.hi
     with np.errstate(all="ignore"):
         apart = y - t
@@ -151,10 +151,18 @@ def _measure_plain(
             accurate &= rel <= limit.rel
         verdicts = np.uint8(Verdict.INACCURATE) - accurate.view(np.uint8)  # OK comes just before
         np.copyto(verdicts, np.uint8(Verdict.CORRECT), where=y == rounded)
-        odd = ~(rel < np.inf)  # t is 0, or one of the two is not finite
-        odd |= y == 0
-        odd |= rounded == 0
-        odd |= infinite
+        zero = y == 0
+        if zero.any():
+            held = rounded != 0
+            np.copyto(verdicts, np.uint8(Verdict.LOST), where=zero & held)
+            np.copyto(verdicts, np.uint8(Verdict.NOT_REPRESENTABLE), where=zero & ~held)
+        odd = ~np.isfinite(rounded) | infinite  # nan and infinity are what is right there, or nothing is
+        odd |= size == 0
+        wild = ~(rel < np.inf)
+        if wild.any():
+            finite = np.isfinite(y)
+            np.copyto(verdicts, np.uint8(Verdict.LOST), where=wild & ~finite)
+            odd |= wild & finite  # the error is beyond float64
         if odd.any():
             at = np.flatnonzero(odd)
             part = Truth(t.ravel()[at][None], np.zeros((1, at.size)), np.zeros((1, at.size), np.int64), truth.bound)

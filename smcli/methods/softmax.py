@@ -37,16 +37,37 @@ def _bce(p: Rows, y: Rows, o: Arithmetic) -> Rows:
     return o.neg(o.add(o.mul(y, o.log(p)), o.mul(o.sub(one, y), o.log(q))))
 
 
+class _FromProbabilities:
+    """What is written once there are probabilities: their logarithm, and the losses of both."""
+
+    def softmax(self, x: Rows, o: Arithmetic) -> Rows:
+        raise NotImplementedError
+
+    def log_softmax(self, x: Rows, o: Arithmetic) -> Rows:
+        return o.log(self.softmax(x, o))
+
+    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.entropy(p, o.log(p), o)
+
+    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
+        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
+        return parts.divergence(p, q, o)
+
+    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
+        if loss.labels is not None:
+            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
+        p = Rows(self.softmax(x, o).values, "p")
+        return parts.focal(p, o.log(p), loss.gamma, o)
+
+
 @method("naive", source="the definition; TensorFlow before softmax_cross_entropy_with_logits")
-class Naive:
+class Naive(_FromProbabilities):
     """Exponentiate as it is: exp overflows for large logits, underflows for small ones."""
 
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
         e = o.exp(x)
         return o.div(e, o.sum(e))
-
-    def log_softmax(self, x: Rows, o: Arithmetic) -> Rows:
-        return o.log(self.softmax(x, o))
 
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         return o.log(o.sum(o.exp(x)))
@@ -60,20 +81,6 @@ class Naive:
     def log_sigmoid(self, x: Rows, o: Arithmetic) -> Rows:
         return o.log(self.sigmoid(x, o))
 
-    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
-        p = Rows(self.softmax(x, o).values, "p")
-        return parts.entropy(p, o.log(p), o)
-
-    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
-        return parts.divergence(p, q, o)
-
-    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
-        if loss.labels is not None:
-            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
-        p = Rows(self.softmax(x, o).values, "p")
-        return parts.focal(p, o.log(p), loss.gamma, o)
-
     def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
         return parts.naive_signed(x, b, o)
 
@@ -86,7 +93,7 @@ class Naive:
 
 
 @method("shifted", source="Blanchard, Higham & Higham 2021, eq. (1.3)")
-class Shifted:
+class Shifted(_FromProbabilities):
     """Subtract the maximum first: exp cannot overflow, small terms may underflow to 0."""
 
     def softmax(self, x: Rows, o: Arithmetic) -> Rows:
@@ -94,26 +101,9 @@ class Shifted:
         e = o.exp(z)
         return o.div(e, o.sum(e))
 
-    def log_softmax(self, x: Rows, o: Arithmetic) -> Rows:
-        return o.log(self.softmax(x, o))
-
     def logsumexp(self, x: Rows, o: Arithmetic) -> Rows:
         z, m = _shift(x, o)
         return o.add(m, o.log(o.sum(o.exp(z))))
-
-    def entropy(self, x: Rows, o: Arithmetic) -> Rows:
-        p = Rows(self.softmax(x, o).values, "p")
-        return parts.entropy(p, o.log(p), o)
-
-    def kl(self, a: Rows, b: Rows, o: Arithmetic) -> Rows:
-        p, q = (Rows(self.softmax(x, o).values, name) for x, name in ((a, "p"), (b, "q")))
-        return parts.divergence(p, q, o)
-
-    def focal(self, x: Rows, loss: Loss, o: Arithmetic) -> Rows:
-        if loss.labels is not None:
-            return parts.binary_focal(parts.naive_sides(x, o), loss, o)
-        p = Rows(self.softmax(x, o).values, "p")
-        return parts.focal(p, o.log(p), loss.gamma, o)
 
     def signed_logsumexp(self, x: Rows, b: Rows, o: Arithmetic) -> Rows:
         return parts.signed(x, b, o)

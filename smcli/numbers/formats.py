@@ -109,6 +109,12 @@ class Format(NamedTuple):
 
         if x.ndim == 0:
             return self._round_bits(x.reshape(1)).reshape(())
+        if x.size > TOGETHER:
+            whole = np.empty(x.shape)
+            flat, out = np.ascontiguousarray(x).reshape(-1), whole.reshape(-1)
+            for start in range(0, flat.size, TOGETHER):
+                out[start : start + TOGETHER] = self._round_bits(flat[start : start + TOGETHER])
+            return whole
         drop = 53 - self.p  # significand bits of float64 that the format lacks
         bits = x.view(np.int64)
         kept = bits >> drop
@@ -121,7 +127,9 @@ class Format(NamedTuple):
         small, usual = size < self.smallest_normal, size <= self.max
         if small.any():
             grid = math.ldexp(1.5, 52 + self.emin - self.p + 1)  # adding it rounds to a multiple of the least subnormal
-            np.copyto(y, np.copysign((x + grid) - grid, x), where=small)
+            size = (size + grid) - grid
+            size.view(np.int64)[...] |= bits & _SIGN
+            np.copyto(y, size, where=small)
         if not usual.all():
             y = np.where(usual | (np.abs(y) <= self.max), y, np.copysign(self.overflow, x))
             y = np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
@@ -176,6 +184,8 @@ FORMATS = {
         Format("float8_e5m2", bits=8, p=3, emin=-14, max=57344.0),
     )
 }
+_SIGN = -(1 << 63)  # the bit of the sign
+TOGETHER = 1 << 13  # numbers that are rounded at once: the steps on them stay in the cache
 NARROW = 16  # bits; of formats up to here kernels compute in a wider one
 KERNELS = "float32"  # which is this one
 _DECIMALS = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX)  # a difference rounded once, however long its operands

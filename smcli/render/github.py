@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smcli import document
 from smcli.document.parts import FindingBlock, Table
 from smcli.document.report import counted, findings
+from smcli.document.tolerance import sentences
 from smcli.model import Severity
 from smcli.numbers import words
 from smcli.report.report import Comparison, Report
@@ -35,6 +36,7 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
         yield from (f"{_command(f, '')}\n" for f in parts if isinstance(f, FindingBlock))
         for cells in (line for t in parts if isinstance(t, Table) for line in (t.head, *t.rows)):
             yield f"{_plain(' '.join(c.text for c in cells if c.text))}\n"
+        yield from _tolerance(thing)
         if doc.closing is not None:
             yield f"{_plain(f'{doc.title}: {doc.closing.text}')}\n"
         return
@@ -42,8 +44,15 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
     for report in reports:
         for f in findings(report, replace(style, verbose=True)):
             yield f"{_command(f, report.model if len(reports) > 1 else '')}\n"
+        yield from _tolerance(report)
     found = ", ".join(c.text for c in counted(thing.digest())) or "nothing to report"
     yield f"{_plain(f'smcli {thing.command}: {found} · {document.of(thing, style).subject}')}\n"
+
+
+def _tolerance(thing: Any) -> Iterator[str]:
+    """What a check says of tolerances, as plain lines."""
+    if getattr(thing, "tolerance", None):
+        yield from (f"{_plain(said)}\n" for said in sentences(thing.tolerance))
 
 
 def _command(f: FindingBlock, dtype: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from smcli.confirm import Confirmation
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
-    from smcli.model import Finding, Found, IntArray, Truth
+    from smcli.model import Finding, FloatArray, Found, IntArray, Truth
     from smcli.numbers.formats import Format
     from smcli.problem.specs import Settings, Tolerance
 
@@ -46,6 +46,7 @@ class Score:
         total_rel: the largest relative error against the logits as given, their rounding included; None of one format.
         codes: the findings about it.
         available, reason: whether it could run, and if not why.
+        inaccurate_ulp: the largest error of an inaccurate value; nan where it is not known, or there is none.
     """
 
     quantity: str
@@ -58,6 +59,7 @@ class Score:
     codes: tuple[str, ...] = ()
     available: bool = True
     reason: str = ""
+    inaccurate_ulp: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -238,18 +240,19 @@ class Report(Shown):
             counts[one.code] = counts.get(one.code, 0) + 1
         return dict(sorted(counts.items()))
 
-    def flagged(self, most: int) -> list[RowReport]:
-        """The rows with findings, the worst first, `most` at the most."""
-        ranked: list[tuple[int, int, Block, int]] = []
+    def flagged(self, most: int, least: Severity = Severity.NOTE) -> list[RowReport]:
+        """The rows with findings at least so severe, the most severe and then the worst error first, `most` at the most."""
+        ranked: list[tuple[int, float, int, Block, int]] = []
         for b in self.blocks:
             rank = np.full(len(b.places), -1)
             for f in b.findings:
                 rank[f.rows] = np.maximum(rank[f.rows], RANK[f.severity])
-            some = np.flatnonzero(rank >= 0)
-            order = some[np.lexsort((b.places[some], -rank[some]))][:most]
-            ranked += [(-int(rank[r]), int(b.places[r]), b, int(r)) for r in order]
-        ranked.sort(key=lambda one: one[:2])
-        return [self.row(b, r) for _, _, b, r in ranked[:most]]
+            some = np.flatnonzero(rank >= RANK[least])
+            error = _worst_error(b)
+            order = some[np.lexsort((b.places[some], -error[some], -rank[some]))][:most]
+            ranked += [(-int(rank[r]), -float(error[r]), int(b.places[r]), b, int(r)) for r in order]
+        ranked.sort(key=lambda one: one[:3])
+        return [self.row(b, r) for *_, b, r in ranked[:most]]
 
     def scores(self) -> list[Score]:
         """How each method did at each quantity, in the order asked."""
@@ -281,7 +284,10 @@ class Report(Shown):
         rel = float(np.max([m.rel.max() for _, m in ran]))  # max passes nan on: nan ranks worst
         totals = [m.total_rel.max() for _, m in ran if m.total_rel is not None]
         total = float(np.max(totals)) if totals else None
-        return Score(quantity, method, counts, best[0], rel, best[1:], total, codes)
+        inaccurate = math.nan
+        if Verdict.INACCURATE.label in counts:
+            inaccurate = max(float(m.ulp.max(initial=-1.0, where=m.verdicts == Verdict.INACCURATE)) for _, m in ran)
+        return Score(quantity, method, counts, best[0], rel, best[1:], total, codes, inaccurate_ulp=inaccurate)
 
     def worst_ulp(self, method: str, quantity: str) -> float:
         """The worst error of a method over all rows, in ulp; nan ranks worst.
@@ -338,6 +344,17 @@ class Report(Shown):
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
         return {**self.head(), "rows": [listed(row) for row in self.documents()], **listed(self.tail())}
+
+
+def _worst_error(b: Block) -> FloatArray:
+    """The worst error of each row of a block, by any method, in ulp; infinite where a value is nan."""
+    worst_of_row = np.zeros(len(b.places))
+    for q in b.results:
+        for m in q.methods:
+            if m.available:
+                each = m.ulp[np.arange(len(m.worst)), m.worst]
+                np.maximum(worst_of_row, np.where(np.isnan(each), np.inf, each), out=worst_of_row)
+    return worst_of_row
 
 
 def _rank(one: tuple[float, int, int]) -> tuple[bool, float, int]:
@@ -404,8 +421,10 @@ class Comparison(Shown):
         return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
     def beyond_limits(self) -> bool:
-        """Whether a value is beyond a limit that was given explicitly."""
-        return any(r.beyond_limits() for r in self.reports)
+        """Whether a value is beyond a limit that was given explicitly, or its error against the logits as given is."""
+        limit = self.reports[0].limits.max_rel
+        totals = [s.total_rel for r in self.reports for s in r.scores() if s.total_rel is not None]
+        return any(r.beyond_limits() for r in self.reports) or (limit is not None and any(t > limit for t in totals))
 
     def digest(self) -> list[CodeCount]:
         """Each code that was found in any format."""

@@ -163,7 +163,9 @@ def _rows(report: ScanReport) -> Table:
     lines = []
     for bad in shown:
         name, number = report.place(bad.row)
-        by = (bad.method, bad.quantity, error(bad.ulp)) if bad.method else ("", "", "")
+        undefined = bad.rank == math.inf and bad.ulp == 0
+        said = Verdict.UNDEFINED.label if undefined else error(bad.ulp)
+        by = (bad.method, bad.quantity, said) if bad.method else ("", "", "")
         lines.append((*([name] if several else []), str(number), *(by if judged else ())))
     return _table("the rows most worth a look", head, lines, {several + 0, len(head) - 1})
 

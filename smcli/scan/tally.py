@@ -30,6 +30,7 @@ class Count:
     Attributes:
         verdicts: how many values have each `Verdict`, by its number.
         histogram: how many errors are at most each edge, beyond the edge before; one more for what is beyond the last.
+            What is undefined has none.
         worst: (error in ulp, row, index) of the worst value; nan is worst, of equal ones the first.
         beyond: how many values are beyond a limit that the user gave.
     """
@@ -129,9 +130,10 @@ def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
                 continue
             each = m.ulp[np.arange(len(m.worst)), m.worst]
             r = int(each.argmax())  # the first nan, if there is one
+            verdicts = np.bincount(m.verdicts.ravel(), minlength=len(Verdict))
             counts[m.method, q.quantity] = Count(
-                np.bincount(m.verdicts.ravel(), minlength=len(Verdict)),
-                histogram(m.ulp),
+                verdicts,
+                histogram(m.ulp[m.verdicts != Verdict.UNDEFINED] if verdicts[Verdict.UNDEFINED] else m.ulp),
                 (float(each[r]), first + int(block.places[r]), int(m.worst[r])),
                 _beyond(m, tolerance),
             )

@@ -1,0 +1,180 @@
+"""Findings about code whose steps are not seen: a kernel's, a library's, a user's function, values from a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smcli import methods
+from smcli.findings.evidence import first, pick
+from smcli.findings.rules import Hit, choice, rule
+from smcli.judge.measure import spacing
+from smcli.model import Choice, Severity, Verdict
+from smcli.numbers.formats import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smcli.findings.evidence import LeftEvidence, RunEvidence
+    from smcli.model import BoolArray
+
+WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
+FEW = 3  # values from which on a pattern among them is none by chance
+ALIKE = 1e-3  # by how much, relatively, factors may differ that are called one; more in narrow formats
+NEAR = 64.0  # spacings within which a value is taken for another class's
+
+
+@rule("SM409", "stray-nan", Severity.ERROR, about="left")
+def stray_nan(ev: LeftEvidence) -> Iterator[Hit]:
+    """Code whose steps are not seen returned nan or an infinity, and no method here that people write does so, too.
+
+    ## What it means
+
+    The format holds the true value, and nothing about the logits explains its loss: exp does not overflow in a way that
+    would end so, no log of 0 is taken, no row is masked altogether. What went wrong is in that code alone.
+
+    ## Why it happens
+
+    Memory that was never written, or a thread's block beyond the end of a row; 0·inf or inf − inf of a mask that is added or
+    multiplied where it should be selected; a maximum that starts from 0 instead of −inf; another row's or another step's
+    values; an index that is one too far. In a wide format what would overflow in float16 is a sign of a narrower one
+    inside: exp of a float16 logit overflows here:
+
+    {table:exp_overflow}
+
+    ## How to fix it
+
+    Find the first array in that code that is not finite. NumPy, which can raise where it arises:
+
+    ```python
+    import numpy as np
+
+    x = np.array([1.0, 2.0, 3.0])
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        e = np.exp(x - x.max())
+        p = e / e.sum()
+    ```
+
+    PyTorch, which names the step whose backward pass is nan:
+
+    ```python
+    with torch.autograd.set_detect_anomaly(True):
+        loss = own_loss(logits, target)
+        loss.backward()
+    ```
+
+    JAX:
+
+    ```python
+    jax.config.update("jax_debug_nans", True)
+    ```
+
+    TensorFlow:
+
+    ```python
+    tf.debugging.enable_check_numerics()
+    ```
+
+    ## See it
+
+    ```sh
+    smcli compare -1 2 3 --quantity softmax --method numpy:log
+    ```
+
+    ## Source
+
+    IEEE 754-2019, 7.2 and 7.3 (invalid operation, division by zero). PyTorch documentation, "Anomaly detection". JAX
+    documentation, "Debugging NaNs and Infs".
+    """
+    lost = ~np.isfinite(ev.y) & ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ev.clean & ~ev.told[:, None]
+    if not lost.any():
+        return
+    names = [m.name for m in map(methods.get, WITNESSES) if m.defines(ev.quantity.name)]
+    yield Hit(
+        lost,
+        choice(
+            "{got} is returned at {at} where the truth is {true}, which {format} holds",
+            "{got} is returned at {at} where the truth is {true}",
+            index=np.isinf(pick(ev.truth.hi, first(lost))),
+        ),
+        "look for the cause in that code: "
+        + (f"for these logits none of the methods {', '.join(names)} returns the same" if names else "")
+        + "; uninitialised memory, an index beyond the row, 0·inf and inf − inf look like this",
+        facts={"got": pick(ev.y, first(lost)), "format": ev.format.name},
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Suspicion:
+    """What wrong values of unseen code look like, for each row [R]: a text with names, or an empty one; and their facts."""
+
+    text: Choice
+    facts: dict[str, Any]
+
+    def before(self, remedy: str | Choice) -> Choice:
+        """This text where there is one, else the remedy."""
+        other = remedy if isinstance(remedy, Choice) else Choice((remedy,), np.zeros_like(self.text.index))
+        index = np.where(self.text.index > 0, self.text.index - 1, other.index + (len(self.text.options) - 1))
+        return Choice((*self.text.options[1:], *other.options), index.astype(np.uint8))
+
+
+def suspicion(ev: RunEvidence, wrong: BoolArray) -> Suspicion:
+    """What the wrong, finite values of unseen code look like, the likeliest cause first.
+
+    Args:
+        ev: a run without steps.
+        wrong: bool [R, N], its wrong values.
+    """
+    narrow, factor = _narrower(ev, wrong), _factor(ev, wrong)
+    looks = [
+        (
+            "{narrow} holds every one of these values: judge them as {narrow}, or look for where that code rounds to it",
+            np.full(len(wrong), bool(narrow)),
+        ),
+        (
+            "each of these values is {factor} times its truth: look for a factor, as of a mean, a temperature, a log of base 2",
+            np.full(len(wrong), factor is not None),
+        ),
+        ("these are the true values of other classes: look for the order of the classes there", _permuted(ev, wrong)),
+    ]
+    index = np.zeros(len(wrong), np.uint8)
+    for k, (_, where) in enumerate(looks, 1):
+        index[(index == 0) & where] = k
+    facts = {"narrow": narrow, "factor": 0.0 if factor is None else factor}
+    return Suspicion(Choice(("", *(text for text, _ in looks)), index), facts)
+
+
+def _narrower(ev: RunEvidence, wrong: BoolArray) -> str:
+    """The narrowest format that holds all wrong values, or an empty string: where it has fewer digits than the run's."""
+    y = ev.y[wrong]
+    some = y[(y != 0) & (np.abs(np.frexp(y)[0]) != 0.5)]  # powers of 2 are numbers of any format
+    if some.size < FEW:
+        return ""
+    narrower = sorted((f for f in FORMATS.values() if f.p < ev.format.p), key=lambda f: f.p)
+    return next((f.name for f in narrower if (f.round(some) == some).all()), "")
+
+
+def _factor(ev: RunEvidence, wrong: BoolArray) -> float | None:
+    """What all wrong values are the truth times, or None."""
+    t, y = ev.t[wrong], ev.y[wrong]
+    usual = (np.abs(t) >= ev.format.smallest_normal) & (np.abs(y) >= ev.format.smallest_normal) & np.isfinite(t)
+    if np.count_nonzero(usual) < FEW or not usual.all() or np.ptp(np.abs(t)) <= ALIKE * np.abs(t).max():
+        return None
+    ratio = y / t
+    middle = float(np.median(ratio))
+    alike = max(ALIKE, 4 * ev.format.unit_roundoff)
+    same = bool((np.abs(ratio - middle) <= alike * abs(middle)).all())
+    return middle if same and abs(middle - 1) > 2 * alike else None
+
+
+def _permuted(ev: RunEvidence, wrong: BoolArray) -> BoolArray:
+    """The rows [R] whose wrong values are the true values of the same classes in another order."""
+    same = np.zeros(len(wrong), bool)
+    if ev.quantity.shape != "class":
+        return same
+    for r in np.flatnonzero(wrong.sum(axis=1) > 1).tolist():
+        y, t = np.sort(ev.y[r, wrong[r]]), np.sort(ev.t[r, wrong[r]])
+        same[r] = bool((np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
+    return same
