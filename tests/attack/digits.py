@@ -317,8 +317,11 @@ def through_words(problem: Problem, rng: Random, count: Counter[str]) -> None:
         raise WrongError(f"exit {code} of {words}: {err.getvalue()}")
     head, *lines = [line.split("\t") for line in out.getvalue().splitlines()]
     values = Values(own, count)
-    texts = [line[head.index("exact")] for line in lines]
+    exact = head.index("exact")
+    texts = [line[exact] for line in lines if line[0] != "reduced"]
     check_texts(texts, digits, lambda bits: values.row(0, bits), count, f"plain of {words}")
+    for line in lines[len(texts) :]:
+        check_texts([line[exact]], digits, values.reduced, count, f"the reduced line of {words}")
     count["command lines"] += 1
     return None
 
