@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -288,9 +289,11 @@ def test_what_it_writes_past_python_does_not_either(capfd: pytest.CaptureFixture
     out, err = capfd.readouterr()
     assert json.loads(out) and all(word in err for word in ("from a process", "past Python", "held back"))
     words = [sys.executable, "-m", "smcli", "compare", "1", "2", "-m", "mine:loud", "-q", "softmax", "-f", "json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
     assert json.loads(done.stdout) and all(w in done.stderr for w in ("from a process", "past Python", "held back"))
-    closed = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "-", *words], capture_output=True, text=True, check=True)
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "-", *words]
+    closed = subprocess.run(shell, capture_output=True, text=True, check=True, env=env)
     assert '"schema"' in closed.stdout
 
 
