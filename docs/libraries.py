@@ -217,10 +217,20 @@ def environment(libraries: list[str]) -> list[str]:
         from numpy.core._multiarray_umath import __cpu_features__ as features
     best = next((f for f in ("AVX512_SKX", "AVX512F", "AVX2", "ASIMD") if features.get(f)), "no vector instructions")
     listed = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()) if v)
-    python = f"Python {platform.python_version()}"
-    return [
-        f"Made by `{COMMAND}` with {listed}, {python}, {' '.join(platform.libc_ver())}, on {platform.machine()} with {best}."
-    ]
+    system = f"Python {platform.python_version()}, {' '.join(platform.libc_ver())}, on {platform.machine()} with {best}"
+    elsewhere = "On other processors libraries take other kernels, and some figures differ."
+    return [f"Made by `{COMMAND}` with {listed}, {system}, {processor()}. {elsewhere}"]
+
+
+def processor() -> str:
+    """Which one it is, as far as the system says so: libraries choose their kernels by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor() or "an unknown processor"
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    known = [f"{word} {said[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if key in said]
+    return " ".join([said.get("vendor_id", "a processor"), *known])
 
 
 def answer(cells: dict[Key, Cell], known: dict[str, Known], libraries: list[str]) -> Iterator[str]:

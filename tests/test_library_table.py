@@ -92,26 +92,6 @@ def test_the_sentences_on_top_are_what_the_tables_show():
     assert wrong > 0
 
 
-FIGURE = re.compile(r"([\d.e+]+) ulp")
-
-
-def alike(told: dict[str, str], again: dict[str, str]) -> bool:
-    """Whether two rows say the same, figures aside that differ by a few ulp or by less than 4 times.
-
-    A library chooses its kernels by the processor, so that the same version errs by 0.5 ulp on one and by 3.7 on another.
-    """
-    if {k: FIGURE.sub("", v) for k, v in told.items()} != {k: FIGURE.sub("", v) for k, v in again.items()}:
-        return False
-    figures = [[float(f) for v in row.values() for f in FIGURE.findall(v)] for row in (told, again)]
-    return all(max(a, b) <= max(8, 4 * min(a, b)) for a, b in zip(*figures, strict=True))
-
-
-def test_rows_that_are_alike():
-    row = {"float16": "all 67 right; 0.5 ulp"}
-    assert alike(row, {"float16": "all 67 right; 3.7 ulp"}) and not alike(row, {"float16": "all 67 right; 30 ulp"})
-    assert not alike(row, {"float16": "1 lost of 67; 0.5 ulp"})
-
-
 def test_it_comes_out_again(monkeypatch):
     module = script()
     names = [n for n, m in methods.adapters().items() if not m.reason]
@@ -124,6 +104,6 @@ def test_it_comes_out_again(monkeypatch):
     for heading, rows in tables(PAGE).items():
         for key, row in rows.items():
             if heading == "Known cases":
-                assert alike({n: row[n] for n in row if n not in COMPILING}, again[heading][key]), key
+                assert {n: row[n] for n in row if n not in COMPILING} == again[heading][key], key
             elif key[0] not in COMPILING:
-                assert alike(row, again[heading][key]), (heading, key)
+                assert row == again[heading][key], (heading, key)
