@@ -17,7 +17,7 @@ itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,
   which is <= rest, adds 16; 4 roundings.
 - Gradient of a hard target, p or 1 - p_t times c·scale/T: 60 and 3 roundings.
-- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
+- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`. Derivatives that are p·(d - Σ p·d): see `along`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import kernels, values
+from smcli.reference.float64 import derivatives, kernels, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -46,7 +46,7 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "log-softmax": values.log_softmax,
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
-    "gradient": values.gradient,
+    "gradient": derivatives.gradient,
     "sigmoid": kernels.sigmoid,
     "log-sigmoid": kernels.log_sigmoid,
     "entropy": kernels.entropy,
@@ -86,6 +86,8 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
     if quantity == "kl":
         return loss is not None and loss.teacher is not None
+    if quantity == "gradient" and loss is not None and loss.kind == "entropy":
+        return True
     if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
         return True
     return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss

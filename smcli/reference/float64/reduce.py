@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.tiles import BLOCK, Pool, Sheet, count_others, own_cells, tiles
+from smcli.reference.tiles import BLOCK, SHORT, Pool, Sheet, count_others, own_cells, tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
 TINY = 2.0**-900
@@ -93,3 +96,35 @@ def halve(a: FloatArray, spare: FloatArray, width: int) -> FloatArray:
         spare[:, half : n - half] = a[:, half : n - half]
         a, n = spare, n - half
     return a[:, :n]
+
+
+def halvings(columns: int) -> int:
+    """How many additions a term of a sum by halves goes through at most; parts are halved anew, which costs one more."""
+    return ceil(log2(max(columns, 2))) + 1
+
+
+def additions(columns: int) -> int:
+    """How many additions a term of a sum by `sum_rows` and `sum_parts` goes through at most.
+
+    NumPy's pairwise rule halves a piece of BLOCK or fewer down to 128 terms or fewer, adds those in eight sums of up to 16,
+    these three times, and up to 7 that are left over one by one; halves are not quite equal, which costs one more.
+    """
+    levels = max(0, ceil(log2(min(columns, BLOCK) / 128)) + 1) + 15 + 3 + 7
+    pieces = -(-columns // BLOCK)
+    return levels + ceil(log2(pieces)) + (pieces > 1)
+
+
+def sum_rows(a: FloatArray, spare: FloatArray) -> FloatArray:
+    """The sum of every row [R, 1] of a piece of BLOCK or fewer: short rows, which lie column by column, by halves."""
+    if a.shape[1] < SHORT:
+        return halve(a, spare, 1).copy()
+    total: FloatArray = np.add.reduce(a, axis=1, keepdims=True)
+    return total
+
+
+def sum_parts(parts: Sequence[FloatArray]) -> FloatArray:
+    """The sum of the sums of all pieces of a row."""
+    if len(parts) == 1:
+        return parts[0]
+    part = np.concatenate(parts, axis=1)
+    return halve(part, np.empty_like(part), 1)

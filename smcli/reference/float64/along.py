@@ -1,0 +1,128 @@
+"""Derivatives of the form p_i·(d_i - M), M = Σ p·d: of entropy, of the reverse divergence and of softmax.
+
+**The bound**, in units of u = 2^-53, with what the tier's own docstring says: e = e^z errs by 16, s by 16 + h, where h is
+`halvings`; sums as they are made here add k, `additions`. What cancels is the second factor:
+
+- Each d_i errs by 1 of itself, and by what its maker says.
+- M = Σ e·d/(1 + s): e 16, d 1, the product 1, the sum k, 1 + s 17 + h, the quotient 1: 36 + h + k of S = Σ e|d|/(1 + s).
+  S itself is computed to the same error, 2^-44, for which the constants are taken larger by 1 %.
+- d_i - M: 1 of d_i is 1 of the difference and 1 of M; 1 for its own rounding.
+- Terms with z < -700 are not certified: together less than FLOOR, as |d| < 2^230 in all formats of this tier. They count
+  unless every d is 0. Rows that are "tiny" have no mean at all.
+
+An element is certified where these are within the bound asked less 80 of |d_i - M|; the other factors and what is 1 of
+the difference are 16 + 17 + h + 6 <= 64. Products below LEAST are left open.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.float64.reduce import additions, halvings, reduce, sum_parts, sum_rows
+from smcli.reference.tiles import BLOCK, Pool, slabs
+
+if TYPE_CHECKING:
+    from smcli.model import FloatArray, Problem
+    from smcli.reference.float64.reduce import Rows
+    from smcli.reference.tiles import Sheet
+
+    Tile = tuple[slice, slice]
+
+U = 2.0**-53
+LOOSE = 2.0**-42
+FLOOR = 2.0**-700
+LEAST = 2.0**-960
+_SHALLOW = 2.0**-150  # with e above it nothing that is certified is below LEAST
+
+
+class Along:
+    """What is weighed: sets an array to the d of a tile, finite and 0 where a logit is -inf."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> FloatArray | None:
+        """Set `out`, and return by what each d errs beyond u·|d|, in one of two spare arrays; None for nothing."""
+        raise NotImplementedError
+
+    def fill(self, sheet: Sheet, bound: float) -> None:
+        """Fill the sheet [R, C] with p·(d - M), times the problem's scale and divided by its temperature."""
+        x = self.problem.logits
+        columns = x.shape[1]
+        rows = reduce(self.problem, "e", sheet)
+        share = float(self.problem.scale / Fraction(self.problem.temperature)) / (1 + rows.s)
+        pool = Pool(columns, 6, BLOCK)
+        sheet.bound = bound
+        for r, pieces in slabs(x.shape, BLOCK):
+            mean, unsure = self._mean(sheet, rows, pool, r, pieces)
+            for c in pieces:
+                e, d, loose, spare = self._load(sheet, rows, pool, (r, c), again=len(pieces) > 1)
+                value = pool.room(sheet.hi[r, c], spare)
+                size = np.abs(np.subtract(d, mean, d), spare)
+                size *= bound - 80 * U
+                off = size < unsure if loose is None else size < unsure + 1.01 * loose
+                shallow = e.min() > _SHALLOW
+                np.multiply(e, d, value)
+                value *= share[r]
+                if not shallow:
+                    off |= (np.abs(value) < LEAST) & (unsure > 0)
+                if off.any():
+                    sheet.missing[r, c] |= off
+                pool.store(sheet.hi[r, c], value)
+        if float(x.min()) == -np.inf:
+            gone = x == -np.inf
+            sheet.hi[gone], sheet.missing[gone] = 0, False
+        sheet.missing |= rows.lost
+
+    def _load(
+        self, sheet: Sheet, rows: Rows, pool: Pool, tile: Tile, *, again: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray]:
+        """Of a tile e, d, its error, and a spare array; as they were left by the last call, or computed again."""
+        e, d, spare, *more = pool.cut(self.problem.logits[tile])
+        if again:
+            e = pool.load(sheet.hi[tile], e)
+            self._loose = self.tile(tile, rows, pool, d, more)
+        elif not pool.by_column:
+            e = sheet.hi[tile]
+        return e, d, self._loose, spare
+
+    def _mean(
+        self, sheet: Sheet, rows: Rows, pool: Pool, r: slice, pieces: list[slice]
+    ) -> tuple[FloatArray, FloatArray]:
+        """M and its absolute error of some rows [r, 1]."""
+        columns = pieces[-1].stop
+        means, spreads, errors, some = [], [], [], np.zeros((r.stop - r.start, 1), bool)
+        for c in pieces:
+            e, d, loose, spare = self._load(sheet, rows, pool, (r, c))
+            other = pool.cut(d)[5]
+            means.append(sum_rows(np.multiply(e, d, spare), other))
+            spreads.append(sum_rows(np.abs(spare, spare), other))
+            if loose is not None:
+                errors.append(sum_rows(np.multiply(e, loose, spare), other))
+            some |= True if spreads[-1].all() else (d != 0).any(axis=1, keepdims=True)
+        whole = 1 + rows.s[r]
+        noise = U * (37 + halvings(columns) + additions(columns)) * sum_parts(spreads)
+        if errors:
+            noise += sum_parts(errors)
+        unsure = 1.01 * noise / whole + np.where(rows.tiny[r], np.inf, FLOOR)
+        return sum_parts(means) / whole, np.where(some, unsure, 0)
+
+
+class _Entropy(Along):
+    """|z|."""
+
+    def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> None:
+        x = pool.load(self.problem.logits[tile], spare[0])
+        np.subtract(rows.m[tile[0]], x, out)
+        if self.problem.temperature != 1:
+            np.divide(out, self.problem.temperature, out)
+        if not out.max() < np.inf:
+            out[x == -np.inf] = 0
+
+
+def entropy(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with the gradient of the entropy: d = |z|."""
+    _Entropy(problem).fill(sheet, LOOSE)

@@ -1,0 +1,21 @@
+"""Which gradient is whose, in plain float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smcli.reference.float64 import along, values
+
+if TYPE_CHECKING:
+    from smcli.model import Problem
+    from smcli.reference.tiles import Sheet
+
+
+def gradient(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with the gradient of the loss."""
+    loss = problem.loss
+    assert loss is not None  # noqa: S101 - the tier asks first
+    if loss.kind == "entropy":
+        along.entropy(problem, sheet)
+    else:
+        values.gradient(problem, sheet)

@@ -1,0 +1,143 @@
+"""Entropy, divergence, focal losses, their derivatives and products in the float64 tier, each beside Arb.
+
+What the tier certifies has to be within its bound; what it is there for, it has to certify.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flint")
+sys.path.insert(0, str(Path(__file__).parent / "attack"))
+
+from definition import Row
+from flint import arb, ctx
+
+from smcli.model import Loss, Problem
+from smcli.reference import float64
+
+INF = math.inf
+MANY = int(os.environ.get("SMCLI_ARB_ROWS", "12"))
+SHAPES = [1, 2, 3, 9, 70]
+TEMPERATURES = (1.0, 0.125, 4.0, 1024.0)
+
+
+@pytest.fixture(autouse=True)
+def _precision():
+    yield
+    ctx.prec = 53
+
+
+def saturated(rng, shape):
+    x = rng.normal(0, 3, shape)
+    x[:, rng.integers(0, shape[1])] += rng.choice([30, 200, 590, 650, 720, 1e6])
+    return x
+
+
+ROWS_OF = {
+    "normal": lambda rng, shape: rng.normal(size=shape) * rng.choice([0.1, 1, 5, 20, 1000], size=(shape[0], 1)),
+    "ordinary": lambda rng, shape: rng.normal(0, 5, shape),
+    "offset": lambda rng, shape: rng.normal(size=shape) + rng.choice([1e3, -1e6, 2.0**40], size=(shape[0], 1)),
+    "ties": lambda rng, shape: rng.integers(-1, 2, shape) * rng.choice([1, 100, 2.0**-149, 300], size=(shape[0], 1)),
+    "masked": lambda rng, shape: np.where(rng.random(shape) < 0.3, -INF, rng.normal(0, 5, shape)),
+    "saturated": saturated,
+    "deep": lambda rng, shape: -rng.uniform(0, 760, shape),
+    "sizes": lambda rng, shape: rng.choice([-1, 1], shape) * np.exp(rng.uniform(-100, 7, shape)),
+    "subnormal": lambda rng, shape: rng.integers(-50, 50, shape) * 2.0**-149,
+    "huge": lambda rng, shape: rng.uniform(-3e38, 3e38, shape),
+    "odd": lambda rng, shape: rng.choice([INF, -INF, math.nan, 0.0, 1.0], shape),
+    "equal": lambda rng, shape: np.repeat(rng.normal(size=(shape[0], 1)), shape[1], axis=1),
+}
+APART = [0.0, 1e-6, 1e-4, 1e-2, 0.3, 5.0]
+
+
+def single(x):
+    return np.asarray(x, dtype=np.float32).astype(np.float64)
+
+
+def beside(rng, x, kind):
+    """A second row for each: the same, nearly the same, moved, in another order, masked elsewhere, or of its kind."""
+    near = x + rng.choice(APART, size=(len(x), 1)) * rng.normal(size=x.shape)
+    moved = np.where(rng.random((len(x), 1)) < 0.2, x + 0.5, near)
+    other = np.where(rng.random((len(x), 1)) < 0.3, ROWS_OF[kind](rng, x.shape), moved)
+    swapped = np.where(rng.random((len(x), 1)) < 0.2, rng.permuted(x, axis=1), other)
+    return np.where((rng.random(x.shape) < 0.05) & (rng.random((len(x), 1)) < 0.2), -INF, swapped)
+
+
+def compare(problem, quantity, most=40):
+    """Worst error as a part of the bound, and how many elements were certified: at most so many of a row are compared."""
+    truth, missing = float64.attempt(problem, quantity)
+    assert not truth.lo.any() and not truth.exp2.any()
+    loss, worst, rng = problem.loss, 0.0, np.random.default_rng(9)
+    for r in np.flatnonzero(~missing.all(axis=1)).tolist():
+        row = Row(problem.logits[r].tolist(), problem.temperature, scale=problem.scale, vjp_of=problem.vjp_of)
+        row.cotangent = None if problem.cotangent is None else problem.cotangent.tolist()
+        row.signed = None if problem.coefficients is None else problem.coefficients.tolist()
+        if loss is not None:
+            row.kind, row.gamma, row.reverse = loss.kind, loss.gamma, loss.reverse
+            row.teacher = None if loss.teacher is None else loss.teacher[r].tolist()
+            if loss.labels is not None:
+                row.binary, row.coefficients = True, [Fraction(v) for v in loss.labels[r].tolist()]
+            elif loss.target is not None:
+                weight = 1.0 if loss.weights is None else float(loss.weights[loss.target[r]])
+                row.coefficients = [Fraction(weight * (i == loss.target[r])) for i in range(len(row.x))]
+        for bits in (256, 2000):
+            true = row.values(quantity, bits + row.range)
+            for i in rng.permutation(np.flatnonzero(~missing[r]))[:most].tolist():
+                value, due = float(truth.hi[r, i]), true[i]
+                what = (quantity, r, i, value, due, row)
+                assert math.copysign(1.0, value) == 1 or value < 0, what
+                if isinstance(due, float) or due == 0:
+                    assert value == due, what
+                elif due.contains(0):
+                    assert bits == 256 or value == 0, what
+                else:
+                    error = float((abs(arb(value) / due - 1) / truth.bound).upper())
+                    assert error <= 1, (error, *what)
+                    worst = max(worst, error)
+    return worst, int((~missing).sum())
+
+
+MISSING: dict[str, float] = {}  # parts of ordinary rows that cancel more than the tier can tell
+CASES = {
+    "gradient of entropy": ("gradient", {"kind": "entropy"}, {}),
+}
+
+
+def build(case, kind, rng, shape, temperature=1.0):
+    """A problem of a case, with rows of a kind."""
+    quantity, loss, options = CASES[case]
+    x = single(ROWS_OF[kind](rng, shape))
+    loss = dict(loss)
+    if loss.get("kind") == "kl":
+        loss["teacher"] = single(beside(rng, x, kind))
+    made = Loss(**loss) if loss else None
+    scale = Fraction(1, int(rng.integers(1, 9))) if quantity == "gradient" else Fraction(1)
+    return quantity, Problem("float32", x, made, temperature=temperature, scale=scale, **options)
+
+
+@pytest.mark.parametrize("kind", ROWS_OF)
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_certified_is_within_its_bound(case, kind):
+    rng = np.random.default_rng([*map(ord, case + kind)])
+    for n in SHAPES:
+        for temperature in TEMPERATURES:
+            quantity, problem = build(case, kind, rng, (1 + MANY // n, n), temperature)
+            compare(problem, quantity)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ordinary_rows_are_certified(case):
+    rng = np.random.default_rng([*map(ord, case)])
+    for n in (5, 50, 300):
+        quantity, problem = build(case, "ordinary", rng, (6000 // n, n))
+        truth, missing = float64.attempt(problem, quantity)
+        assert missing.mean() < MISSING.get(case, 0.002)
+        assert truth.bound <= 2.0**-37
