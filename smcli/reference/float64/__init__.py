@@ -84,10 +84,10 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if quantity == "focal":
         return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
-    if quantity == "kl":
-        return loss is not None and loss.teacher is not None
     if quantity == "gradient" and loss is not None and loss.kind == "entropy":
         return True
+    if quantity == "kl" or (quantity == "gradient" and loss is not None and loss.kind == "kl"):
+        return loss is not None and loss.teacher is not None
     if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
         return True
     return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss

@@ -8,7 +8,7 @@
   S itself is computed to the same error, 2^-44, for which the constants are taken larger by 1 %.
 - d_i - M: 1 of d_i is 1 of the difference and 1 of M; 1 for its own rounding.
 - Terms with z < -700 are not certified: together less than FLOOR, as |d| < 2^230 in all formats of this tier. They count
-  unless every d is 0. Rows that are "tiny" have no mean at all.
+  unless every d is 0 exactly. Rows that are "tiny" have no mean at all.
 
 An element is certified where these are within the bound asked less 80 of |d_i - M|; the other factors and what is 1 of
 the difference are 16 + 17 + h + 6 <= 64. Products below LEAST are left open.
@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.float64.reduce import additions, halvings, reduce, sum_parts, sum_rows
+from smcli.reference.float64.near import LOOSEST
+from smcli.reference.float64.reduce import COARSE, additions, halvings, reduce, sum_parts, sum_rows
 from smcli.reference.tiles import BLOCK, Pool, slabs
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Along:
         e, d, spare, *more = pool.cut(self.problem.logits[tile])
         if again:
             e = pool.load(sheet.hi[tile], e)
-            self._loose = self.tile(tile, rows, pool, d, more)
+            self._loose = self.tile(tile, rows, pool, d, more[:2])
         elif not pool.by_column:
             e = sheet.hi[tile]
         return e, d, self._loose, spare
@@ -100,9 +101,10 @@ class Along:
             other = pool.cut(d)[5]
             means.append(sum_rows(np.multiply(e, d, spare), other))
             spreads.append(sum_rows(np.abs(spare, spare), other))
+            some |= True if spreads[-1].all() else (d != 0).any(axis=1, keepdims=True)
             if loose is not None:
                 errors.append(sum_rows(np.multiply(e, loose, spare), other))
-            some |= True if spreads[-1].all() else (d != 0).any(axis=1, keepdims=True)
+                some |= loose.any(axis=1, keepdims=True)
         whole = 1 + rows.s[r]
         noise = U * (37 + halvings(columns) + additions(columns)) * sum_parts(spreads)
         if errors:
@@ -123,6 +125,48 @@ class _Entropy(Along):
             out[x == -np.inf] = 0
 
 
+class _Reverse(Along):
+    """log(p/t), less what it is at the maximum of p: the difference of two differences.
+
+    They err by 1 of themselves each, unless they are exact: multiples of 2^-42 below 2^11.
+    """
+
+    def __init__(self, problem: Problem, teacher: FloatArray) -> None:
+        super().__init__(problem)
+        self.teacher = teacher
+
+    def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> FloatArray | None:
+        r = tile[0]
+        base, other, error = np.take_along_axis(self.teacher[r], rows.at[r], axis=1), *spare
+        exact = True
+        for x, top, to in ((self.teacher, base, other), (self.problem.logits, rows.m[r], out)):
+            own = pool.load(x[tile], error)
+            np.subtract(own, top, to)
+            exact &= bool(np.abs(own, error).min() >= COARSE and np.abs(top).min() >= COARSE)
+        if not exact or max(np.abs(to, error).max() for to in (out, other)) >= 2.0**11:
+            np.add(np.abs(out), np.abs(other), error)
+            error *= U
+            exact = False
+        out -= other
+        if self.problem.temperature != 1:
+            out /= self.problem.temperature
+            error /= self.problem.temperature
+        gone = self.problem.logits[tile] == -np.inf
+        if gone.any():
+            out[gone] = error[gone] = 0
+        return None if exact else error
+
+
 def entropy(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with the gradient of the entropy: d = |z|."""
     _Entropy(problem).fill(sheet, LOOSE)
+
+
+def divergence(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with the gradient of KL(p || t): d = log(p/t) but for a constant."""
+    loss = problem.loss
+    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
+    x, t = problem.logits, loss.teacher
+    _Reverse(problem, t).fill(sheet, LOOSEST)
+    top = t.max(axis=1, keepdims=True)
+    sheet.missing |= ~np.isfinite(top) | ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True)

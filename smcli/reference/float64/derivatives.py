@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smcli.reference.float64 import along, values
+from smcli.reference.float64 import along, kernel_gradients, values
 
 if TYPE_CHECKING:
     from smcli.model import Problem
@@ -17,5 +17,7 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
     assert loss is not None  # noqa: S101 - the tier asks first
     if loss.kind == "entropy":
         along.entropy(problem, sheet)
+    elif loss.kind == "kl":
+        (along.divergence if loss.reverse else kernel_gradients.divergence)(problem, sheet)
     else:
         values.gradient(problem, sheet)

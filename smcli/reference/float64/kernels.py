@@ -12,20 +12,21 @@ pairwise rule add 40 of the sum of absolute values.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.reference.float64 import near
+from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import TINY, Rows, reduce
 from smcli.reference.losses import hard_target
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
 
 U = 2.0**-53
-LOOSE, LOOSEST = 2.0**-42, 2.0**-37
+LOOSE = 2.0**-42
 DEEPEST = 600.0
 _SPAN = 2.0**60
 
@@ -85,11 +86,14 @@ def focal(problem: Problem, sheet: Sheet) -> None:
 
 
 def kl(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, 1] with Σ t(a - z) + log1p(s_z) - log1p(s_a)."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
-    first, second = replace(problem, loss=None), replace(problem, logits=loss.teacher, loss=None)
-    (own, a), (other, z) = (_terms(q) for q in ((first, second) if loss.reverse else (second, first)))
+    """Fill the sheet [R, 1] with Σ t_i (log t_i - log p_i)."""
+    near.by_parts(near.both(problem), sheet, near.divergence, _divergence)
+    sheet.bound = LOOSEST
+
+
+def _divergence(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
+    """Fill the sheet [R, 1] with Σ t(a - z) + log1p(s_z) - log1p(s_a); all rows are dealt with."""
+    (own, a), (other, z) = (_terms(q) for q in (first, second))
     masked = a == -np.inf
     bad = (~masked & ~(np.abs(z) < np.inf)).any(axis=1, keepdims=True) | own.lost | other.lost
     terms = np.exp(a)
@@ -99,8 +103,8 @@ def kl(problem: Problem, sheet: Sheet) -> None:
     logs = np.log1p(own.s), np.log1p(other.s)
     np.add(mean, logs[1] - logs[0], sheet.hi)
     unsure = 110 * U * (spread + logs[0] + logs[1]) + (own.tiny | other.tiny) * TINY * 4
-    sheet.missing |= bad | ~(unsure <= LOOSEST * np.abs(sheet.hi))
-    sheet.bound = LOOSEST
+    sheet.missing[...] = bad | ~(unsure <= LOOSEST * np.abs(sheet.hi))
+    return np.ones(bad.shape, np.bool_)
 
 
 def signed_logsumexp(problem: Problem, sheet: Sheet) -> None:

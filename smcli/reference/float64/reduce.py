@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TINY = 2.0**-900
 _DEEPEST = -600.0
-_COARSE = 2.0**-19
+COARSE = 2.0**-19
 
 
 @dataclass(eq=False, repr=False)
@@ -76,7 +76,7 @@ def reduce(problem: Problem, keep: str, sheet: Sheet) -> Rows:
 def _inexact(x: FloatArray, m: FloatArray, z: FloatArray, spare: FloatArray, temperature: float) -> BoolArray:
     """Rows [R, 1] where some z = x - m with 8 < |z| <= 700 (after the temperature) is rounded."""
     no = np.zeros(m.shape, bool)
-    if temperature <= 2 and np.abs(x, spare).min() >= _COARSE and np.abs(m).min() >= _COARSE:
+    if temperature <= 2 and np.abs(x, spare).min() >= COARSE and np.abs(m).min() >= COARSE:
         return no
     low, high = -700 * temperature, -8 * temperature
     if z.min() >= high:

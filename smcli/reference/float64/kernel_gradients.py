@@ -1,0 +1,63 @@
+"""Gradients of the divergence and of the focal loss in plain float64; bounds in units of u = 2^-53.
+
+Errors of e and s are as in the tier's own docstring, h is `halvings`.
+
+- KL: p - t. e 16, 1 + s 17 + h, the reciprocal and the product 2: 35 + h of p + t; 3 for the difference and the factor. For
+  the maximum of both, (1 - t) - (1 - p): s 16 + h more. Certified where that is within LOOSEST of the difference; what is
+  below e^-600 counts as FLOOR. Rows that nearly agree: see `near`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.float64 import near
+from smcli.reference.float64.near import LOOSEST
+from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
+
+if TYPE_CHECKING:
+    from smcli.model import BoolArray, Problem
+
+U = 2.0**-53
+FLOOR = 2.0**-800
+
+
+def divergence(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with p - t, times the scale and divided by the temperature."""
+    near.by_parts(near.both(problem), sheet, near.difference, _difference)
+    sheet.hi *= float(problem.scale / Fraction(problem.temperature))
+    sheet.bound = LOOSEST
+
+
+def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
+    """Fill the sheet [R, C] with p - t; all rows are dealt with."""
+    soft = Sheet.of_numbers(sheet.hi.shape)
+    own, other = reduce(second, "e", sheet), reduce(first, "e", soft)
+    x, columns = second.logits, second.logits.shape[1]
+    share, portion, pool = 1 / (1 + own.s), 1 / (1 + other.s), Pool(columns, 3, BLOCK)
+    noise = 1.01 * (36 + halvings(columns)) * U / (LOOSEST - 4 * U)
+    for r, c in tiles(x.shape, BLOCK):
+        p, t, size = pool.cut(x[r, c])
+        np.multiply(pool.load(sheet.hi[r, c], p), share[r], p)
+        np.multiply(pool.load(soft.hi[r, c], t), portion[r], t)
+        np.add(p, t, size)
+        size *= noise
+        size += FLOOR
+        p -= t
+        np.copyto(sheet.hi[r, c], p)
+        sheet.missing[r, c] = size > np.abs(p, t)
+    if min(x.min(), first.logits.min()) == -np.inf:
+        gone = (x == -np.inf) & (first.logits == -np.inf)
+        sheet.hi[gone], sheet.missing[gone] = 0, False
+    same = np.flatnonzero((own.at == other.at)[:, 0])
+    here = same, own.at[same, 0]
+    rests = [(rows.s * part)[same, 0] for rows, part in ((other, portion), (own, share))]
+    gap = sheet.hi[here] = rests[0] - rests[1]
+    unsure = noise * 2 * (rests[0] + rests[1]) + FLOOR
+    sheet.missing[here] = (unsure > np.abs(gap)) | (own.tiny | other.tiny)[same, 0]
+    sheet.missing |= own.lost | other.lost
+    return np.ones(own.m.shape, np.bool_)
