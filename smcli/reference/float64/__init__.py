@@ -17,7 +17,8 @@ itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,
   which is <= rest, adds 16; 4 roundings.
 - Gradient of a hard target, p or 1 - p_t times c·scale/T: 60 and 3 roundings.
-- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`. Derivatives that are p·(d - Σ p·d): see `along`.
+- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`, rows that nearly agree `near`. Derivatives: see
+  `along`, `kernel_gradients` and `products`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import derivatives, kernels, values
+from smcli.reference.float64 import derivatives, kernels, products, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -47,6 +48,7 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
     "gradient": derivatives.gradient,
+    "vjp": products.vjp,
     "sigmoid": kernels.sigmoid,
     "log-sigmoid": kernels.log_sigmoid,
     "entropy": kernels.entropy,
@@ -82,6 +84,8 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if "float64" in problem.formats or mantissa != 0.5 or abs(exponent) > 100:
         return False
+    if quantity == "vjp":
+        return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
     if quantity == "focal":
         return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
     if quantity == "gradient" and loss is not None and loss.kind == "entropy":

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 U = 2.0**-53
 LOOSE = 2.0**-42
 DEEPEST = 600.0
-_SPAN = 2.0**60
+SPAN = 2.0**60
 
 
 def sigmoid(problem: Problem, sheet: Sheet) -> None:
@@ -80,7 +80,7 @@ def focal(problem: Problem, sheet: Sheet) -> None:
     nothing = own & (rows.s == 0) & ~rows.tiny
     sheet.hi[nothing] = 0
     size = np.abs(weight)
-    sheet.missing |= rows.lost | wrong | own & rows.tiny | ~((weight == 0) | (size > 1 / _SPAN) & (size < _SPAN))
+    sheet.missing |= rows.lost | wrong | own & rows.tiny | ~((weight == 0) | (size > 1 / SPAN) & (size < SPAN))
     sheet.missing |= (np.abs(sheet.hi) < 2.0**-900) & ~nothing & (weight != 0)
     sheet.bound = float(loss.gamma * 60 + 64) * U
 
@@ -107,20 +107,25 @@ def _divergence(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
     return np.ones(bad.shape, np.bool_)
 
 
-def signed_logsumexp(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, 1] with m + log |Σ b·e^z|."""
+def signed_sum(problem: Problem, rows: Rows, e: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Σ b·e of every row [R, 1], its absolute error, and where that is not known at all; e is written over."""
     b = problem.coefficients
     assert b is not None  # noqa: S101 - the caller asks first
+    e *= b
+    total, whole = (v.sum(axis=1, keepdims=True) for v in (e, np.abs(e)))
+    size = np.abs(b)
+    inside = bool(((b == 0) | (size > 1 / SPAN) & (size < SPAN)).all())
+    unsure = 64 * U * whole
+    return total, unsure, rows.lost | (whole < 2.0**-500) | (unsure > 2.0**-20 * np.abs(total)) | (not inside)
+
+
+def signed_logsumexp(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, 1] with m + log |Σ b·e^z|."""
     rows, z = _terms(problem)
-    terms = np.exp(z)
-    terms *= b
-    total, whole = (v.sum(axis=1, keepdims=True) for v in (terms, np.abs(terms)))
+    total, error, lost = signed_sum(problem, rows, np.exp(z))
     log = np.log(np.abs(total))
     np.add(rows.m / problem.temperature, log, sheet.hi)
-    size = np.abs(b)
-    inside = bool(((b == 0) | (size > 1 / _SPAN) & (size < _SPAN)).all())
-    unsure = 64 * U * whole / np.abs(total) + 8 * U * np.abs(log) + 2 * U * np.abs(sheet.hi)
+    unsure = error / np.abs(total) + 8 * U * np.abs(log) + 2 * U * np.abs(sheet.hi)
     unsure += U * np.abs(rows.m / problem.temperature)
-    sheet.missing |= rows.lost | (whole < 2.0**-500) | (64 * U * whole > 2.0**-20 * np.abs(total)) | (not inside)
-    sheet.missing |= ~(unsure <= LOOSE * np.abs(sheet.hi))
+    sheet.missing |= lost | ~(unsure <= LOOSE * np.abs(sheet.hi))
     sheet.bound = LOOSE
