@@ -30,7 +30,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import derivatives, kernels, products, values
+from smcli.reference.float64 import kernels, losses, products, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -38,7 +38,7 @@ from smcli.reference.tiles import Sheet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, Problem
+    from smcli.model import BoolArray, Loss, Problem
 
 MOST = 64.0  # exponents of a focal loss beyond are left to pairs
 
@@ -47,13 +47,13 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "log-softmax": values.log_softmax,
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
-    "gradient": derivatives.gradient,
+    "gradient": losses.gradient,
     "vjp": products.vjp,
     "sigmoid": kernels.sigmoid,
     "log-sigmoid": kernels.log_sigmoid,
     "entropy": kernels.entropy,
     "kl": kernels.kl,
-    "focal": kernels.focal,
+    "focal": losses.focal,
 }
 
 
@@ -86,12 +86,16 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if quantity == "vjp":
         return problem.cotangent is not None and bool(np.isfinite(problem.cotangent).all())
-    if quantity == "focal":
-        return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
-    if quantity == "gradient" and loss is not None and loss.kind == "entropy":
-        return True
-    if quantity == "kl" or (quantity == "gradient" and loss is not None and loss.kind == "kl"):
+    kind = quantity if quantity != "gradient" else loss.kind if loss is not None else ""
+    if kind == "kl":
         return loss is not None and loss.teacher is not None
-    if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
-        return True
-    return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss
+    if kind == "focal":
+        return loss is not None and _has_what_it_takes(loss)
+    if kind == "cross-entropy" and loss is not None:
+        return loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss
+    return kind not in {"", "bce"}
+
+
+def _has_what_it_takes(loss: Loss) -> bool:
+    plain = is_hard(loss) if loss.labels is None else loss.weights is None and not loss.smoothing
+    return plain and 0 <= loss.gamma <= MOST

@@ -5,6 +5,8 @@ Errors of e and s are as in the tier's own docstring, h is `halvings`.
 - KL: p - t. e 16, 1 + s 17 + h, the reciprocal and the product 2: 35 + h of p + t; 3 for the difference and the factor. For
   the maximum of both, (1 - t) - (1 - p): s 16 + h more. Certified where that is within LOOSEST of the difference; what is
   below e^-600 counts as FLOOR. Rows that nearly agree: see `near`.
+- focal: A·p_i, and -A·q for the target, with q = 1 - p_t, l = -log p_t and A = q^γ·(1 + γ·p_t·l/q), a sum of terms > 0: q
+  60, the power 60γ and 8, l 52, p 60, two factors, a quotient and 2 more: 60γ + 190, and p or q and 6 more: 60γ + 260.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.float64 import near
+from smcli.reference.float64.kernels import of_target, within
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, Problem
 
 U = 2.0**-53
-FLOOR = 2.0**-800
+FLOOR, LEAST = 2.0**-800, 2.0**-900
 
 
 def divergence(problem: Problem, sheet: Sheet) -> None:
@@ -61,3 +64,25 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
     sheet.missing[here] = (unsure > np.abs(gap)) | (own.tiny | other.tiny)[same, 0]
     sheet.missing |= own.lost | other.lost
     return np.ones(own.m.shape, np.bool_)
+
+
+def focal(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, C] with the gradient of (1 - p_t)^gamma·(-log p_t)·weight."""
+    assert problem.loss is not None  # noqa: S101 - the tier asks first
+    gamma = problem.loss.gamma
+    rows, target, rest, log, power = of_target(problem, "e", sheet)
+    here = np.arange(len(target.at))[:, None], target.at
+    share = target.weight * float(problem.scale / Fraction(problem.temperature))
+    ratio = gamma * sheet.hi[here] / (1 + rows.s) * log / rest
+    slope = power * (1 + ratio) * share
+    none = (rest == 0) | (share == 0)
+    slope[none] = 0
+    sheet.hi *= slope / (1 + rows.s)
+    sheet.hi[here] = 0.0 - slope * rest
+    sheet.hi += 0.0  # no -0
+    sheet.missing[here] = False
+    sheet.missing |= (np.abs(sheet.hi) < LEAST) & ~none
+    sheet.missing |= rows.lost | target.wrong | target.own & rows.tiny | ~within(share)
+    if float(problem.logits.min()) == -np.inf:
+        sheet.missing[(problem.logits == -np.inf) & ~(rows.lost | target.wrong)] = False
+    sheet.bound = float(60 * gamma + 280) * U

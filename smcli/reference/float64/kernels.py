@@ -12,6 +12,7 @@ pairwise rule add 40 of the sum of absolute values.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from smcli.reference.losses import hard_target
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
 U = 2.0**-53
 LOOSE = 2.0**-42
@@ -66,23 +67,50 @@ def entropy(problem: Problem, sheet: Sheet) -> None:
     sheet.bound = 2.0**-46
 
 
-def focal(problem: Problem, sheet: Sheet) -> None:
-    """Fill the sheet [R, 1] with (1 - p_t)^gamma·(-log p_t)·weight."""
+@dataclass(eq=False, repr=False)
+class Target:
+    """The targets of all rows, [R, 1] each.
+
+    Attributes:
+        at, weight, wrong: as in `losses.hard_target`.
+        own: whether it is the maximum.
+    """
+
+    at: IntArray
+    weight: FloatArray
+    wrong: BoolArray
+    own: BoolArray
+
+
+def of_target(problem: Problem, keep: str, sheet: Sheet) -> tuple[Rows, Target, FloatArray, FloatArray, FloatArray]:
+    """The rows, their targets, and of each of these 1 - p, -log p and (1 - p)^gamma, [R, 1] each."""
     loss = problem.loss
     assert loss is not None  # noqa: S101 - the tier asks first
-    rows = reduce(problem, "", sheet)
+    rows = reduce(problem, keep, sheet)
     at, weight, wrong = hard_target(problem, loss)
     z = (np.take_along_axis(problem.logits, at, axis=1) - rows.m) / problem.temperature
     own = at == rows.at
     rest = np.where(own, rows.s, 1 + (rows.s - np.exp(z))) / (1 + rows.s)
-    power = rest**loss.gamma
-    np.multiply(power * (np.log1p(rows.s) - z), weight, sheet.hi)
-    nothing = own & (rows.s == 0) & ~rows.tiny
+    return rows, Target(at, weight, wrong, own), rest, np.log1p(rows.s) - z, rest**loss.gamma
+
+
+def within(factor: FloatArray) -> BoolArray:
+    """Whether a factor is 0, or too near to neither 0 nor infinity."""
+    size = np.abs(factor)
+    found: BoolArray = (factor == 0) | (size > 1 / SPAN) & (size < SPAN)
+    return found
+
+
+def focal(problem: Problem, sheet: Sheet) -> None:
+    """Fill the sheet [R, 1] with (1 - p_t)^gamma·(-log p_t)·weight."""
+    rows, target, rest, log, power = of_target(problem, "", sheet)
+    assert problem.loss is not None  # noqa: S101 - the tier asks first
+    np.multiply(power * log, target.weight, sheet.hi)
+    nothing = target.own & (rest == 0) & ~rows.tiny
     sheet.hi[nothing] = 0
-    size = np.abs(weight)
-    sheet.missing |= rows.lost | wrong | own & rows.tiny | ~((weight == 0) | (size > 1 / SPAN) & (size < SPAN))
-    sheet.missing |= (np.abs(sheet.hi) < 2.0**-900) & ~nothing & (weight != 0)
-    sheet.bound = float(loss.gamma * 60 + 64) * U
+    sheet.missing |= rows.lost | target.wrong | target.own & rows.tiny | ~within(target.weight)
+    sheet.missing |= (np.abs(sheet.hi) < 2.0**-900) & ~nothing & (target.weight != 0)
+    sheet.bound = float(problem.loss.gamma * 60 + 64) * U
 
 
 def kl(problem: Problem, sheet: Sheet) -> None:
@@ -113,8 +141,7 @@ def signed_sum(problem: Problem, rows: Rows, e: FloatArray) -> tuple[FloatArray,
     assert b is not None  # noqa: S101 - the caller asks first
     e *= b
     total, whole = (v.sum(axis=1, keepdims=True) for v in (e, np.abs(e)))
-    size = np.abs(b)
-    inside = bool(((b == 0) | (size > 1 / SPAN) & (size < SPAN)).all())
+    inside = bool(within(b).all())
     unsure = 64 * U * whole
     return total, unsure, rows.lost | (whole < 2.0**-500) | (unsure > 2.0**-20 * np.abs(total)) | (not inside)
 

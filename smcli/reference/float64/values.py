@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.reference.float64.kernels import signed_logsumexp
+from smcli.reference.float64.kernels import signed_logsumexp, within
 from smcli.reference.float64.reduce import TINY, additions, halve, reduce
 from smcli.reference.losses import hard_target
 from smcli.reference.tiles import BLOCK, tiles
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
 BOUND = 2.0**-47
@@ -109,7 +109,7 @@ def cross_entropy(problem: Problem, sheet: Sheet) -> None:
     at, weight, wrong = hard_target(problem, loss)
     z = (np.take_along_axis(problem.logits, at, axis=1) - rows.m) / problem.temperature
     np.multiply(np.log1p(rows.s) - z, weight, sheet.hi)
-    sheet.missing |= rows.lost | wrong | _out_of_range(weight) | rows.tiny & (at == rows.at)
+    sheet.missing |= rows.lost | wrong | ~within(weight) | rows.tiny & (at == rows.at)
 
 
 def gradient(problem: Problem, sheet: Sheet) -> None:
@@ -125,10 +125,4 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
         sheet.hi += 0.0  # no -0
     sheet.hi[here] = 0.0 - rest / total * share
     sheet.missing[here] = own & rows.tiny
-    sheet.missing |= rows.lost | wrong | _out_of_range(share)
-
-
-def _out_of_range(factor: FloatArray) -> BoolArray:
-    size = np.abs(factor)
-    good: BoolArray = (factor == 0) | (size > 2.0**-60) & (size < 2.0**60)
-    return ~good
+    sheet.missing |= rows.lost | wrong | ~within(share)
