@@ -11,7 +11,8 @@
   unless every d is 0 exactly. Rows that are "tiny" have no mean at all.
 
 An element is certified where these are within the bound asked less 80 of |d_i - M|; the other factors and what is 1 of
-the difference are 16 + 17 + h + 6 <= 64. Products below LEAST are left open.
+the difference are 16 + 17 + h + 6 <= 64. Products below LEAST are left open. Where that leaves rows with open elements, M
+of these is told by `sharp`, and d as a pair, to 2^-100: M = N/Σ e errs by what N and M times Σ e err by, over Σ e.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.reference.double_double import twofold
+from smcli.reference.float64 import sharp
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import COARSE, additions, halvings, reduce, sum_parts, sum_rows
 from smcli.reference.tiles import BLOCK, Pool, slabs
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem
+    from smcli.model import FloatArray, IntArray, Problem
+    from smcli.reference.double_double.twofold import Pair
     from smcli.reference.float64.reduce import Rows
     from smcli.reference.tiles import Sheet
 
@@ -36,6 +40,7 @@ U = 2.0**-53
 LOOSE = 2.0**-42
 FLOOR = 2.0**-700
 LEAST = 2.0**-960
+DEEPEST = 600.0
 _SHALLOW = 2.0**-150  # with e above it nothing that is certified is below LEAST
 
 
@@ -77,6 +82,37 @@ class Along:
             gone = x == -np.inf
             sheet.hi[gone], sheet.missing[gone] = 0, False
         sheet.missing |= rows.lost
+        self._sharpen(sheet, rows, share, bound)
+
+    def _sharpen(self, sheet: Sheet, rows: Rows, share: FloatArray, bound: float) -> None:
+        """Fill what is missing because it cancels, with a mean that is told better."""
+        x, t = self.problem.logits, self.problem.temperature
+        r, c = np.nonzero(sheet.missing & ~(rows.lost | rows.tiny))
+        deep = ~((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST)
+        r, c = r[~deep], c[~deep]
+        every, columns = np.unique(r), np.arange(x.shape[1])
+        step = max(1, BLOCK // len(columns))
+        for some in (every[start : start + step] for start in range(0, len(every), step)):
+            z = sharp.difference(x[some], rows.m[some], t)
+            d = self.pairs(some[:, None], columns[None], rows)
+            found = sharp.sums(z, d, 2.0**-24)
+            mean = twofold.div(found.moment, found.total)
+            error = found.moment_error + np.abs(mean[0]) * found.total_error
+            error = 1.01 * error / found.total[0] + FLOOR
+            ours = (r >= some[0]) & (r <= some[-1])
+            row, column = np.searchsorted(some, r[ours]), c[ours]
+            high, low = d[0][row, column], d[1][row, column]
+            middle = mean[0][row, 0], mean[1][row, 0]
+            inner = twofold.add_any((high, low), (-middle[0], -middle[1]))[0]
+            unsure = error[row, 0] + 2.0**-98 * (np.abs(high) + np.abs(middle[0]))
+            value = np.exp(z[0][row, column]) * inner * share[r[ours], 0]
+            sure = (unsure <= (bound - 80 * U) * np.abs(inner)) & (np.abs(value) >= LEAST)
+            at = r[ours][sure], column[sure]
+            sheet.hi[at], sheet.missing[at] = value[sure], False
+
+    def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:
+        """The d of some elements as pairs; nothing is asked of those of masked ones."""
+        raise NotImplementedError
 
     def _load(
         self, sheet: Sheet, rows: Rows, pool: Pool, tile: Tile, *, again: bool = True
@@ -116,6 +152,10 @@ class Along:
 class _Entropy(Along):
     """|z|."""
 
+    def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:
+        hi, lo = sharp.difference(self.problem.logits[r, c], rows.m[r, 0], self.problem.temperature)
+        return -hi, -lo
+
     def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> None:
         x = pool.load(self.problem.logits[tile], spare[0])
         np.subtract(rows.m[tile[0]], x, out)
@@ -134,6 +174,12 @@ class _Reverse(Along):
     def __init__(self, problem: Problem, teacher: FloatArray) -> None:
         super().__init__(problem)
         self.teacher = teacher
+
+    def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:
+        t = self.problem.temperature
+        z = sharp.difference(self.problem.logits[r, c], rows.m[r, 0], t)
+        a = sharp.difference(self.teacher[r, c], self.teacher[r, rows.at[r, 0]], t)
+        return twofold.add_any(z, (-a[0], -a[1]))
 
     def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> FloatArray | None:
         r = tile[0]

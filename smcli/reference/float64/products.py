@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.float64 import kernels
+from smcli.reference.float64 import kernels, sharp
 from smcli.reference.float64.along import LOOSE, Along, U
 from smcli.reference.float64.kernels import SPAN
 from smcli.reference.float64.near import LOOSEST
@@ -27,7 +27,8 @@ from smcli.reference.float64.reduce import halvings, reduce
 from smcli.reference.tiles import BLOCK, Pool, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem
+    from smcli.model import FloatArray, IntArray, Problem
+    from smcli.reference.double_double.twofold import Pair
     from smcli.reference.float64.along import Tile
     from smcli.reference.float64.reduce import Rows
     from smcli.reference.tiles import Sheet
@@ -43,6 +44,11 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
 
 class _Apart(Along):
     """What is weighed is v_j, less that of the maximum."""
+
+    def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:
+        v = self.problem.cotangent
+        assert v is not None  # noqa: S101 - the tier asks first
+        return sharp.difference(v[c], v[rows.at[r, 0]], 1.0)
 
     def tile(self, tile: Tile, rows: Rows, _: Pool, out: FloatArray, *__: list[FloatArray]) -> None:
         v, r, c = self.problem.cotangent, *tile
