@@ -95,7 +95,7 @@ class Along:
         for some in (every[start : start + step] for start in range(0, len(every), step)):
             z = sharp.difference(x[some], rows.m[some], t)
             d = self.pairs(some[:, None], columns[None], rows)
-            found = sharp.sums(z, d, 2.0**-24)
+            found = sharp.sums(z, d, 2.0**-16)
             mean = twofold.div(found.moment, found.total)
             error = found.moment_error + np.abs(mean[0]) * found.total_error
             error = 1.01 * error / found.total[0] + FLOOR

@@ -4,7 +4,9 @@ Errors of e and s are as in the tier's own docstring, h is `halvings`.
 
 - KL: p - t. e 16, 1 + s 17 + h, the reciprocal and the product 2: 35 + h of p + t; 3 for the difference and the factor. For
   the maximum of both, (1 - t) - (1 - p): s 16 + h more. Certified where that is within LOOSEST of the difference; what is
-  below e^-600 counts as FLOOR. Rows that nearly agree: see `near`.
+  below e^-600 counts as FLOOR. Rows that nearly agree: see `near`. What still is missing: t_i·(e^y - 1) for |y| <= 1,
+  y = log p_i - log t_i = (z_i - a_i) - (log1p(s_z) - log1p(s_a)) in pairs, to 2^-90 of the logarithms and 2^-98 of both
+  differences, and by what the sums of `sharp` err by: certified where e^y/|e^y - 1| <= 2/|y| times that is within LOOSEST.
 - focal: A·p_i, and -A·q for the target, with q = 1 - p_t, l = -log p_t and A = q^γ·(1 + γ·p_t·l/q), a sum of terms > 0: q
   60, the power 60γ and 8, l 52, p 60, two factors, a quotient and 2 more: 60γ + 190, and p or q and 6 more: 60γ + 260.
 """
@@ -16,7 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.float64 import near
+from smcli.reference.double_double import twofold
+from smcli.reference.double_double.elementary import log1p
+from smcli.reference.float64 import near, sharp
+from smcli.reference.float64.along import DEEPEST
 from smcli.reference.float64.kernels import of_target, within
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
@@ -27,11 +32,15 @@ if TYPE_CHECKING:
 
 U = 2.0**-53
 FLOOR, LEAST = 2.0**-800, 2.0**-900
+_PART, _LEAST_PART = 2.0**-16, 2.0**-40
 
 
 def divergence(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with p - t, times the scale and divided by the temperature."""
-    near.by_parts(near.both(problem), sheet, near.difference, _difference)
+    pair = near.both(problem)
+    near.by_parts(pair, sheet, near.difference, _difference)
+    if sheet.missing.any():
+        _sharpen(*pair, sheet)
     sheet.hi *= float(problem.scale / Fraction(problem.temperature))
     sheet.bound = LOOSEST
 
@@ -64,6 +73,38 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
     sheet.missing[here] = (unsure > np.abs(gap)) | (own.tiny | other.tiny)[same, 0]
     sheet.missing |= own.lost | other.lost
     return np.ones(own.m.shape, np.bool_)
+
+
+def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
+    """Fill what is missing because it cancels, from sums that are told better."""
+    some = np.flatnonzero(sheet.missing.any(axis=1))
+    for q in (first, second):
+        some = some[np.isfinite(q.logits[some].max(axis=1))]
+    step = max(1, BLOCK // sheet.hi.shape[1])
+    for rows in (some[start : start + step] for start in range(0, len(some), step)):
+        logits = [q.logits[rows] for q in (first, second)]
+        at = [x.argmax(axis=1)[:, None] for x in logits]
+        tops = [np.take_along_axis(x, i, axis=1) for x, i in zip(logits, at, strict=True)]
+        a, z = (sharp.difference(x, top, first.temperature) for x, top in zip(logits, tops, strict=True))
+        gaps = np.abs(a[0] - z[0])
+        part = _PART * np.where(gaps < 1, gaps, 1).mean(axis=1, keepdims=True)  # the nearer, the more of them matters
+        found = [sharp.sums(v, None, np.maximum(part, _LEAST_PART), i) for v, i in zip((a, z), at, strict=True)]
+        totals, logs = [1 + f.total[0] for f in found], [log1p(f.total) for f in found]
+        errors = np.full(part.shape, FLOOR)
+        for f, total, log in zip(found, totals, logs, strict=True):
+            small = (f.total[0] > 0) & (f.total[0] < 2.0**-800)
+            errors += 1.01 * f.total_error / total + 2.0**-90 * log[0] + np.where(small, np.inf, 0)
+        gap = twofold.add_any(logs[0], (-logs[1][0], -logs[1][1]))
+        r, c = np.nonzero(sheet.missing[rows] & (a[0] >= -DEEPEST) & (z[0] >= -DEEPEST))
+        left, right = a[0][r, c], z[0][r, c]
+        y = twofold.add_any((right, z[1][r, c]), (-left, -a[1][r, c]))
+        y = twofold.add_any(y, (gap[0][r, 0], gap[1][r, 0]))
+        unsure = errors[r, 0] - 2.0**-98 * (left + right)
+        value = np.exp(left) / totals[0][r, 0] * np.expm1(y[0])
+        size = np.abs(y[0])
+        sure = (size <= 1) & (2 * unsure <= (LOOSEST - 90 * U) * size) & (np.abs(value) >= LEAST)
+        here = rows[r[sure]], c[sure]
+        sheet.hi[here], sheet.missing[here] = value[sure], False
 
 
 def focal(problem: Problem, sheet: Sheet) -> None:

@@ -38,7 +38,7 @@ def difference(x: FloatArray, base: FloatArray, temperature: float) -> Pair:
     return hi / temperature, lo / temperature
 
 
-def sums(z: Pair, d: Pair | None, part: float, without: IntArray | None = None) -> Sums:
+def sums(z: Pair, d: Pair | None, part: FloatArray | float, without: IntArray | None = None) -> Sums:
     """The sums of some rows [R, C]; d of None is 1, and one column of each row may be left out [R, 1].
 
     Terms with a z of -inf are 0, and their d is not looked at.
