@@ -166,9 +166,9 @@ def test_what_is_certified_is_within_its_bound(case, kind):
 @pytest.mark.parametrize("case", CASES)
 def test_rows_in_pieces_are_within_their_bound(case, monkeypatch):
     from smcli.reference import tiles
-    from smcli.reference.float64 import along, kernel_gradients, near, products, reduce
+    from smcli.reference.float64 import along, kernel_gradients, kernels, near, products, reduce
 
-    for module in (tiles, along, kernel_gradients, near, products, reduce):
+    for module in (tiles, along, kernel_gradients, kernels, near, products, reduce):
         monkeypatch.setattr(module, "BLOCK", 64)
     rng = np.random.default_rng([3, *map(ord, case)])
     for kind, n in (("ordinary", 150), ("normal", 128), ("masked", 65), ("sizes", 100)):

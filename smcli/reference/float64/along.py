@@ -41,6 +41,7 @@ LOOSE = 2.0**-42
 FLOOR = 2.0**-700
 LEAST = 2.0**-960
 DEEPEST = 600.0
+MANY = 1 << 16  # as many logits are told better at once
 _SHALLOW = 2.0**-150  # with e above it nothing that is certified is below LEAST
 
 
@@ -91,21 +92,25 @@ class Along:
         deep = ~((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST)
         r, c = r[~deep], c[~deep]
         every, columns = np.unique(r), np.arange(x.shape[1])
-        step = max(1, BLOCK // len(columns))
+        step = max(1, MANY // len(columns))
         for some in (every[start : start + step] for start in range(0, len(every), step)):
-            z = sharp.difference(x[some], rows.m[some], t)
-            d = self.pairs(some[:, None], columns[None], rows)
-            found = sharp.sums(z, d, 2.0**-16)
+            z = (x[some] - rows.m[some]) / t
+            d = np.where(z == -np.inf, 0, self.pairs(some[:, None], columns[None], rows)[0])
+
+            def ways(row: IntArray, column: IntArray, some: IntArray = some) -> Pair:
+                return self.pairs(some[row], column, rows)
+
+            found = sharp.sums(z, sharp.picker(x[some], rows.m[some], t), 2.0**-16, d=(d, ways))
             mean = twofold.div(found.moment, found.total)
             error = found.moment_error + np.abs(mean[0]) * found.total_error
             error = 1.01 * error / found.total[0] + FLOOR
             ours = (r >= some[0]) & (r <= some[-1])
             row, column = np.searchsorted(some, r[ours]), c[ours]
-            high, low = d[0][row, column], d[1][row, column]
+            high, low = ways(row, column)
             middle = mean[0][row, 0], mean[1][row, 0]
             inner = twofold.add_any((high, low), (-middle[0], -middle[1]))[0]
             unsure = error[row, 0] + 2.0**-98 * (np.abs(high) + np.abs(middle[0]))
-            value = np.exp(z[0][row, column]) * inner * share[r[ours], 0]
+            value = np.exp(z[row, column]) * inner * share[r[ours], 0]
             sure = (unsure <= (bound - 80 * U) * np.abs(inner)) & (np.abs(value) >= LEAST)
             at = r[ours][sure], column[sure]
             sheet.hi[at], sheet.missing[at] = value[sure], False

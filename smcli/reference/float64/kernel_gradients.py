@@ -21,7 +21,7 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.float64 import near, sharp
-from smcli.reference.float64.along import DEEPEST
+from smcli.reference.float64.along import DEEPEST, MANY
 from smcli.reference.float64.kernels import of_target, within
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
@@ -80,27 +80,28 @@ def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
     some = np.flatnonzero(sheet.missing.any(axis=1))
     for q in (first, second):
         some = some[np.isfinite(q.logits[some].max(axis=1))]
-    step = max(1, BLOCK // sheet.hi.shape[1])
+    step, t = max(1, MANY // sheet.hi.shape[1]), first.temperature
     for rows in (some[start : start + step] for start in range(0, len(some), step)):
         logits = [q.logits[rows] for q in (first, second)]
         at = [x.argmax(axis=1)[:, None] for x in logits]
         tops = [np.take_along_axis(x, i, axis=1) for x, i in zip(logits, at, strict=True)]
-        a, z = (sharp.difference(x, top, first.temperature) for x, top in zip(logits, tops, strict=True))
-        gaps = np.abs(a[0] - z[0])
+        a, z = ((x - top) / t for x, top in zip(logits, tops, strict=True))
+        pairs = [sharp.picker(x, top, t) for x, top in zip(logits, tops, strict=True)]
+        gaps = np.abs(a - z)
         part = _PART * np.where(gaps < 1, gaps, 1).mean(axis=1, keepdims=True)  # the nearer, the more of them matters
-        found = [sharp.sums(v, None, np.maximum(part, _LEAST_PART), i) for v, i in zip((a, z), at, strict=True)]
-        totals, logs = [1 + f.total[0] for f in found], [log1p(f.total) for f in found]
-        errors = np.full(part.shape, FLOOR)
-        for f, total, log in zip(found, totals, logs, strict=True):
-            small = (f.total[0] > 0) & (f.total[0] < 2.0**-800)
-            errors += 1.01 * f.total_error / total + 2.0**-90 * log[0] + np.where(small, np.inf, 0)
+        part = np.maximum(part, _LEAST_PART)
+        found = [sharp.sums(v, p, part, without=i) for v, p, i in zip((a, z), pairs, at, strict=True)]
+        logs = [log1p(f.total) for f in found]
         gap = twofold.add_any(logs[0], (-logs[1][0], -logs[1][1]))
-        r, c = np.nonzero(sheet.missing[rows] & (a[0] >= -DEEPEST) & (z[0] >= -DEEPEST))
-        left, right = a[0][r, c], z[0][r, c]
-        y = twofold.add_any((right, z[1][r, c]), (-left, -a[1][r, c]))
+        errors = 2.0**-90 * (logs[0][0] + logs[1][0]) + FLOOR
+        for s, _, error, _ in found:
+            errors += np.where((s[0] > 0) & (s[0] < 2.0**-800), np.inf, 1.01 * error / (1 + s[0]))
+        r, c = np.nonzero(sheet.missing[rows] & (a >= -DEEPEST) & (z >= -DEEPEST))
+        left, right = (p(r, c) for p in pairs)
+        y = twofold.add_any(right, (-left[0], -left[1]))
         y = twofold.add_any(y, (gap[0][r, 0], gap[1][r, 0]))
-        unsure = errors[r, 0] - 2.0**-98 * (left + right)
-        value = np.exp(left) / totals[0][r, 0] * np.expm1(y[0])
+        unsure = errors[r, 0] - 2.0**-98 * (left[0] + right[0])
+        value = np.exp(left[0]) / (1 + found[0].total[0][r, 0]) * np.expm1(y[0])
         size = np.abs(y[0])
         sure = (size <= 1) & (2 * unsure <= (LOOSEST - 90 * U) * size) & (np.abs(value) >= LEAST)
         here = rows[r[sure]], c[sure]

@@ -19,9 +19,9 @@ import numpy as np
 
 from smcli.reference.float64 import near
 from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import TINY, Rows, reduce
+from smcli.reference.float64.reduce import TINY, Rows, reduce, sum_parts, sum_rows
 from smcli.reference.losses import hard_target
-from smcli.reference.tiles import Sheet
+from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
@@ -121,13 +121,31 @@ def kl(problem: Problem, sheet: Sheet) -> None:
 
 def _divergence(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
     """Fill the sheet [R, 1] with Σ t(a - z) + log1p(s_z) - log1p(s_a); all rows are dealt with."""
-    (own, a), (other, z) = (_terms(q) for q in (first, second))
-    masked = a == -np.inf
-    bad = (~masked & ~(np.abs(z) < np.inf)).any(axis=1, keepdims=True) | own.lost | other.lost
-    terms = np.exp(a)
-    terms *= a - z
-    terms[masked] = 0
-    mean, spread = (v.sum(axis=1, keepdims=True) / (1 + own.s) for v in (terms, np.abs(terms)))
+    x, columns, soft = first.logits, first.logits.shape[1], Sheet.of_numbers(first.logits.shape)
+    own, other = reduce(first, "e", soft), reduce(second, "", soft)
+    masked = bool(min(x.min(), second.logits.min()) == -np.inf)
+    parts: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    bad, pool = own.lost | other.lost, Pool(columns, 4, BLOCK)
+    mean, spread = np.empty_like(own.s), np.empty_like(own.s)
+    for r, c in tiles(x.shape, BLOCK):
+        a, z, e, spare = pool.cut(x[r, c])
+        np.subtract(pool.load(x[r, c], e), own.m[r], a)
+        np.subtract(pool.load(second.logits[r, c], e), other.m[r], z)
+        gone = a == -np.inf if masked else None
+        if gone is not None:
+            bad[r] |= (~gone & ~(np.abs(z) < np.inf)).any(axis=1, keepdims=True)
+        a -= z
+        if first.temperature != 1:
+            a /= first.temperature
+        a *= pool.load(soft.hi[r, c], e)
+        if gone is not None:
+            a[gone] = 0
+        parts[0].append(sum_rows(a, spare))
+        parts[1].append(sum_rows(np.abs(a, a), spare))
+        if c.stop == columns:
+            mean[r], spread[r] = (sum_parts(p) / (1 + own.s[r]) for p in parts)
+            parts[0].clear()
+            parts[1].clear()
     logs = np.log1p(own.s), np.log1p(other.s)
     np.add(mean, logs[1] - logs[0], sheet.hi)
     unsure = 110 * U * (spread + logs[0] + logs[1]) + (own.tiny | other.tiny) * TINY * 4

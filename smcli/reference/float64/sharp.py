@@ -14,6 +14,8 @@ import numpy as np
 from smcli.reference.float64.reduce import additions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.reference.double_double.twofold import Pair
 
@@ -38,36 +40,53 @@ def difference(x: FloatArray, base: FloatArray, temperature: float) -> Pair:
     return hi / temperature, lo / temperature
 
 
-def sums(z: Pair, d: Pair | None, part: FloatArray | float, without: IntArray | None = None) -> Sums:
-    """The sums of some rows [R, C]; d of None is 1, and one column of each row may be left out [R, 1].
+def picker(x: FloatArray, base: FloatArray, temperature: float) -> Callable[[IntArray, IntArray], Pair]:
+    """What tells (x - base)/T of single elements of rows [R, C]."""
+    return lambda row, column: difference(x[row, column], base[row, 0], temperature)
 
-    Terms with a z of -inf are 0, and their d is not looked at.
+
+def sums(
+    z: FloatArray,
+    pairs: Callable[[IntArray, IntArray], Pair],
+    part: FloatArray | float,
+    *,
+    d: tuple[FloatArray, Callable[[IntArray, IntArray], Pair]] | None = None,
+    without: IntArray | None = None,
+) -> Sums:
+    """The sums of some rows z [R, C]; d of None is 1, and one column of each row may be left out [R, 1].
+
+    `pairs` tells z, and what stands beside d tells d, of single elements. Terms with a z of -inf are 0; their d is finite.
     """
     from smcli.reference.double_double import twofold
     from smcli.reference.double_double.kernels import scaled_exp
     from smcli.reference.double_double.reduce import paired
 
-    e, n = np.exp(z[0]), z[0].shape[1]
+    e, n = np.exp(z), z.shape[1]
     if without is not None:
         e[np.arange(len(e))[:, None], without] = 0
-    one = np.ones((1, 1))
-    way = one if d is None else np.where(e == 0, 0, d[0])
-    terms = e * way
-    size = np.abs(terms)
-    whole = one if d is None else size.sum(axis=1, keepdims=True) / e.sum(axis=1, keepdims=True)
-    matter = (e * np.maximum(np.abs(way), whole) > part / n * whole) & (e > _DEEPEST)
-    left, total_left = (np.where(matter, 0, a).sum(axis=1, keepdims=True) for a in (size, e))
-    row = np.nonzero(matter)[0]
-    scaled, k = scaled_exp((z[0][matter], z[1][matter]))
+    all_e = e.sum(axis=1, keepdims=True)
+    if d is None:
+        terms = size = e
+        matter = e > np.maximum(part / n, _DEEPEST)
+    else:
+        terms = e * d[0]
+        size = np.abs(terms)
+        whole = size.sum(axis=1, keepdims=True) / all_e
+        matter = (e * np.maximum(np.abs(d[0]), whole) > part / n * whole) & (e > _DEEPEST)
+    row, column = np.nonzero(matter)
+    scaled, k = scaled_exp(pairs(row, column))
     power: Pair = np.ldexp(scaled[0], k), np.ldexp(scaled[1], k)
-    total = twofold.add_any(_by_rows(power, matter, row), paired(total_left))
-    error = 1.01 * U * (17 + additions(n)) * total_left + 2.0**-87 * total[0]
+    e[matter] = 0
+    rest = e.sum(axis=1, keepdims=True)
+    total = twofold.add_any(_by_rows(power, matter, row), paired(rest))
+    error = 1.01 * U * (17 + additions(n)) * rest + 2.0**-87 * total[0]
     if d is None:
         return Sums(total, total, error, error)
-    moment = _by_rows(twofold.mul(power, (d[0][matter], d[1][matter])), matter, row)
-    moment = twofold.add_any(moment, paired(np.where(matter, 0, terms).sum(axis=1, keepdims=True)))
-    spread = size.sum(axis=1, keepdims=True)
-    return Sums(total, moment, error, 1.01 * U * (18 + additions(n)) * left + 2.0**-87 * spread)
+    moment = _by_rows(twofold.mul(power, d[1](row, column)), matter, row)
+    unsure = 2.0**-87 * size.sum(axis=1, keepdims=True)
+    terms[matter] = size[matter] = 0
+    moment = twofold.add_any(moment, paired(terms.sum(axis=1, keepdims=True)))
+    return Sums(total, moment, error, unsure + 1.01 * U * (18 + additions(n)) * size.sum(axis=1, keepdims=True))
 
 
 def _by_rows(terms: Pair, matter: BoolArray, row: IntArray) -> Pair:
