@@ -86,23 +86,30 @@ def error_of(row, quantity, i, value):
     return 0.0 if value == 0 and true.contains(0) else INF
 
 
+def row_of(problem, r):
+    """A row as the definition takes it."""
+    loss = problem.loss
+    row = Row(problem.logits[r].tolist(), problem.temperature, scale=problem.scale, vjp_of=problem.vjp_of)
+    row.cotangent = None if problem.cotangent is None else problem.cotangent.tolist()
+    row.signed = None if problem.coefficients is None else problem.coefficients.tolist()
+    if loss is not None:
+        row.kind, row.gamma, row.reverse = loss.kind, loss.gamma, loss.reverse
+        row.teacher = None if loss.teacher is None else loss.teacher[r].tolist()
+        if loss.labels is not None:
+            row.binary, row.coefficients = True, [Fraction(v) for v in loss.labels[r].tolist()]
+        elif loss.target is not None:
+            weight = 1.0 if loss.weights is None else float(loss.weights[loss.target[r]])
+            row.coefficients = [Fraction(weight * (i == loss.target[r])) for i in range(len(row.x))]
+    return row
+
+
 def compare(problem, quantity, most=40):
     """Worst error as a part of the bound, and how many elements were certified: at most so many of a row are compared."""
     truth, missing = float64.attempt(problem, quantity)
     assert not truth.lo.any() and not truth.exp2.any()
-    loss, worst, rng = problem.loss, 0.0, np.random.default_rng(9)
+    worst, rng = 0.0, np.random.default_rng(9)
     for r in np.flatnonzero(~missing.all(axis=1)).tolist():
-        row = Row(problem.logits[r].tolist(), problem.temperature, scale=problem.scale, vjp_of=problem.vjp_of)
-        row.cotangent = None if problem.cotangent is None else problem.cotangent.tolist()
-        row.signed = None if problem.coefficients is None else problem.coefficients.tolist()
-        if loss is not None:
-            row.kind, row.gamma, row.reverse = loss.kind, loss.gamma, loss.reverse
-            row.teacher = None if loss.teacher is None else loss.teacher[r].tolist()
-            if loss.labels is not None:
-                row.binary, row.coefficients = True, [Fraction(v) for v in loss.labels[r].tolist()]
-            elif loss.target is not None:
-                weight = 1.0 if loss.weights is None else float(loss.weights[loss.target[r]])
-                row.coefficients = [Fraction(weight * (i == loss.target[r])) for i in range(len(row.x))]
+        row = row_of(problem, r)
         for i in rng.permutation(np.flatnonzero(~missing[r]))[:most].tolist():
             worst = max(worst, error_of(row, quantity, i, float(truth.hi[r, i])) / truth.bound)
             assert worst <= 1, (quantity, r, i, float(truth.hi[r, i]), row)
@@ -184,3 +191,45 @@ def test_ordinary_rows_are_certified(case):
         truth, missing = float64.attempt(problem, quantity)
         assert float(missing.mean()) < MISSING.get(case, 0.005)
         assert truth.bound <= 2.0**-37
+
+
+def crossing(case, rng, n):
+    """A problem in which one element of each row is 0 but for the rounding of its logit to float32."""
+    x, other, at = rng.normal(0, 4, (8, n)), rng.normal(0, 4, (8, n)), rng.integers(0, n, 8)
+    here, v = (np.arange(8), at), rng.normal(size=n)
+    x[here] = x.max(axis=1) - rng.uniform(3, 9, 8)
+    for _ in range(60):
+        x, other, v = single(x), single(other), single(v)
+        log_p, log_t = (y - np.log(np.exp(y).sum(axis=1, keepdims=True)) for y in (x, other))
+        p = np.exp(log_p)
+        if case == "gradient of entropy":
+            x[here] -= log_p[here] - (p * log_p).sum(axis=1)
+        elif case == "gradient of kl":
+            other[here] -= log_t[here] - log_p[here]
+        elif case == "gradient of kl, reverse":
+            other[here] -= log_t[here] - log_p[here] + (p * (log_p - log_t)).sum(axis=1)
+        else:
+            v[at[0]] = (p * v).sum(axis=1)[0]
+    quantity, loss, options = CASES[case]
+    if loss:
+        return quantity, Problem("float32", single(x), Loss(**loss, teacher=single(other))), here
+    return quantity, Problem("float32", single(x[:1]), cotangent=single(v), **options), (0, at[:1])
+
+
+@pytest.mark.parametrize("n", [8, 40])
+@pytest.mark.parametrize("case", ["gradient of entropy", "gradient of kl", "gradient of kl, reverse", "vjp of softmax"])
+def test_elements_that_cancel_are_told_from_pairs_of_what_matters(case, n, monkeypatch):
+    from smcli.reference.float64 import kernel_gradients
+    from smcli.reference.float64.along import Along
+
+    rng = np.random.default_rng([n, *map(ord, case)])
+    quantity, problem, here = crossing(case, rng, n)
+    truth, missing = float64.attempt(problem, quantity)
+    assert missing[here].mean() < 0.5
+    for r, i in zip(*(np.atleast_1d(v).tolist() for v in here), strict=True):
+        if not missing[r, i]:
+            row = row_of(problem, r)
+            assert error_of(row, quantity, i, float(truth.hi[r, i])) <= truth.bound
+    monkeypatch.setattr(Along, "_sharpen", lambda *_: None)
+    monkeypatch.setattr(kernel_gradients, "_sharpen", lambda *_: None)
+    assert float64.attempt(problem, quantity)[1][here].all()
