@@ -41,8 +41,9 @@ LOOSE = 2.0**-42
 FLOOR = 2.0**-700
 LEAST = 2.0**-960
 DEEPEST = 600.0
+_EXACT = 2.0**11  # differences of multiples of 2^-42 are exact below it
 MANY = 1 << 16  # as many logits are told better at once
-_SHALLOW = 2.0**-150  # with e above it nothing that is certified is below LEAST
+_SHALLOW = -100.0  # with z above it nothing that is certified is below LEAST
 
 
 class Along:
@@ -71,15 +72,14 @@ class Along:
                 size = np.abs(np.subtract(d, mean, d), spare)
                 size *= bound - 80 * U
                 off = size < unsure if loose is None else size < unsure + 1.01 * loose
-                shallow = e.min() > _SHALLOW
                 np.multiply(e, d, value)
                 value *= share[r]
-                if not shallow:
+                if rows.lowest < _SHALLOW:
                     off |= (np.abs(value) < LEAST) & (unsure > 0)
                 if off.any():
                     sheet.missing[r, c] |= off
                 pool.store(sheet.hi[r, c], value)
-        if float(x.min()) == -np.inf:
+        if not x.min() > -np.inf:  # or nan
             gone = x == -np.inf
             sheet.hi[gone], sheet.missing[gone] = 0, False
         sheet.missing |= rows.lost
@@ -166,7 +166,7 @@ class _Entropy(Along):
         np.subtract(rows.m[tile[0]], x, out)
         if self.problem.temperature != 1:
             np.divide(out, self.problem.temperature, out)
-        if not out.max() < np.inf:
+        if rows.lowest == -np.inf:
             out[x == -np.inf] = 0
 
 
@@ -189,12 +189,12 @@ class _Reverse(Along):
     def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> FloatArray | None:
         r = tile[0]
         base, other, error = np.take_along_axis(self.teacher[r], rows.at[r], axis=1), *spare
-        exact = True
-        for x, top, to in ((self.teacher, base, other), (self.problem.logits, rows.m[r], out)):
-            own = pool.load(x[tile], error)
-            np.subtract(own, top, to)
-            exact &= bool(np.abs(own, error).min() >= COARSE and np.abs(top).min() >= COARSE)
-        if not exact or max(np.abs(to, error).max() for to in (out, other)) >= 2.0**11:
+        own = pool.load(self.teacher[tile], error)
+        np.subtract(own, base, other)
+        exact = rows.coarse and np.abs(own, error).min() >= COARSE and np.abs(base).min() >= COARSE
+        exact = exact and np.abs(other, error).max() < _EXACT
+        np.subtract(pool.load(self.problem.logits[tile], error), rows.m[r], out)
+        if not (exact and out.min() > -_EXACT):
             np.add(np.abs(out), np.abs(other), error)
             error *= U
             exact = False
@@ -202,8 +202,8 @@ class _Reverse(Along):
         if self.problem.temperature != 1:
             out /= self.problem.temperature
             error /= self.problem.temperature
-        gone = self.problem.logits[tile] == -np.inf
-        if gone.any():
+        if not exact:
+            gone = self.problem.logits[tile] == -np.inf
             out[gone] = error[gone] = 0
         return None if exact else error
 

@@ -62,7 +62,7 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
         p -= t
         np.copyto(sheet.hi[r, c], p)
         sheet.missing[r, c] = size > np.abs(p, t)
-    if min(x.min(), first.logits.min()) == -np.inf:
+    if not (x.min() > -np.inf and first.logits.min() > -np.inf):  # or nan
         gone = (x == -np.inf) & (first.logits == -np.inf)
         sheet.hi[gone], sheet.missing[gone] = 0, False
     same = np.flatnonzero((own.at == other.at)[:, 0])
@@ -125,6 +125,6 @@ def focal(problem: Problem, sheet: Sheet) -> None:
     sheet.missing[here] = False
     sheet.missing |= (np.abs(sheet.hi) < LEAST) & ~none
     sheet.missing |= rows.lost | target.wrong | target.own & rows.tiny | ~within(share)
-    if float(problem.logits.min()) == -np.inf:
+    if not problem.logits.min() > -np.inf:  # or nan
         sheet.missing[(problem.logits == -np.inf) & ~(rows.lost | target.wrong)] = False
     sheet.bound = float(60 * gamma + 280) * U

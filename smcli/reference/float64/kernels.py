@@ -123,7 +123,7 @@ def _divergence(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
     """Fill the sheet [R, 1] with Σ t(a - z) + log1p(s_z) - log1p(s_a); all rows are dealt with."""
     x, columns, soft = first.logits, first.logits.shape[1], Sheet.of_numbers(first.logits.shape)
     own, other = reduce(first, "e", soft), reduce(second, "", soft)
-    masked = bool(min(x.min(), second.logits.min()) == -np.inf)
+    masked = not (x.min() > -np.inf and second.logits.min() > -np.inf)
     parts: tuple[list[FloatArray], list[FloatArray]] = ([], [])
     bad, pool = own.lost | other.lost, Pool(columns, 4, BLOCK)
     mean, spread = np.empty_like(own.s), np.empty_like(own.s)

@@ -101,7 +101,8 @@ class Near:
         self.known, self.same = ~(self.rows.lost | self.rows.tiny), np.zeros((shape[0], 1), bool)
         self.error = np.zeros((shape[0], 1))
         self.pool = Pool(shape[1], 8, BLOCK)
-        self.masked = bool(self.a.min() == -np.inf or self.z.min() == -np.inf)
+        self.coarse = bool(np.abs(self.z).min() >= COARSE)
+        self.masked = not (self.a.min() > -np.inf and self.z.min() > -np.inf)
 
     def tiles(self) -> Iterator[tuple[tuple[slice, slice], FloatArray, FloatArray, list[FloatArray]]]:
         """Each tile, its t and y, and three spare arrays."""
@@ -137,10 +138,10 @@ class Near:
         r, pool = tile[0], self.pool
         np.multiply(pool.load(self.soft.hi[tile], spare[0]), share[r], t)
         errors: list[FloatArray | None] = []
-        for x, base, out in ((self.a, self.base[0][r], d), (self.z, self.base[1][r], spare[1])):
+        sides = (self.a, self.base[0][r], d, self.rows.coarse), (self.z, self.base[1][r], spare[1], self.coarse)
+        for x, base, out, exact in sides:
             own = pool.load(x[tile], spare[0])
             np.subtract(own, base, out)
-            exact = np.abs(own, spare[2]).min() >= COARSE and np.abs(base).min() >= COARSE
             if not (exact and np.abs(out, spare[2]).max() < 2.0**11):
                 part = out - own
                 errors.append((own - (out - part)) - (base + part))

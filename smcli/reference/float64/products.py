@@ -70,7 +70,7 @@ def _of_log_softmax(problem: Problem, sheet: Sheet) -> None:
     low = fsum([*v.tolist(), -growth])
     columns, share, part = x.shape[1], growth / (1 + rows.s), 1 / problem.temperature
     pool, limit, noise = Pool(columns, 4, BLOCK), LOOSE - 8 * U, 1.01 * U * (37 + halvings(columns))
-    masked, alone = float(x.min()) == -np.inf, v == 0
+    masked, alone = not x.min() > -np.inf, v == 0
     for r, c in tiles(x.shape, BLOCK):
         take, value, size, _ = pool.cut(x[r, c])
         np.multiply(pool.load(sheet.hi[r, c], take), share[r], take)
