@@ -106,7 +106,7 @@ class Reference:
         """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
         from smcli.reference import double_double
 
-        some = np.flatnonzero(missing.any(axis=1))
+        some = np.unique(np.nonzero(missing)[0])
         part, left = double_double.attempt(self._rows_of(some), quantity)
         at = np.zeros_like(missing)
         at[some] = missing[some] & ~left

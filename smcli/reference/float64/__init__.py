@@ -63,8 +63,8 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     """The truth of a block [R, N], and which elements this tier can't certify to BOUND (their values mean nothing).
 
     Left to a higher tier: what is not in the table; soft labels and smoothing of cross-entropy; temperatures that are no
-    power of 2; softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets. Low parts and
-    exponents are 0, and can be written only where something is missing.
+    power of 2; softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets. Low parts
+    and exponents are 0, and can be written only where something is missing.
     """
     asked = quantities.get(quantity)
     sheet = Sheet.of_numbers((len(problem.logits), asked.size(problem)))

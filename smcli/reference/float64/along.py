@@ -82,15 +82,16 @@ class Along:
         if not x.min() > -np.inf:  # or nan
             gone = x == -np.inf
             sheet.hi[gone], sheet.missing[gone] = 0, False
-        sheet.missing |= rows.lost
+        if rows.lost.any():
+            sheet.missing |= rows.lost
         self._sharpen(sheet, rows, share, bound)
 
     def _sharpen(self, sheet: Sheet, rows: Rows, share: FloatArray, bound: float) -> None:
         """Fill what is missing because it cancels, with a mean that is told better."""
         x, t = self.problem.logits, self.problem.temperature
-        r, c = np.nonzero(sheet.missing & ~(rows.lost | rows.tiny))
-        deep = ~((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST)
-        r, c = r[~deep], c[~deep]
+        r, c = np.nonzero(sheet.missing)
+        told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0]
+        r, c = r[told], c[told]
         every, columns = np.unique(r), np.arange(x.shape[1])
         step = max(1, MANY // len(columns))
         for some in (every[start : start + step] for start in range(0, len(every), step)):

@@ -77,31 +77,29 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
 
 def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
     """Fill what is missing because it cancels, from sums that are told better."""
-    some = np.flatnonzero(sheet.missing.any(axis=1))
+    some = np.unique(np.nonzero(sheet.missing)[0])
     for q in (first, second):
         some = some[np.isfinite(q.logits[some].max(axis=1))]
     step, t = max(1, MANY // sheet.hi.shape[1]), first.temperature
     for rows in (some[start : start + step] for start in range(0, len(some), step)):
-        logits = [q.logits[rows] for q in (first, second)]
-        at = [x.argmax(axis=1)[:, None] for x in logits]
-        tops = [np.take_along_axis(x, i, axis=1) for x, i in zip(logits, at, strict=True)]
-        a, z = ((x - top) / t for x, top in zip(logits, tops, strict=True))
-        pairs = [sharp.picker(x, top, t) for x, top in zip(logits, tops, strict=True)]
+        k, x = len(rows), np.concatenate([q.logits[rows] for q in (first, second)])
+        at = x.argmax(axis=1)[:, None]
+        top = np.take_along_axis(x, at, axis=1)
+        both, pairs = (x - top) / t, sharp.picker(x, top, t)
+        a, z = both[:k], both[k:]
         gaps = np.abs(a - z)
         part = _PART * np.where(gaps < 1, gaps, 1).mean(axis=1, keepdims=True)  # the nearer, the more of them matters
-        part = np.maximum(part, _LEAST_PART)
-        found = [sharp.sums(v, p, part, without=i) for v, p, i in zip((a, z), pairs, at, strict=True)]
-        logs = [log1p(f.total) for f in found]
-        gap = twofold.add_any(logs[0], (-logs[1][0], -logs[1][1]))
-        errors = 2.0**-90 * (logs[0][0] + logs[1][0]) + FLOOR
-        for s, _, error, _ in found:
-            errors += np.where((s[0] > 0) & (s[0] < 2.0**-800), np.inf, 1.01 * error / (1 + s[0]))
+        s, _, error, _ = sharp.sums(both, pairs, np.maximum(np.tile(part, (2, 1)), _LEAST_PART), without=at)
+        log = log1p(s)
+        gap = twofold.add_any((log[0][:k], log[1][:k]), (-log[0][k:], -log[1][k:]))
+        small = (s[0] > 0) & (s[0] < 2.0**-800)
+        error = 1.01 * error / (1 + s[0]) + 2.0**-90 * log[0] + np.where(small, np.inf, FLOOR)
         r, c = np.nonzero(sheet.missing[rows] & (a >= -DEEPEST) & (z >= -DEEPEST))
-        left, right = (p(r, c) for p in pairs)
+        left, right = pairs(r, c), pairs(r + k, c)
         y = twofold.add_any(right, (-left[0], -left[1]))
         y = twofold.add_any(y, (gap[0][r, 0], gap[1][r, 0]))
-        unsure = errors[r, 0] - 2.0**-98 * (left[0] + right[0])
-        value = np.exp(left[0]) / (1 + found[0].total[0][r, 0]) * np.expm1(y[0])
+        unsure = (error[:k] + error[k:])[r, 0] - 2.0**-98 * (left[0] + right[0])
+        value = np.exp(left[0]) / (1 + s[0][r, 0]) * np.expm1(y[0])
         size = np.abs(y[0])
         sure = (size <= 1) & (2 * unsure <= (LOOSEST - 90 * U) * size) & (np.abs(value) >= LEAST)
         here = rows[r[sure]], c[sure]

@@ -1,13 +1,14 @@
 """Entropy, divergence, focal loss, sigmoids and signed logsumexp in plain float64; the bounds in units of u = 2^-53.
 
 What a term e^z, the sum s and log1p err by is said where the tier is; sums of n <= 2^24 terms of any sign by NumPy's
-pairwise rule add 40 of the sum of absolute values.
+pairwise rule add 44 of the sum of absolute values.
 
 - sigmoid: e^-|y|/(1 + e^-|y|) or 1/(1 + e^-|y|): 16 + 16 and 2. log-sigmoid: min(y, 0) - log1p(e^-|y|): 16 + 8 and 1.
-- entropy = log1p(s) + Σ e^z|z|/(1 + s): 48, or 16 + 1 + 1 + 40 and 40 + 2: 2^-46.
+- entropy = log1p(s) + Σ e^z|z|/(1 + s): 48, or 16 + 1 + 1 + 44 and 40 + 2: 2^-46.
 - focal = (1 - p_t)^γ·(-log p_t): 60γ, 8 for the power, 52 and 3.
-- KL = Σ t(a - z)/(1 + s) + log1p(s_z) - log1p(s_a) and signed logsumexp = m + log |Σ b·e^z|: what 100·Σ|.| is to the
-  result, certified up to 2^-37 and 2^-42.
+- KL = Σ t(a - z)/(1 + s) + log1p(s_z) - log1p(s_a): 16 + 2 + 44 + 42 + 1 of Σ t|a - z|, 48 of the logarithms; a and z,
+  where they are rounded, add 1 of Σ t(|a| + |z|), as |a| <= 8 then less than 1 of the first and 16 of log1p(s_a).
+- signed logsumexp = m + log |Σ b·e^z|: 16 + 1 + 44 of Σ|b|e^z. Both are certified up to 2^-37 and 2^-42.
 """
 
 from __future__ import annotations

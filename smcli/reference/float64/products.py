@@ -6,6 +6,7 @@ Errors of e and s are as in the tier's own docstring, h is `halvings`.
 - log-softmax: v_i - p_i·G, G = Σ v, rounded once: e 16, 1 + s 17 + h, G and three factors 4: 37 + h of the second term, 2
   for what follows. For p_i > 1/2, (v_i - G) + (1 - p_i)·G: 37 + 2h of the second term, 1 of the first, which is told from
   G as a pair, to 4u²·|G|. Certified where that is within LOOSE of the sum; p below e^-600 counts as FLOOR, unless v_i is 0.
+  What still is missing has its p from `sharp`: e, its sum and three operations of pairs 2^-87, and what the sum errs by.
 - logsumexp: v·p_i, 16 + 17 + h and 4: 2^-47. With coefficients v·b_i·e/V, V = Σ b·e as in `kernels`: 24 and 64·Σ|b|e/|V|,
   certified where that is within LOOSE.
 """
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.reference.double_double import twofold
+from smcli.reference.double_double.reduce import paired
 from smcli.reference.float64 import kernels, sharp
-from smcli.reference.float64.along import LOOSE, Along, U
+from smcli.reference.float64.along import DEEPEST, LOOSE, MANY, Along, U
 from smcli.reference.float64.kernels import SPAN
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
@@ -103,8 +106,34 @@ def _of_log_softmax(problem: Problem, sheet: Sheet) -> None:
     unsure = U * (1.01 * (37 + 2 * halvings(columns)) * np.abs(rest) + np.abs(first)) + 2.0**-103 * abs(growth)
     sheet.hi[here] = top * part + 0.0
     sheet.missing[here] = ~(unsure <= limit * np.abs(top)) | rows.tiny[most]
-    sheet.missing |= rows.lost
+    if rows.lost.any():
+        sheet.missing |= rows.lost
     sheet.bound = LOOSE
+    _sharpen(problem, sheet, rows, (growth, low))
+
+
+def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, float]) -> None:
+    """Fill what is missing because it cancels, with a p that is told better."""
+    x, v, t = problem.logits, problem.cotangent, problem.temperature
+    assert v is not None  # noqa: S101 - the tier asks first
+    r, c = np.nonzero(sheet.missing)
+    told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0] & (v[c] != 0)
+    r, c = r[told], c[told]
+    every = np.unique(r)
+    step = max(1, MANY // x.shape[1])
+    for some in (every[start : start + step] for start in range(0, len(every), step)):
+        pairs = sharp.picker(x[some], rows.m[some], t)
+        total, _, error, _ = sharp.sums((x[some] - rows.m[some]) / t, pairs, 2.0**-16)
+        ours = (r >= some[0]) & (r <= some[-1])
+        row, column = np.searchsorted(some, r[ours]), c[ours]
+        whole = np.full(row.shape, growth[0]), np.full(row.shape, growth[1])
+        take = twofold.mul(sharp.powers(pairs(row, column)), whole)
+        take = twofold.div(take, (total[0][row, 0], total[1][row, 0]))
+        value = twofold.add_any(paired(v[column]), (-take[0], -take[1]))[0]
+        unsure = 1.01 * (error[row, 0] / total[0][row, 0] + 2.0**-87) * np.abs(take[0]) + 2.0**-103 * abs(growth[0])
+        sure = unsure + FLOOR * abs(growth[0]) <= (LOOSE - 8 * U) * np.abs(value)
+        at = r[ours][sure], column[sure]
+        sheet.hi[at], sheet.missing[at] = value[sure] / t, False
 
 
 def _of_logsumexp(problem: Problem, sheet: Sheet) -> None:

@@ -58,7 +58,6 @@ def sums(
     `pairs` tells z, and what stands beside d tells d, of single elements. Terms with a z of -inf are 0; their d is finite.
     """
     from smcli.reference.double_double import twofold
-    from smcli.reference.double_double.kernels import scaled_exp
     from smcli.reference.double_double.reduce import paired
 
     e, n = np.exp(z), z.shape[1]
@@ -74,8 +73,7 @@ def sums(
         whole = size.sum(axis=1, keepdims=True) / all_e
         matter = (e * np.maximum(np.abs(d[0]), whole) > part / n * whole) & (e > _DEEPEST)
     row, column = np.nonzero(matter)
-    scaled, k = scaled_exp(pairs(row, column))
-    power: Pair = np.ldexp(scaled[0], k), np.ldexp(scaled[1], k)
+    power = powers(pairs(row, column))
     e[matter] = 0
     rest = e.sum(axis=1, keepdims=True)
     total = twofold.add_any(_by_rows(power, matter, row), paired(rest))
@@ -87,6 +85,14 @@ def sums(
     terms[matter] = size[matter] = 0
     moment = twofold.add_any(moment, paired(terms.sum(axis=1, keepdims=True)))
     return Sums(total, moment, error, unsure + 1.01 * U * (18 + additions(n)) * size.sum(axis=1, keepdims=True))
+
+
+def powers(z: Pair) -> Pair:
+    """e^z of pairs for -700 <= z <= 0."""
+    from smcli.reference.double_double.kernels import scaled_exp
+
+    scaled, k = scaled_exp(z)
+    return np.ldexp(scaled[0], k), np.ldexp(scaled[1], k)
 
 
 def _by_rows(terms: Pair, matter: BoolArray, row: IntArray) -> Pair:
