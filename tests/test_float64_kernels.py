@@ -180,7 +180,7 @@ def test_rows_in_pieces_are_within_their_bound(case, monkeypatch):
     from smcli.reference.float64 import along, kernel_gradients, kernels, near, products, reduce
 
     for module in (tiles, along, kernel_gradients, kernels, near, products, reduce):
-        monkeypatch.setattr(module, "BLOCK", 64)
+        monkeypatch.setattr(module, "PIECE" if module is near else "BLOCK", 64)
     rng = np.random.default_rng([3, *map(ord, case)])
     for kind, n in (("ordinary", 150), ("normal", 128), ("masked", 65), ("sizes", 100)):
         quantity, problem = build(case, kind, rng, (3, n))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.float64.reduce import COARSE, additions, halvings, reduce, sum_parts, sum_rows
-from smcli.reference.tiles import BLOCK, Pool, Sheet, slabs
+from smcli.reference.tiles import PIECE, Pool, Sheet, slabs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,15 +102,14 @@ class Near:
         self.base = tuple(np.take_along_axis(x, self.rows.at, axis=1) for x in (self.a, self.z))
         self.known, self.same = ~(self.rows.lost | self.rows.tiny), np.zeros((shape[0], 1), bool)
         self.error = np.zeros((shape[0], 1))
-        self.pool = Pool(shape[1], 8, BLOCK)
-        self.coarse = bool(np.abs(self.z).min() >= COARSE)
+        self.pool = Pool(shape[1], 5, PIECE)
         self.masked = not (self.a.min() > -np.inf and self.z.min() > -np.inf)
 
     def tiles(self) -> Iterator[tuple[tuple[slice, slice], FloatArray, FloatArray, list[FloatArray]]]:
         """Each tile, its t and y, and three spare arrays."""
         share = 1 / (1 + self.rows.s)
         columns = self.a.shape[1]
-        for r, pieces in slabs(self.a.shape, BLOCK):
+        for r, pieces in slabs(self.a.shape, PIECE):
             moved, sizes, some, most = [], [], np.zeros((r.stop - r.start, 1), bool), 0.0
             for c in pieces:
                 t, d, a, b, spare = self._load((r, c), share)
@@ -124,7 +123,7 @@ class Near:
                 self.known[r] &= most <= 1
                 some |= most > 0
             w, size = sum_parts(moved), sum_parts(sizes)
-            shift, noise = -np.log1p(w), 49 + halvings(columns) + additions(columns)
+            shift, noise = -np.log1p(w), 49 + halvings(columns) + additions(columns, PIECE)
             error = 1.01 * U * (noise * size / (1 + w) + 11 * np.abs(shift))
             self.error[r] = error + np.where(some, FLOOR, 0)
             self.same[r] = ~some & self.known[r]
@@ -136,14 +135,15 @@ class Near:
         """t, d and three spare arrays; what they hold was left by the last call, or is computed."""
         t, d, *spare = self.pool.cut(self.a[tile])
         if not again:
-            return [t, d, *spare[:3]]
+            return [t, d, *spare]
         r, pool = tile[0], self.pool
         np.multiply(pool.load(self.soft.hi[tile], spare[0]), share[r], t)
         errors: list[FloatArray | None] = []
-        sides = (self.a, self.base[0][r], d, self.rows.coarse), (self.z, self.base[1][r], spare[1], self.coarse)
-        for x, base, out, exact in sides:
+        sides = (self.a, self.base[0][r], d, self.rows.coarse), (self.z, self.base[1][r], spare[1], False)
+        for x, base, out, coarse in sides:
             own = pool.load(x[tile], spare[0])
             np.subtract(own, base, out)
+            exact = coarse or (np.abs(own, spare[2]).min() >= COARSE and np.abs(base).min() >= COARSE)
             if not (exact and np.abs(out, spare[2]).max() < 2.0**11):
                 part = out - own
                 errors.append((own - (out - part)) - (base + part))
@@ -159,7 +159,7 @@ class Near:
             d[gone] = 0
         if self.temperature != 1:
             d /= self.temperature
-        return [t, d, *spare[:3]]
+        return [t, d, *spare]
 
 
 def excess(y: FloatArray, out: FloatArray, spare: FloatArray) -> None:

@@ -112,19 +112,19 @@ def halvings(columns: int) -> int:
     return ceil(log2(max(columns, 2))) + 1
 
 
-def additions(columns: int) -> int:
-    """How many additions a term of a sum by `sum_rows` and `sum_parts` goes through at most.
+def additions(columns: int, block: int = BLOCK) -> int:
+    """How many additions a term of a sum by `sum_rows`, in pieces of a block or fewer, and `sum_parts` goes through at most.
 
-    NumPy's pairwise rule halves a piece of BLOCK or fewer down to 128 terms or fewer, adds those in eight sums of up to 16,
+    NumPy's pairwise rule halves a piece down to 128 terms or fewer, adds those in eight sums of up to 16,
     these three times, and up to 7 that are left over one by one; halves are not quite equal, which costs one more.
     """
-    levels = max(0, ceil(log2(min(columns, BLOCK) / 128)) + 1) + 15 + 3 + 7
-    pieces = -(-columns // BLOCK)
+    levels = max(0, ceil(log2(min(columns, block) / 128)) + 1) + 15 + 3 + 7
+    pieces = -(-columns // block)
     return levels + ceil(log2(pieces)) + (pieces > 1)
 
 
 def sum_rows(a: FloatArray, spare: FloatArray) -> FloatArray:
-    """The sum of every row [R, 1] of a piece of BLOCK or fewer: short rows, which lie column by column, by halves."""
+    """The sum of every row [R, 1] of a piece: short rows, which lie column by column, by halves."""
     if a.shape[1] < SHORT:
         return halve(a, spare, 1).copy()
     total: FloatArray = np.add.reduce(a, axis=1, keepdims=True)
