@@ -42,7 +42,6 @@ FLOOR = 2.0**-700
 LEAST = 2.0**-960
 DEEPEST = 600.0
 _EXACT = 2.0**11  # differences of multiples of 2^-42 are exact below it
-MANY = 1 << 16  # as many logits are told better at once
 _SHALLOW = -100.0  # with z above it nothing that is certified is below LEAST
 
 
@@ -71,7 +70,7 @@ class Along:
                 value = pool.room(sheet.hi[r, c], spare)
                 size = np.abs(np.subtract(d, mean, d), spare)
                 size *= bound - 80 * U
-                off = size < unsure if loose is None else size < unsure + 1.01 * loose
+                off = ~(size >= (unsure if loose is None else unsure + 1.01 * loose))
                 np.multiply(e, d, value)
                 value *= share[r]
                 if rows.lowest < _SHALLOW:
@@ -91,10 +90,8 @@ class Along:
         x, t = self.problem.logits, self.problem.temperature
         r, c = np.nonzero(sheet.missing)
         told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0]
-        r, c = r[told], c[told]
-        every, columns = np.unique(r), np.arange(x.shape[1])
-        step = max(1, MANY // len(columns))
-        for some in (every[start : start + step] for start in range(0, len(every), step)):
+        columns = np.arange(x.shape[1])
+        for some, row, column in sharp.in_parts(r[told], c[told], len(columns)):
             z = (x[some] - rows.m[some]) / t
             d = np.where(z == -np.inf, 0, self.pairs(some[:, None], columns[None], rows)[0])
 
@@ -105,15 +102,13 @@ class Along:
             mean = twofold.div(found.moment, found.total)
             error = found.moment_error + np.abs(mean[0]) * found.total_error
             error = 1.01 * error / found.total[0] + FLOOR
-            ours = (r >= some[0]) & (r <= some[-1])
-            row, column = np.searchsorted(some, r[ours]), c[ours]
             high, low = ways(row, column)
             middle = mean[0][row, 0], mean[1][row, 0]
             inner = twofold.add_any((high, low), (-middle[0], -middle[1]))[0]
             unsure = error[row, 0] + 2.0**-98 * (np.abs(high) + np.abs(middle[0]))
-            value = np.exp(z[row, column]) * inner * share[r[ours], 0]
+            value = np.exp(z[row, column]) * inner * share[some[row], 0]
             sure = (unsure <= (bound - 80 * U) * np.abs(inner)) & (np.abs(value) >= LEAST)
-            at = r[ours][sure], column[sure]
+            at = some[row[sure]], column[sure]
             sheet.hi[at], sheet.missing[at] = value[sure], False
 
     def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:

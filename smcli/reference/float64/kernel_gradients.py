@@ -21,7 +21,7 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.float64 import near, sharp
-from smcli.reference.float64.along import DEEPEST, MANY
+from smcli.reference.float64.along import DEEPEST
 from smcli.reference.float64.kernels import of_target, within
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
@@ -61,7 +61,7 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
         size += FLOOR
         p -= t
         np.copyto(sheet.hi[r, c], p)
-        sheet.missing[r, c] = size > np.abs(p, t)
+        sheet.missing[r, c] = ~(size <= np.abs(p, t))
     if not (x.min() > -np.inf and first.logits.min() > -np.inf):  # or nan
         gone = (x == -np.inf) & (first.logits == -np.inf)
         sheet.hi[gone], sheet.missing[gone] = 0, False
@@ -77,15 +77,16 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
 
 def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
     """Fill what is missing because it cancels, from sums that are told better."""
-    some = np.unique(np.nonzero(sheet.missing)[0])
+    r, c = np.nonzero(sheet.missing)
     for q in (first, second):
-        some = some[np.isfinite(q.logits[some].max(axis=1))]
-    step, t = max(1, MANY // sheet.hi.shape[1]), first.temperature
-    for rows in (some[start : start + step] for start in range(0, len(some), step)):
+        some = np.unique(r)
+        told = np.isin(r, some[np.isfinite(q.logits[some].max(axis=1))])
+        r, c = r[told], c[told]
+    for rows, row, column in sharp.in_parts(r, c, sheet.hi.shape[1]):
         k, x = len(rows), np.concatenate([q.logits[rows] for q in (first, second)])
         at = x.argmax(axis=1)[:, None]
         top = np.take_along_axis(x, at, axis=1)
-        both, pairs = (x - top) / t, sharp.picker(x, top, t)
+        both, pairs = (x - top) / first.temperature, sharp.picker(x, top, first.temperature)
         a, z = both[:k], both[k:]
         gaps = np.abs(a - z)
         part = _PART * np.where(gaps < 1, gaps, 1).mean(axis=1, keepdims=True)  # the nearer, the more of them matters
@@ -94,15 +95,15 @@ def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
         gap = twofold.add_any((log[0][:k], log[1][:k]), (-log[0][k:], -log[1][k:]))
         small = (s[0] > 0) & (s[0] < 2.0**-800)
         error = 1.01 * error / (1 + s[0]) + 2.0**-90 * log[0] + np.where(small, np.inf, FLOOR)
-        r, c = np.nonzero(sheet.missing[rows] & (a >= -DEEPEST) & (z >= -DEEPEST))
-        left, right = pairs(r, c), pairs(r + k, c)
+        left, right = pairs(row, column), pairs(row + k, column)
         y = twofold.add_any(right, (-left[0], -left[1]))
-        y = twofold.add_any(y, (gap[0][r, 0], gap[1][r, 0]))
-        unsure = (error[:k] + error[k:])[r, 0] - 2.0**-98 * (left[0] + right[0])
-        value = np.exp(left[0]) / (1 + s[0][r, 0]) * np.expm1(y[0])
+        y = twofold.add_any(y, (gap[0][row, 0], gap[1][row, 0]))
+        unsure = (error[:k] + error[k:])[row, 0] - 2.0**-98 * (left[0] + right[0])
+        value = np.exp(left[0]) / (1 + s[0][row, 0]) * np.expm1(y[0])
         size = np.abs(y[0])
         sure = (size <= 1) & (2 * unsure <= (LOOSEST - 90 * U) * size) & (np.abs(value) >= LEAST)
-        here = rows[r[sure]], c[sure]
+        sure &= (left[0] >= -DEEPEST) & (right[0] >= -DEEPEST)
+        here = rows[row[sure]], column[sure]
         sheet.hi[here], sheet.missing[here] = value[sure], False
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.reduce import paired
 from smcli.reference.float64 import kernels, sharp
-from smcli.reference.float64.along import DEEPEST, LOOSE, MANY, Along, U
+from smcli.reference.float64.along import DEEPEST, LOOSE, Along, U
 from smcli.reference.float64.kernels import SPAN
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
@@ -83,7 +83,7 @@ def _of_log_softmax(problem: Problem, sheet: Sheet) -> None:
         np.abs(take, take)
         take *= noise
         take += FLOOR * abs(growth)
-        off = size < take
+        off = ~(size >= take)
         lone = alone[c]
         if lone.any():
             np.abs(value, size)
@@ -118,21 +118,16 @@ def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, fl
     assert v is not None  # noqa: S101 - the tier asks first
     r, c = np.nonzero(sheet.missing)
     told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0] & (v[c] != 0)
-    r, c = r[told], c[told]
-    every = np.unique(r)
-    step = max(1, MANY // x.shape[1])
-    for some in (every[start : start + step] for start in range(0, len(every), step)):
+    for some, row, column in sharp.in_parts(r[told], c[told], x.shape[1]):
         pairs = sharp.picker(x[some], rows.m[some], t)
         total, _, error, _ = sharp.sums((x[some] - rows.m[some]) / t, pairs, 2.0**-16)
-        ours = (r >= some[0]) & (r <= some[-1])
-        row, column = np.searchsorted(some, r[ours]), c[ours]
         whole = np.full(row.shape, growth[0]), np.full(row.shape, growth[1])
         take = twofold.mul(sharp.powers(pairs(row, column)), whole)
         take = twofold.div(take, (total[0][row, 0], total[1][row, 0]))
         value = twofold.add_any(paired(v[column]), (-take[0], -take[1]))[0]
         unsure = 1.01 * (error[row, 0] / total[0][row, 0] + 2.0**-87) * np.abs(take[0]) + 2.0**-103 * abs(growth[0])
         sure = unsure + FLOOR * abs(growth[0]) <= (LOOSE - 8 * U) * np.abs(value)
-        at = r[ours][sure], column[sure]
+        at = some[row[sure]], column[sure]
         sheet.hi[at], sheet.missing[at] = value[sure] / t, False
 
 

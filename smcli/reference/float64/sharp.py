@@ -14,12 +14,13 @@ import numpy as np
 from smcli.reference.float64.reduce import additions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.reference.double_double.twofold import Pair
 
 U = 2.0**-53
+MANY, LONGEST = 1 << 16, 1 << 18  # logits that are worked on at once, and those of one row
 _DEEPEST = 2.0**-865  # terms that are certified at all
 
 
@@ -30,6 +31,19 @@ class Sums(NamedTuple):
     moment: Pair
     total_error: FloatArray
     moment_error: FloatArray
+
+
+def in_parts(r: IntArray, c: IntArray, columns: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """Open elements, rows ascending, some rows at a time: the rows, and of each element which of them, and its column.
+
+    Rows of more than LONGEST are left out: what is computed here takes twenty times their memory.
+    """
+    every = np.unique(r) if columns <= LONGEST else r[:0]
+    step = max(1, MANY // columns)
+    for start in range(0, len(every), step):
+        some = every[start : start + step]
+        ours = slice(*np.searchsorted(r, (some[0], some[-1] + 1)))
+        yield some, np.searchsorted(some, r[ours]), c[ours]
 
 
 def difference(x: FloatArray, base: FloatArray, temperature: float) -> Pair:
