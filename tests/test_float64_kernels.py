@@ -237,3 +237,22 @@ def test_elements_that_cancel_are_told_from_pairs_of_what_matters(case, n, monke
     monkeypatch.setattr(Along, "_sharpen", lambda *_: None)
     monkeypatch.setattr(kernel_gradients, "_sharpen", lambda *_: None)
     assert float64.attempt(problem, quantity)[1][here].all()
+
+
+def test_open_roundings_of_many_rows_are_settled_at_once(monkeypatch):
+    from smcli.numbers import formats
+    from smcli.reference import Reference, double_double
+
+    rng, fmt = np.random.default_rng(4), formats.get("float32")
+    quantity, problem = build("gradient of kl", "ordinary", rng, (60, 7))
+    reference = Reference(problem)
+    rounded = np.zeros((60, 7))
+    undecided = np.zeros((60, 7), bool)
+    undecided[::2, 3] = undecided[5] = True
+    calls, attempt = [], double_double.attempt
+    monkeypatch.setattr(double_double, "attempt", lambda *a: calls.append(a) or attempt(*a))
+    settled = reference.settle(quantity, rounded, undecided, fmt)
+    assert len(calls) == 1
+    truth = reference.truth(quantity)
+    assert np.array_equal(settled[undecided], fmt.round(truth.hi)[undecided])
+    assert not settled[~undecided].any()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 U = 2.0**-53
-MANY, LONGEST = 1 << 16, 1 << 18  # logits that are worked on at once, and those of one row
+MANY, LONGEST = 1 << 16, 1 << 20  # logits that are worked on at once, and those of one row
 _DEEPEST = 2.0**-865  # terms that are certified at all
 
 
@@ -36,7 +36,7 @@ class Sums(NamedTuple):
 def in_parts(r: IntArray, c: IntArray, columns: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
     """Open elements, rows ascending, some rows at a time: the rows, and of each element which of them, and its column.
 
-    Rows of more than LONGEST are left out: what is computed here takes twenty times their memory.
+    Rows of more than LONGEST are left out: what is computed here takes forty times their memory.
     """
     every = np.unique(r) if columns <= LONGEST else r[:0]
     step = max(1, MANY // columns)
