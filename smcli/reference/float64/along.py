@@ -88,7 +88,7 @@ class Along:
     def _sharpen(self, sheet: Sheet, rows: Rows, share: FloatArray, bound: float) -> None:
         """Fill what is missing because it cancels, with a mean that is told better."""
         x, t = self.problem.logits, self.problem.temperature
-        r, c = np.nonzero(sheet.missing)
+        r, c = sharp.places(sheet.missing)
         told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0]
         columns = np.arange(x.shape[1])
         for some, row, column in sharp.in_parts(r[told], c[told], len(columns)):

@@ -77,7 +77,7 @@ def _difference(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
 
 def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
     """Fill what is missing because it cancels, from sums that are told better."""
-    r, c = np.nonzero(sheet.missing)
+    r, c = sharp.places(sheet.missing)
     for q in (first, second):
         some = np.unique(r)
         told = np.isin(r, some[np.isfinite(q.logits[some].max(axis=1))])

@@ -116,7 +116,7 @@ def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, fl
     """Fill what is missing because it cancels, with a p that is told better."""
     x, v, t = problem.logits, problem.cotangent, problem.temperature
     assert v is not None  # noqa: S101 - the tier asks first
-    r, c = np.nonzero(sheet.missing)
+    r, c = sharp.places(sheet.missing)
     told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0] & (v[c] != 0)
     for some, row, column in sharp.in_parts(r[told], c[told], x.shape[1]):
         pairs = sharp.picker(x[some], rows.m[some], t)

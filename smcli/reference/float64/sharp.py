@@ -46,6 +46,12 @@ def in_parts(r: IntArray, c: IntArray, columns: int) -> Iterator[tuple[IntArray,
         yield some, np.searchsorted(some, r[ours]), c[ours]
 
 
+def places(mask: BoolArray) -> tuple[IntArray, IntArray]:
+    """Rows and columns of what is true, as `nonzero` tells them, but for few of many faster."""
+    row, column = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return row, column
+
+
 def difference(x: FloatArray, base: FloatArray, temperature: float) -> Pair:
     """(x - base)/T for a power of 2, exactly."""
     from smcli.reference.double_double.twofold import two_sum
@@ -86,7 +92,7 @@ def sums(
         size = np.abs(terms)
         whole = size.sum(axis=1, keepdims=True) / all_e
         matter = (e * np.maximum(np.abs(d[0]), whole) > part / n * whole) & (e > _DEEPEST)
-    row, column = np.nonzero(matter)
+    row, column = places(matter)
     power = powers(pairs(row, column))
     e[matter] = 0
     rest = e.sum(axis=1, keepdims=True)
