@@ -153,17 +153,29 @@ def test_a_million_elements(quantity: str, capsys: pytest.CaptureFixture[str]) -
         print(f"\n{quantity}: {count} elements, worst error {worst:.4f} of the bound")
 
 
-def test_numpy_exp_and_log1p_are_within_the_4_ulp_that_the_bound_takes() -> None:
+def test_numpy_functions_are_within_the_4_ulp_that_the_bounds_take() -> None:
     rng, n = np.random.default_rng(2), 1_000_000 if EXHAUSTIVE else 20000
     for x, function in (
         (-rng.uniform(0, 600, n), "exp"),
         (-(2.0 ** rng.uniform(-60, 9, n)), "exp"),
         (2.0 ** rng.uniform(-900, 24, n), "log1p"),
         (2.0 ** rng.uniform(-20, 3, n), "log1p"),
+        (-rng.uniform(0, 0.7, n), "log1p"),
+        (rng.choice([-1, 1], n) * 2.0 ** rng.uniform(-300, 1, n), "expm1"),
+        (rng.uniform(-2, 2, n), "expm1"),
     ):
         y = getattr(np, function)(x)
-        for value, got, ulp in zip(x.tolist(), y.tolist(), np.spacing(y).tolist(), strict=True):
+        for value, got, ulp in zip(x.tolist(), y.tolist(), np.spacing(np.abs(y)).tolist(), strict=True):
             assert abs(getattr(arb(value), function)() - arb(got)) <= 4 * arb(ulp)
+
+
+def test_numpy_powers_are_within_the_4_ulp_that_the_bounds_take() -> None:
+    rng, n = np.random.default_rng(3), 200_000 if EXHAUSTIVE else 5000
+    for gamma in (0.5, 1.5, 2.0, 5.0, 0.1, 7.3, 40.0, 64.0):
+        x = 2.0 ** rng.uniform(-900 / max(gamma, 1), 0, n)
+        y = x**gamma
+        for value, got, ulp in zip(x.tolist(), y.tolist(), np.spacing(y).tolist(), strict=True):
+            assert abs(arb(value) ** arb(gamma) - arb(got)) <= 4 * arb(ulp)
 
 
 @pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "cross-entropy", "gradient"])

@@ -11,6 +11,7 @@ from smcli import quantities
 from smcli.model import Truth
 from smcli.numbers import formats
 from smcli.reference.losses import coefficients, extra_of, has_labels
+from smcli.reference.tiles import PIECE
 from smcli.reference.zero_temperature import limit_problem, limit_truth
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Reference:
         """Take the rows that float64 leaves open from pairs of doubles, and what they leave open from integers."""
         from smcli.reference import double_double
 
-        some = np.flatnonzero(missing.any(axis=1))
+        some = np.unique(np.nonzero(missing)[0])
         part, left = double_double.attempt(self._rows_of(some), quantity)
         at = np.zeros_like(missing)
         at[some] = missing[some] & ~left
@@ -160,15 +161,22 @@ class Reference:
         """Round what pairs of doubles tell, and return the places that they leave open."""
         from smcli.reference import double_double, pairs
 
-        left = []
-        for row in dict.fromkeys(row for row, _ in places):
-            truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
-            for index in (i for r, i in places if r == row):
-                value = None if missing[0, index] else pairs.rounded(truth, 0, index, fmt)
-                if value is None or self.is_ignored(quantity, row):
-                    left.append([row, index])
-                else:
-                    rounded[row, index] = value
+        left: list[list[int]] = []
+        by_row: dict[int, list[int]] = {}
+        for row, index in places:
+            by_row.setdefault(row, []).append(index)
+        rows = list(by_row)
+        widest = max(self.problem.logits.shape[1], quantities.get(quantity).size(self.problem))
+        step = max(1, PIECE // widest)
+        for some in (rows[start : start + step] for start in range(0, len(rows), step)):
+            truth, missing = double_double.attempt(self._rows_of(np.array(some)), quantity)
+            for k, row in enumerate(some):
+                for index in by_row[row]:
+                    value = None if missing[k, index] else pairs.rounded(truth, k, index, fmt)
+                    if value is None or self.is_ignored(quantity, row):
+                        left.append([row, index])
+                    else:
+                        rounded[row, index] = value
         return left
 
     def distances(self, quantity: str, row: int, indices: Sequence[int], values: Sequence[float]) -> list[float]:

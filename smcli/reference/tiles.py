@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", bound="NDArray[Any]")
 BLOCK = 16384
+SHORT = 64  # rows of fewer logits lie column by column in scratch
 PIECE = 8192  # where temporaries are made: they stay in cache, and malloc keeps them
 
 
@@ -67,18 +69,18 @@ class Pool:
 
     def __init__(self, columns: int, count: int, block: int) -> None:
         self._buffers = np.empty((count, block + 40))  # not a multiple of 4096 bytes: see twofold.fold
-        self._by_column = columns < 64
+        self.by_column = columns < SHORT
 
     def cut(self, tile: FloatArray) -> list[FloatArray]:
         """Arrays of the shape of the tile."""
         rows, columns = tile.shape
-        if self._by_column:
+        if self.by_column:
             return [b[: rows * columns].reshape(columns, rows).T for b in self._buffers]
         return [b[: rows * columns].reshape(rows, columns) for b in self._buffers]
 
     def load(self, tile: Array, spare: FloatArray) -> Array:
         """The tile in the memory order of the pool: itself, or copied to the spare array."""
-        if not self._by_column:
+        if not self.by_column:
             return tile
         copy = self.room(tile, spare)
         np.copyto(copy, tile)
@@ -87,11 +89,11 @@ class Pool:
     def room(self, tile: Array, spare: FloatArray) -> Array:
         """Where to compute what `store` then puts into the tile."""
         own: Any = spare.view(tile.dtype)
-        return own if self._by_column else tile
+        return own if self.by_column else tile
 
     def store(self, tile: Array, result: Array) -> None:
         """Put what was computed in its `room` into the tile."""
-        if self._by_column:
+        if self.by_column:
             np.copyto(tile, result)
 
 
@@ -102,6 +104,12 @@ def tiles(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, slice]]:
     for row in range(0, rows, step):
         for column in range(0, columns, block):
             yield slice(row, min(row + step, rows)), slice(column, min(column + block, columns))
+
+
+def slabs(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, list[slice]]]:
+    """The same blocks, those of the same rows together."""
+    for (start, stop), group in groupby(tiles(shape, block), lambda tile: (tile[0].start, tile[0].stop)):
+        yield slice(start, stop), [c for _, c in group]
 
 
 def count_others(x: FloatArray, suspects: BoolArray) -> BoolArray:

@@ -155,6 +155,7 @@ def kernels() -> Iterator[Row]:
                 "focal of sigmoids, gamma 1.5": ("focal", Loss("focal", labels=y, gamma=1.5), {}),
                 "gradient of focal of sigmoids": ("gradient", sides, {}),
                 "signed logsumexp": ("logsumexp", None, {"coefficients": b}),
+                "vjp of softmax": ("vjp", None, {"cotangent": v}),
                 "vjp of log-softmax": ("vjp", None, {"vjp_of": "log-softmax", "cotangent": v}),
                 "vjp of logsumexp": ("vjp", None, {"vjp_of": "logsumexp", "cotangent": v[:1]}),
             }

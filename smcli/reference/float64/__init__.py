@@ -4,8 +4,8 @@
 
 *z = x - m* of two such numbers mostly is exact; e^z is right to 8u wherever it is, or |z| <= 8. It is exact if |z| <= 700
 and neither x nor m is within 2^-19 of 0 (both are multiples of 2^-42 then); where that does not decide, Knuth's sum gives
-the error itself, and a row with a larger z that errs is given up. NumPy's exp and log1p are taken to be within 4 ulp = 8u:
-its kernels claim that, most libraries have 1, and the tests compare. e = e^z: 16.
+the error itself, and a row with a larger z that errs is given up. NumPy's exp, log1p, expm1 and powers are taken to be
+within 4 ulp = 8u: its kernels claim that, most libraries have 1, and the tests compare. e = e^z: 16.
 
 *s*, the sum of all e but that of one maximum, by halves, 24 levels: 16 + 24 = 40. e^z below e^-600 is not certified by
 itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are "tiny": their s only adds to 1.
@@ -17,7 +17,9 @@ itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are
 - 1 - p_t = rest/(1 + s), rest = s for the maximum, else 1 + (s - e_t): s stands in both, its 40 count once; e_t <= 1,
   which is <= rest, adds 16; 4 roundings.
 - Gradient of a hard target, p or 1 - p_t times c·scale/T: 60 and 3 roundings.
-- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
+- Entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`, `near` for rows that nearly agree, `binary_focal`.
+  Derivatives and products: `along`, `kernel_gradients`, `products`. What cancels there is certified element by element, to
+  a looser bound than BOUND; the few that cancel too much are told from sums in pairs of float64: see `sharp`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import kernels, values
+from smcli.reference.float64 import kernels, losses, products, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -37,30 +39,32 @@ from smcli.reference.tiles import Sheet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, Problem
+    from smcli.model import BoolArray, Loss, Problem
 
 MOST = 64.0  # exponents of a focal loss beyond are left to pairs
+LARGEST = 2.0**200  # cotangents beyond are
 
 QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "softmax": values.softmax,
     "log-softmax": values.log_softmax,
     "logsumexp": values.logsumexp,
     "cross-entropy": values.cross_entropy,
-    "gradient": values.gradient,
+    "gradient": losses.gradient,
+    "vjp": products.vjp,
     "sigmoid": kernels.sigmoid,
     "log-sigmoid": kernels.log_sigmoid,
     "entropy": kernels.entropy,
     "kl": kernels.kl,
-    "focal": kernels.focal,
+    "focal": losses.focal,
 }
 
 
 def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     """The truth of a block [R, N], and which elements this tier can't certify to BOUND (their values mean nothing).
 
-    Left to a higher tier: what is not in the table; soft labels and smoothing; temperatures that are no power of 2;
-    softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets. Low parts and
-    exponents are 0, and can be written only where something is missing.
+    Left to a higher tier: what is not in the table; soft labels and smoothing of cross-entropy; temperatures that are no
+    power of 2; softmax more than 600 below the maximum; rows whose maximum is no finite number; masked targets. Low parts
+    and exponents are 0, and can be written only where something is missing.
     """
     asked = quantities.get(quantity)
     sheet = Sheet.of_numbers((len(problem.logits), asked.size(problem)))
@@ -82,10 +86,18 @@ def _supported(problem: Problem, quantity: str) -> bool:
         return False
     if "float64" in problem.formats or mantissa != 0.5 or abs(exponent) > 100:
         return False
-    if quantity == "focal":
-        return loss is not None and loss.target is not None and is_hard(loss) and 0 <= loss.gamma <= MOST
-    if quantity == "kl":
+    if quantity == "vjp":
+        return problem.cotangent is not None and bool((np.abs(problem.cotangent) < LARGEST).all())
+    kind = quantity if quantity != "gradient" else loss.kind if loss is not None else ""
+    if kind == "kl":
         return loss is not None and loss.teacher is not None
-    if quantity not in {"gradient", "cross-entropy"} or (loss is None and quantity == "cross-entropy"):
-        return True
-    return loss is not None and loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss
+    if kind == "focal":
+        return loss is not None and _has_what_it_takes(loss)
+    if kind == "cross-entropy" and loss is not None:
+        return loss.kind == "cross-entropy" and is_hard(loss) and not loss.z_loss
+    return kind not in {"", "bce"}
+
+
+def _has_what_it_takes(loss: Loss) -> bool:
+    plain = is_hard(loss) if loss.labels is None else loss.weights is None and not loss.smoothing
+    return plain and 0 <= loss.gamma <= MOST

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.reference.float64.kernels import signed_logsumexp
-from smcli.reference.float64.reduce import TINY, halve, reduce
+from smcli.reference.float64.kernels import signed_logsumexp, within
+from smcli.reference.float64.reduce import TINY, additions, halve, reduce
 from smcli.reference.losses import hard_target
 from smcli.reference.tiles import BLOCK, tiles
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
 BOUND = 2.0**-47
@@ -73,14 +72,9 @@ def direct_bound(columns: int) -> float:
     """The bound of e^x·(1/Σ e^x) as `exponentials` gives them for so many columns, relative; at most BOUND.
 
     In units of u = 2^-53, as in the package's docstring: e^x 8, the sum 8 and a rounding for each addition that a term goes
-    through, the reciprocal and the product 1 each, and 2 for all of higher order. NumPy's pairwise rule halves a piece down
-    to 128 terms or fewer, adds those in eight sums of up to 16, these three times, and up to 7 that are left over one by
-    one; halves are not quite equal, which costs one more.
+    through, the reciprocal and the product 1 each, and 2 for all of higher order.
     """
-    levels = max(0, ceil(log2(min(columns, BLOCK) / 128)) + 1) + 15 + 3 + 7
-    pieces = -(-columns // BLOCK)
-    levels += ceil(log2(pieces)) + (pieces > 1)
-    return (8 + 8 + levels + 2 + 2) * 2.0**-53
+    return (8 + 8 + additions(columns) + 2 + 2) * 2.0**-53
 
 
 def log_softmax(problem: Problem, sheet: Sheet) -> None:
@@ -116,7 +110,7 @@ def cross_entropy(problem: Problem, sheet: Sheet) -> None:
     at, weight, wrong = hard_target(problem, loss)
     z = (np.take_along_axis(problem.logits, at, axis=1) - rows.m) / problem.temperature
     np.multiply(np.log1p(rows.s) - z, weight, sheet.hi)
-    sheet.missing |= rows.lost | wrong | _out_of_range(weight) | rows.tiny & (at == rows.at)
+    sheet.missing |= rows.lost | wrong | ~within(weight) | rows.tiny & (at == rows.at)
 
 
 def gradient(problem: Problem, sheet: Sheet) -> None:
@@ -132,10 +126,4 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
         sheet.hi += 0.0  # no -0
     sheet.hi[here] = 0.0 - rest / total * share
     sheet.missing[here] = own & rows.tiny
-    sheet.missing |= rows.lost | wrong | _out_of_range(share)
-
-
-def _out_of_range(factor: FloatArray) -> BoolArray:
-    size = np.abs(factor)
-    good: BoolArray = (factor == 0) | (size > 2.0**-60) & (size < 2.0**60)
-    return ~good
+    sheet.missing |= rows.lost | wrong | ~within(share)
