@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 NEAR = 176.0  # |z| up to which `exponential` works
-_LN2 = sum((1 << 260) // (k << k) for k in range(1, 260)) >> 60  # ln 2 in units of 2^-200
-_LOG4_1 = ldexp((_LN2 >> 154) + 1, -45)  # 46 bits
-_LOG4_2 = ldexp(float(_LN2 - (((_LN2 >> 154) + 1) << 154)), -199)
-_PER_LN2 = 1 / ldexp(float(_LN2), -200)
-_LN2_1, _LN2_2 = (ldexp((_LN2 >> shift) & ((1 << 32) - 1), shift - 200) for shift in (168, 136))
-_LN2_3 = ldexp(float(_LN2 & ((1 << 136) - 1)), -200)
+LN2 = sum((1 << 260) // (k << k) for k in range(1, 260)) >> 60  # ln 2 in units of 2^-200
+_LOG4_1 = ldexp((LN2 >> 154) + 1, -45)  # 46 bits
+_LOG4_2 = ldexp(float(LN2 - (((LN2 >> 154) + 1) << 154)), -199)
+_PER_LN2 = 1 / ldexp(float(LN2), -200)
+_LN2_1, _LN2_2 = (ldexp((LN2 >> shift) & ((1 << 32) - 1), shift - 200) for shift in (168, 136))
+_LN2_3 = ldexp(float(LN2 & ((1 << 136) - 1)), -200)
 _INTEGER, _BIASED = 0x433 << 52, 2.0**52 + 511  # an integer put into the low bits of 2^52, and the bias of powers of 4
 _FACTOR = 1.5 * 2.0**30  # x + _FACTOR cuts x at 2^-22
 _THIRD = 1 / 3, 1 / 3 * 2.0**-54
-_LOG4 = twofold.of_integer(_LN2, 199)
+_LOG4 = twofold.of_integer(LN2, 199)
 _SHORT = 1.5 * 2.0**11  # the same at 2^-41
 
 
@@ -60,7 +60,7 @@ def _logs() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     twice = 2 * x[0], 2 * x[1]
     log = twofold.add_any(twice, twofold.mul(twice, twofold.fast_two_sum(inner[0], inner[1] + more)))
     upper = twofold.add((coarse[n >> 5, 0], coarse[n >> 5, 1]), (log[0][:2048], log[1][:2048]))
-    ln2 = twofold.of_integer(_LN2, 200)
+    ln2 = twofold.of_integer(LN2, 200)
     lower = twofold.add_any(upper, (np.full(2048, -ln2[0]), np.full(2048, -ln2[1])))
     of_v = [np.concatenate(halves) for halves in zip(lower, upper, strict=True)]
     order = np.arange(4096) ^ 2048  # from -2048 .. 2047 to j modulo 4096

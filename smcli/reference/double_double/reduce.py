@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 BOUND = 2.0**-85
+LOOSE = 2.0**-70  # the bound of what is a difference: the fewest elements are left to integers or to be rounded by them
 TINY = 2.0**-800
 SMALL = 2.0**-900  # below, the low part of a pair may be cut
 
@@ -119,6 +120,16 @@ class Total:
             hi, lo = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
             self.hi[tile[0]], self.lo[tile[0]] = twofold.fast_two_sum(hi, lo)
             self._parts.clear()
+
+    def put(self, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> None:
+        """Add a tile of pairs of any sign; seven spare arrays.
+
+        The bound of `twofold.fold` then is relative to the sum of the absolute values: each of its sums is exact but for the
+        low parts, which are below (d + 1)u of that sum. Only the last pair needs an exact sum of its own.
+        """
+        np.copyto(arrays[0], pair[0])
+        np.copyto(arrays[1], pair[1])
+        self.take(tile, columns, (arrays[0], arrays[1]), arrays[2:])
 
 
 def reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> Rows:

@@ -1,0 +1,65 @@
+"""Products of the Jacobian of softmax with a direction, p_i·(d_i - Σ p_j·d_j), in pairs.
+
+The second factor errs by 2 EXP·Σ p|d| and what d and two sums of 4u² do: certified where that is within LOOSE of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.reference.double_double import twofold
+from smcli.reference.double_double.functions import minus
+from smcli.reference.double_double.reduce import LOOSE, SMALL, Rows, cut, pool_for
+from smcli.reference.tiles import PIECE, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from smcli.model import FloatArray, Problem
+    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Sheet
+
+    Factor: TypeAlias = tuple[float, float, int]
+
+FLOOR = 2.0**-880  # what a sum of terms loses that are cut below 2^-1022, or their low parts below 2^-969
+HUGE = 2.0**990  # beyond it no pair can be multiplied
+
+
+def scale(factor: Factor) -> Pair:
+    """A factor without its power of 2 as a pair."""
+    return np.array(factor[0]), np.array(factor[1])
+
+
+def unknown(mean: Pair) -> FloatArray:
+    """What is not known of the sums of tiny rows: all of them."""
+    return np.abs(mean[0]) + 2.0**-700
+
+
+def along(
+    problem: Problem,
+    sheet: Sheet,
+    rows: Rows,
+    mean: Pair,
+    unsure: FloatArray,
+    direction: Callable[[tuple[slice, slice], list[FloatArray]], tuple[Pair, FloatArray]],
+    factor: Factor,
+) -> None:
+    """Turn the e^z of the sheet into p·(direction - mean); `unsure` is the mean's error, the direction tells its own."""
+    x, g = problem.logits, twofold.mul(rows.reciprocal(), scale(factor))
+    pool = pool_for(x)
+    for tile in tiles(x.shape, PIECE):
+        way, loose = direction(tile, pool.cut(x[tile]))
+        inner = twofold.add_any(way, minus(cut(mean, tile[0])))
+        off = ~(unsure[tile[0]] + loose + 2.0**-104 * np.abs(mean[0][tile[0]]) <= 0.9 * LOOSE * np.abs(inner[0]))
+        gone = x[tile] == -np.inf
+        value = twofold.mul(twofold.mul((sheet.hi[tile], sheet.lo[tile]), inner), cut(g, tile[0]))
+        level = (way[0] == 0) & (mean[0][tile[0]] == 0) & (unsure[tile[0]] == 0)
+        nothing = gone | level
+        sheet.hi[tile], sheet.lo[tile] = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
+        off |= (np.abs(inner[0]) < SMALL) | ~(np.abs(inner[0]) < HUGE)
+        sheet.missing[tile] = (sheet.missing[tile] | off) & ~nothing
+    sheet.shift(factor[2])
+    sheet.missing |= rows.undefined
