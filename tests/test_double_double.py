@@ -507,6 +507,30 @@ def test_log1p_keeps_its_bound() -> None:
     assert (zero[0][0], zero[1][0]) == (0, 0)
 
 
+UNITS = {
+    "all": lambda rng, n: 2.0 ** rng.uniform(-900, 0, n),
+    "large": lambda rng, n: rng.random(n),
+    "before the first step": lambda rng, n: 2.0**-13 * (1 - 2.0**-20 * rng.random(n)),
+    "beyond the first step": lambda rng, n: 2.0**-13 * (1 + 2.0**-20 * rng.random(n)),
+    "halves of steps": lambda rng, n: (rng.integers(0, 4096, n) + 0.5) / 4096 * (1 + rng.integers(-3, 4, n) * 2.0**-52),
+    "steps": lambda rng, n: rng.integers(1, 4096, n) / 4096 * (1 + rng.integers(-3, 3, n) * 2.0**-52),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_short_log1p_keeps_its_bound(name: str) -> None:
+    rng, n = np.random.default_rng(12), 4000
+    s = UNITS[name](rng, n)
+    sl = s * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    hi, lo = elementary.log1p_unit((s, sl))
+    for i in range(n):
+        assert abs((ball(hi[i]) + ball(lo[i])) / (ball(s[i]) + ball(sl[i])).log1p() - 1) < arb(2) ** -76
+    ends = elementary.log1p_unit((np.array([0.0, 1.0]), np.zeros(2)))
+    assert (ends[0][0], ends[1][0]) == (0, 0) and abs(ball(ends[0][1]) + ball(ends[1][1]) - arb(2).log()) < arb(
+        2
+    ) ** -103
+
+
 def test_a_factor_for_each_row_keeps_its_bound() -> None:
     rng, n = np.random.default_rng(9), 5000
     hi = rng.uniform(1, 2, n) * 2.0 ** rng.integers(-250, 250, n)

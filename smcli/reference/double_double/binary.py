@@ -15,8 +15,8 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.reduce import BOUND, SMALL, exp_error, exponentials, paired, pool_for
-from smcli.reference.double_double.soft_labels import DIFFERENCE, coefficients
+from smcli.reference.double_double.reduce import BOUND, DIFFERENCE, SMALL, exp_error, exponentials, paired, pool_for
+from smcli.reference.double_double.soft_labels import coefficients
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:

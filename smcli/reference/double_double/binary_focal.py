@@ -19,8 +19,7 @@ from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.focal import focal as of_targets
 from smcli.reference.double_double.functions import WHOLE, minus, scaled_exp
 from smcli.reference.double_double.functions import power as raise_to
-from smcli.reference.double_double.reduce import SMALL, exp_error, paired, pool_for
-from smcli.reference.double_double.soft_labels import DIFFERENCE
+from smcli.reference.double_double.reduce import DIFFERENCE, SMALL, exp_error, paired, pool_for
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 from smcli.reference.double_double import binary_focal, divergence_gradients, entropy, focal, products, twofold
 from smcli.reference.double_double.binary import binary_gradient
 from smcli.reference.double_double.reduce import (
+    DIFFERENCE,
     TINY,
     Total,
     by_logit,
@@ -22,7 +23,7 @@ from smcli.reference.double_double.reduce import (
     tidy,
     times,
 )
-from smcli.reference.double_double.soft_labels import DIFFERENCE, soft_gradient
+from smcli.reference.double_double.soft_labels import soft_gradient
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 BOUND = 2.0**-85
-LOOSE = 2.0**-70  # the bound of what is a difference: the fewest elements are left to integers or to be rounded by them
+DIFFERENCE = 2.0**-75  # of what is a difference or a short logarithm: the fewest elements are left to integers then
+LOOSE = 2.0**-70  # of what is more than that
 TINY = 2.0**-800
 SMALL = 2.0**-900  # below, the low part of a pair may be cut
 

@@ -1,7 +1,7 @@
 """Sigmoid and its logarithm in pairs.
 
-A quotient by 1 + e^-|y|, and |y| or 0 beside log1p(e^-|y|), as in `binary`: no sum cancels. Under a soft cap the logarithm
-of y <= 0 errs by A/log 2 more, 2^-84; EXP and A as in the tier's own bounds.
+A quotient by 1 + e^-|y|, and |y| or 0 beside log1p(e^-|y|), as in `binary`: no sum cancels. The logarithm errs by EXP and by
+2^-76, and by A/log 2 for y <= 0 under a soft cap; EXP and A as in the tier's own bounds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.binary import magnitude
-from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.reduce import exponentials, paired, pool_for, reach
+from smcli.reference.double_double.elementary import log1p_unit
+from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, paired, pool_for, reach
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
+
+_ABSORBED = -120  # below 2^-120, log(1 + e) is e, which may have an exponent below all floats
 
 
 def _sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
@@ -60,20 +62,17 @@ def sigmoid(problem: Problem, sheet: Sheet) -> None:
 def log_sigmoid(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with -log1p(e^-|y|), or -(|y| + log1p(e^-|y|)); e^-|y| itself below 2^-120."""
     for tile, positive, size, e, k, wild in _sides(problem):
-        decay = _plain(e, k)
-        small = decay[0] < 2.0**-120
-        log = log1p((np.where(small, 0, decay[0]), np.where(small, 0, decay[1])))
-        if small.any():
-            log = np.where(small, decay[0], log[0]), np.where(small, decay[1], log[1])
-        far = twofold.add(size, log)
-        alone = positive & small
-        value = np.where(positive, log[0], far[0]), np.where(positive, log[1], far[1])
-        sheet.hi[tile], sheet.lo[tile] = (-np.where(alone, a, b) for a, b in zip(e, value, strict=True))
-        sheet.missing[tile] = wild & positive
+        log = log1p_unit(_plain(e, k))
+        near = np.where(positive, 0.0, size[0]), size[1] if not size[1].any() else np.where(positive, 0.0, size[1])
+        value = twofold.add(near, log)
         if k is not None:
+            alone = positive & (k < _ABSORBED)
+            value = np.where(alone, e[0], value[0]), np.where(alone, e[1], value[1])
             sheet.exponents()[tile] = np.where(alone, k, 0)
-    if problem.softcap is not None:
-        sheet.bound = 2.0**-84
+        np.negative(value[0], sheet.hi[tile])
+        np.negative(value[1], sheet.lo[tile])
+        sheet.missing[tile] = wild & positive
+    sheet.bound = DIFFERENCE
     _ends(problem.logits, sheet, (-np.inf, 0.0))
 
 
