@@ -19,7 +19,7 @@ from flint import arb
 
 from smcli.model import Loss, Problem
 from smcli.reference import double_double
-from smcli.reference.double_double import elementary, twofold
+from smcli.reference.double_double import elementary, functions, sigmoid, twofold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -529,6 +529,25 @@ def test_the_short_log1p_keeps_its_bound(name: str) -> None:
     assert (ends[0][0], ends[1][0]) == (0, 0) and abs(ball(ends[0][1]) + ball(ends[1][1]) - arb(2).log()) < arb(
         2
     ) ** -103
+
+
+def test_the_larger_side_of_a_sigmoid_keeps_its_bound() -> None:
+    rng, n = np.random.default_rng(13), 4000
+    e = np.concatenate([rng.random(n // 2), 2.0 ** rng.uniform(-900, 0, n // 2)])
+    el = e * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    large = sigmoid.large_side((e, el))
+    for i in range(n):
+        true = 1 / (1 + exact((e, el), i))
+        assert abs(exact(large, i) - true) <= 20 * U**2 * true
+
+
+@pytest.mark.parametrize("gamma", range(17))
+def test_powers_keep_their_bound(gamma: int) -> None:
+    rng, n = np.random.default_rng(14), 500
+    x = twofold.fast_two_sum(rng.uniform(0.5, 1, n), 2.0**-54 * rng.uniform(-0.5, 0.5, n))
+    power = functions.product(x, gamma)
+    for i in range(n):
+        assert abs(exact(power, i) - exact(x, i) ** gamma) <= max(0, gamma - 1) * 9 * U**2 * exact(x, i) ** gamma
 
 
 def test_a_factor_for_each_row_keeps_its_bound() -> None:

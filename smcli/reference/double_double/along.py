@@ -33,6 +33,13 @@ def scale(factor: Factor) -> Pair:
     return np.array(factor[0]), np.array(factor[1])
 
 
+def scaled(pair: Pair, factor: Factor) -> Pair:
+    """Pairs times a factor without its power of 2: 9u², nothing for ±2^e."""
+    if factor[1] == 0 and abs(factor[0]) == 1:
+        return pair if factor[0] > 0 else minus(pair)
+    return twofold.mul(pair, scale(factor))
+
+
 def unknown(mean: Pair) -> FloatArray:
     """What is not known of the sums of tiny rows: all of them."""
     return np.abs(mean[0]) + 2.0**-700

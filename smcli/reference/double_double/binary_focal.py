@@ -3,8 +3,9 @@
 With S = σ(-|y|), G = σ(|y|), n = log1p(e^-|y|) = -log G and f = |y| + n = -log S, and c the label of the likely side, 1 - c
 of the other: loss = c·S^γ·n + (1 - c)·G^γ·f; gradient = ±((1 - c)·G^γ(G + γ·S·f) - c·S^γ(S + γ·G·n)). Powers of whole γ
 are products, and err by γ·(2 EXP + 44u²) as S and G do by 2 EXP + 35u² and γ - 1 products by 9u². Others are S^γ = e^(-γf),
-G^γ = e^(-γn): γf is asked to be at most 2^12, so that it errs by 2^-90 and γ·EXP. For 0 <= c <= 1 only the gradient's
-difference cancels.
+G^γ = e^(-γn): γf is asked to be at most 2^12, so that it errs by 2^-90 and γ·EXP. n errs by 2^-76 more, and so does f, which
+is not smaller; e^(-γn) and e^(-γf) by γ·log 2 times that. For 0 <= c <= 1 only the gradient's difference cancels; for c of 0
+and 1 all is one term.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
+from smcli.reference.double_double.along import scaled
 from smcli.reference.double_double.binary import Side
-from smcli.reference.double_double.elementary import log1p
+from smcli.reference.double_double.elementary import NEAR, exponential, log1p_unit
 from smcli.reference.double_double.focal import focal as of_targets
-from smcli.reference.double_double.functions import WHOLE, minus, scaled_exp
+from smcli.reference.double_double.functions import WHOLE, minus, product, scaled_exp
 from smcli.reference.double_double.functions import power as raise_to
-from smcli.reference.double_double.reduce import DIFFERENCE, SMALL, exp_error, paired, pool_for
+from smcli.reference.double_double.reduce import DIFFERENCE, LOOSE, SMALL, exp_error, paired, pool_for
+from smcli.reference.double_double.sigmoid import ABSORBED, large_side, plain_of, sides
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, IntArray, Loss, Problem
+    from smcli.reference.double_double.along import Factor
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
 
 _FAR = 2.0**12
+_PLAIN = 2  # a power of what is at least e^-176 that needs no exponent
 
 
 def _where(condition: BoolArray, a: Pair, b: Pair) -> Pair:
@@ -35,12 +40,27 @@ def _where(condition: BoolArray, a: Pair, b: Pair) -> Pair:
 
 
 def _times(a: Pair, factor: float) -> Pair:
+    if factor in {1, 2}:
+        return a[0] * factor, a[1] * factor
     return twofold.mul(a, paired(np.full_like(a[0], factor)))
 
 
 def _scaled(a: Pair, k: IntArray) -> Pair:
     shift = np.clip(k, -3000, 3000).astype(np.int32)
     return np.ldexp(a[0], shift), np.ldexp(a[1], shift)
+
+
+def _is_whole(gamma: float) -> bool:
+    return gamma == int(gamma) <= WHOLE
+
+
+def _decayed(z: Pair) -> tuple[Pair, IntArray | None]:
+    """(pair, k) with e^z = pair·2^k for -2^20 <= z <= 0; None for a k of 0."""
+    if float(z[0].min()) < -NEAR:
+        return scaled_exp(z)
+    hi, lo = np.empty_like(z[0]), np.empty_like(z[0])
+    exponential(z, hi, lo, np.empty(hi.shape, np.int64), [np.empty_like(hi) for _ in range(5)])
+    return (hi, lo), None
 
 
 def focal(problem: Problem, sheet: Sheet) -> None:
@@ -51,19 +71,75 @@ def focal(problem: Problem, sheet: Sheet) -> None:
         of_targets(problem, sheet)
 
 
-def fill(problem: Problem, sheet: Sheet, factor: tuple[float, float, int] | None = None) -> None:
+def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
     """Fill the sheet [R, C] with the loss of each logit, or with its derivative by the capped logit times a factor."""
     loss: Loss | None = problem.loss
-    assert loss is not None  # noqa: S101 - the tier asks first
-    pool, gamma = pool_for(problem.logits), loss.gamma
-    sheet.bound = DIFFERENCE
-    noise = (gamma + 2) * (2 * exp_error(problem) + 2.0**-89)
+    assert loss is not None and loss.labels is not None  # noqa: S101 - the tier asks first
+    whole = _is_whole(loss.gamma)
+    noise = (loss.gamma + 2) * (2 * exp_error(problem) + 2.0**-89) + (1 if whole else 1 + loss.gamma) * 2.0**-76
+    sheet.bound = DIFFERENCE if noise <= 0.9 * DIFFERENCE else LOOSE
+    if loss.weights is None and bool(((loss.labels == 0) | (loss.labels == 1)).all()):
+        _hard(problem, loss, sheet, factor)
+    else:
+        _soft(problem, loss, sheet, factor, noise)
+    if factor is not None:
+        sheet.shift(factor[2])
+
+
+def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> None:
+    """For labels that are 0 or 1: S^γ·n where the likely side is right, else G^γ·f, and their derivatives."""
+    assert loss.labels is not None  # noqa: S101 - the caller asked
+    gamma, whole = loss.gamma, _is_whole(loss.gamma)
+    for tile, positive, size, e, k, wild in sides(problem):
+        label = loss.labels[tile] != 0
+        right = label == positive
+        decay = plain = plain_of(e, k)
+        near = plain_near = log1p_unit(plain)
+        shift: IntArray | None = None
+        if k is not None:
+            absorbed = k < ABSORBED
+            decay, near, shift = _where(absorbed, e, plain), _where(absorbed, e, near), np.where(absorbed & right, k, 0)
+        far = twofold.add(size, plain_near)
+        log, wide = _where(right, near, far), np.zeros_like(right)
+        large = small = base = log
+        if whole or factor is not None:
+            large = large_side(plain)
+            small = twofold.mul(decay, large)
+            base = _where(right, small, large)
+        if whole:
+            raised, power = (
+                raise_to(base, gamma) if k is not None or gamma > _PLAIN else (product(base, int(gamma)), None)
+            )
+        else:
+            other = _where(right, far, plain_near)
+            wide = ~(gamma * other[0] < _FAR)
+            if wide.any():
+                other = np.where(wide, 0.0, other[0]), np.where(wide, 0.0, other[1])
+            raised, power = _decayed(minus(_times(other, gamma)))
+        if factor is not None:
+            across = _where(right, large, small if k is None else twofold.mul(plain, large))
+            log = twofold.add(base, _times(twofold.mul(across, log), gamma))
+        value = twofold.mul(raised, log)
+        if factor is not None:
+            sign = np.where(label, -1.0, 1.0)
+            value = scaled((sign * value[0], sign * value[1]), factor)
+        sheet.hi[tile], sheet.lo[tile] = value
+        if shift is not None:
+            power = shift * (int(gamma) + 1 if whole else 1) + (0 if power is None else power)
+        if power is not None:
+            sheet.exponents()[tile] = power
+        sheet.missing[tile] = wild & right | ~np.isfinite(size[0]) | wide
+
+
+def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noise: float) -> None:
+    """For other labels: the difference of both terms."""
+    pool, gamma, bound = pool_for(problem.logits), loss.gamma, sheet.bound or DIFFERENCE
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         zero = np.zeros_like(side.decay[0])
         k = np.where(side.absorbed, side.k, 0)
         decay = _where(side.absorbed, side.e, side.decay)
-        near = _where(side.absorbed, side.e, log1p(_where(side.absorbed, (zero, zero), side.decay)))
+        near = _where(side.absorbed, side.e, log1p_unit(side.decay))
         plain_near = _scaled(near, k)
         far = twofold.add(side.size, plain_near)
         large = twofold.div(paired(zero + 1), twofold.add(paired(zero + 1), side.decay))
@@ -90,18 +166,16 @@ def fill(problem: Problem, sheet: Sheet, factor: tuple[float, float, int] | None
         value = twofold.add_any(other, plain if factor is None else minus(plain))
         sizes = np.abs(other[0]) + np.abs(plain[0])
         unsure = noise * sizes + side.unsure * (1 + gamma) * (1 + far[0])
-        loose = ~(unsure <= 0.9 * DIFFERENCE * np.abs(value[0])) | (np.abs(value[0]) < SMALL)
+        loose = ~(unsure <= 0.9 * bound * np.abs(value[0])) | (np.abs(value[0]) < SMALL)
         if factor is not None:
             sign = np.where(side.positive, 1.0, -1.0)
             own = -sign * own[0], -sign * own[1]
             value = sign * value[0], sign * value[1]
         value = _where(alone, own, value)
         if factor is not None:
-            value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+            value = scaled(value, factor)
         sheet.hi[tile], sheet.lo[tile] = value
         shift = np.where(alone, k + power, 0)
         if shift.any():
             sheet.exponents()[tile] = shift
         sheet.missing[tile] = np.where(alone, side.wild | ~(likely[0] == 1), loose) | side.wrong | wide
-    if factor is not None:
-        sheet.shift(factor[2])

@@ -54,15 +54,21 @@ def power(q: Pair, gamma: float) -> tuple[Pair, IntArray]:
     """(pair, k) with q^gamma = pair·2^k for q <= 1; nothing where q is 0 is certain."""
     if gamma == int(gamma) and gamma <= WHOLE:
         _, k = np.frexp(q[0])
-        factor = np.ldexp(q[0], -k), np.ldexp(q[1], -k)
-        result = paired(np.ones_like(q[0]))
-        for _ in range(int(gamma)):
-            result = twofold.mul(result, factor)
-        return result, k.astype(np.int64) * int(gamma)
+        return product((np.ldexp(q[0], -k), np.ldexp(q[1], -k)), int(gamma)), k.astype(np.int64) * int(gamma)
     log = log_of(q)
     log = np.where(log[0] > 0, 0.0, log[0]), np.where(log[0] > 0, 0.0, log[1])
     z = twofold.mul(log, (np.full_like(q[0], gamma), np.zeros_like(q[0])))
     return scaled_exp(z)
+
+
+def product(x: Pair, gamma: int) -> Pair:
+    """x^gamma by squares: gamma - 1 times 9u²."""
+    result: Pair | None = None
+    for digit in f"{gamma:b}":
+        result = result if result is None else twofold.mul(result, result)
+        if digit == "1":
+            result = x if result is None else twofold.mul(result, x)
+    return paired(np.ones_like(x[0])) if result is None else result
 
 
 def expm1(x: Pair) -> Pair:

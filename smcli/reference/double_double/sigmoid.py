@@ -13,7 +13,7 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.binary import magnitude
 from smcli.reference.double_double.elementary import log1p_unit
-from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, paired, pool_for, reach
+from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, pool_for, reach
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
@@ -23,23 +23,25 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
 
-_ABSORBED = -120  # below 2^-120, log(1 + e) is e, which may have an exponent below all floats
+ABSORBED = -120  # below 2^-120, log(1 + e) is e, which may have an exponent below all floats
 
 
-def _sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
+def sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
     """Tile by tile: y > 0, |y|, e^-|y| as pairs and the exponents of these, and which are not certified."""
     x = problem.logits
     pool, limit = pool_for(x), reach(problem)
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
         size = magnitude(problem, x[tile])
-        arrays[0][...], arrays[1][...] = -size[0], -size[1]
+        np.negative(size[0], arrays[0])
+        np.negative(size[1], arrays[1])
         out = arrays[2], arrays[3]
         k, wild = exponentials((arrays[0], arrays[1]), limit, out, arrays[4].view(np.int64), arrays[5:])
         yield tile, x[tile] > 0, size, out, k, np.zeros(x[tile].shape, bool) if wild is None else wild
 
 
-def _plain(e: Pair, k: IntArray | None) -> Pair:
+def plain_of(e: Pair, k: IntArray | None) -> Pair:
+    """The same without exponent; 0 below 2^-1022."""
     if k is None:
         return e
     out = np.empty_like(e[0]), np.empty_like(e[0])
@@ -47,12 +49,28 @@ def _plain(e: Pair, k: IntArray | None) -> Pair:
     return out
 
 
+def large_side(e: Pair) -> Pair:
+    """1/(1 + e) for 0 <= e <= 1: relative error < 20u².
+
+    The rest of the quotient is below 3u: 9u² for its square, and six roundings of what is at most 2u.
+    """
+    whole, rest = twofold.fast_two_sum(np.array(1.0), e[0])
+    rest += e[1]
+    q = 1 / whole
+    p, error = twofold.two_prod(q, whole)
+    np.subtract(1.0, p, p)
+    p -= error
+    rest *= q
+    p -= rest
+    p *= q
+    return twofold.fast_two_sum(q, p)
+
+
 def sigmoid(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with 1/(1 + e^-|y|), or e^-|y|/(1 + e^-|y|)."""
-    for tile, positive, _, e, k, wild in _sides(problem):
-        one = np.ones_like(e[0])
-        top = np.where(positive, one, e[0]), np.where(positive, 0.0, e[1])
-        sheet.hi[tile], sheet.lo[tile] = twofold.div(top, twofold.add(paired(one), _plain(e, k)))
+    for tile, positive, _, e, k, wild in sides(problem):
+        top = np.where(positive, 1.0, e[0]), np.where(positive, 0.0, e[1])
+        sheet.hi[tile], sheet.lo[tile] = twofold.mul(top, large_side(plain_of(e, k)))
         sheet.missing[tile] = wild & ~positive
         if k is not None:
             sheet.exponents()[tile] = np.where(positive, 0, k)
@@ -61,12 +79,12 @@ def sigmoid(problem: Problem, sheet: Sheet) -> None:
 
 def log_sigmoid(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with -log1p(e^-|y|), or -(|y| + log1p(e^-|y|)); e^-|y| itself below 2^-120."""
-    for tile, positive, size, e, k, wild in _sides(problem):
-        log = log1p_unit(_plain(e, k))
+    for tile, positive, size, e, k, wild in sides(problem):
+        log = log1p_unit(plain_of(e, k))
         near = np.where(positive, 0.0, size[0]), size[1] if not size[1].any() else np.where(positive, 0.0, size[1])
         value = twofold.add(near, log)
         if k is not None:
-            alone = positive & (k < _ABSORBED)
+            alone = positive & (k < ABSORBED)
             value = np.where(alone, e[0], value[0]), np.where(alone, e[1], value[1])
             sheet.exponents()[tile] = np.where(alone, k, 0)
         np.negative(value[0], sheet.hi[tile])

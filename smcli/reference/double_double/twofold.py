@@ -107,7 +107,7 @@ def div(a: Pair, b: Pair) -> Pair:
 
 
 def of_fraction(number: Fraction) -> tuple[float, float, int]:
-    """(h, l, e) with (h + l)·2^e = number, 1/2 <= |h| <= 1 and a relative error < 2u²; zeros for 0."""
+    """(h, l, e) with (h + l)·2^e = number, 1/2 <= |h| <= 1 and a relative error < 2u²; zeros for 0, h = ±1 for ±2^e."""
     if not number:
         return 0.0, 0.0, 0
     exponent = number.numerator.bit_length() - number.denominator.bit_length()
@@ -115,6 +115,8 @@ def of_fraction(number: Fraction) -> tuple[float, float, int]:
     top, bottom = number.numerator, number.denominator
     scaled = (top << shift) // bottom if shift >= 0 else top // (bottom << -shift)
     high, more = frexp(scaled)
+    if abs(high) == 0.5 and scaled == int(ldexp(high, more)):
+        high, more = 2 * high, more - 1
     return high, ldexp(scaled - int(ldexp(high, more)), -more), more - shift
 
 
