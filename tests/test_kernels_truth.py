@@ -331,6 +331,11 @@ def test_zeros_of_gradients_are_exact():
     assert row_of("gradient", [1, 2, 3], Loss("kl", teacher=np.array([[2.0, 3.0, 4.0]]), reverse=True)) == ["0"] * 3
 
 
+def test_a_cotangent_whose_sum_is_no_float():
+    product = row_of("vjp", [1, 2, 3], vjp_of="log-softmax", cotangent=np.full(3, 1e308))
+    assert product == ["7.2990828048885863e307", "2.6581458683560705e307", "-9.9572286732446568e307"]
+
+
 def test_losses_far_out():
     near_one = Loss("focal", target=np.array([0]), gamma=0.5)
     far = row_of("focal", [1e300, 0], near_one)[0]

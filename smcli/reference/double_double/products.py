@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import fsum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.along import scale
+from smcli.reference.double_double.along import scale, scaled
 from smcli.reference.double_double.functions import minus
 from smcli.reference.double_double.reduce import (
     LOOSE,
@@ -31,7 +32,10 @@ from smcli.reference.double_double.signed import signed_sum
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import Problem
+    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.reference.double_double.twofold import Pair
+
+_LARGE = 2.0**900  # of a sum of cotangents: products of what is beyond may overflow
 
 
 def log_vjp(problem: Problem, sheet: Sheet) -> None:
@@ -41,36 +45,54 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
     sheet.bound = LOOSE
     pool = pool_for(x)
     rows = reduce(problem, pool, sheet)
-    exact = sum(map(Fraction, v.tolist()), Fraction(0))
-    whole = [float(exact), float(exact - Fraction(float(exact)))]
-    growth = np.array(whole[0]), np.array(whole[1])
+    numbers = v.tolist()
+    if float(np.abs(v).max()) > _LARGE / len(numbers):
+        sheet.missing[...] = True
+        return
+    whole = fsum(numbers)
+    growth: Pair = np.array(whole), np.array(fsum([*numbers, -whole]))
     g, noise = rows.reciprocal(), 2 * exp_error(problem) + 2.0**-98
-    factor = twofold.of_fraction(1 / Fraction(problem.temperature))
+    share, off = twofold.mul(g, minus(growth)), 2.0**-104 * abs(whole)
+    zeros = v == 0
+    lone = zeros.any() or bool(sheet.exp2.flags.writeable)
     for r, c in tiles(x.shape, PIECE):
         tile = r, c
-        label = np.broadcast_to(v[None, c], x[tile].shape)
-        e = plain(sheet, tile)
-        own = rows.at[r] == np.arange(c.start, c.stop)
-        take = twofold.mul(twofold.mul(e, cut(g, r)), minus(growth))
-        value = twofold.add_any(paired(label), take)
-        rest = twofold.mul(twofold.mul(cut(rows.s, r), cut(g, r)), growth)
-        top = twofold.add_any(twofold.two_sum(label, -growth[0]), (rest[0], rest[1] - growth[1]))
-        value = np.where(own, top[0], value[0]), np.where(own, top[1], value[1])
-        unsure = noise * np.where(own, np.abs(rest[0]), np.abs(take[0])) + 2.0**-104 * np.abs(growth[0])
-        loose = ~(unsure <= 0.9 * LOOSE * np.abs(value[0])) | ~(np.abs(value[0]) > SMALL)
-        alone = (label == 0) & ~own
-        lone = twofold.mul(twofold.mul((sheet.hi[tile], sheet.lo[tile]), cut(g, r)), minus(growth))
-        zero = alone & ((x[tile] == -np.inf) | (growth[0] == 0))
-        value = np.where(alone, lone[0], value[0]), np.where(alone, lone[1], value[1])
-        value = np.where(zero, 0, value[0]), np.where(zero, 0, value[1])
-        sheet.hi[tile], sheet.lo[tile] = twofold.mul(value, scale(factor))
-        if sheet.exp2.flags.writeable:
-            np.copyto(sheet.exp2[tile], 0, where=~alone)
-        sheet.missing[tile] = np.where(alone, sheet.missing[tile] & ~zero, loose | own & rows.tiny[r])
+        take = twofold.mul(plain(sheet, tile), cut(share, r))
+        high, low = twofold.two_sum(np.broadcast_to(v[None, c], x[tile].shape), take[0])
+        low += take[1]
+        high, low = twofold.fast_two_sum(high, low)
+        missing = _loose(noise * np.abs(take[0]) + off, high)
+        if lone:
+            alone = zeros[None, c]
+            own = twofold.mul((sheet.hi[tile], sheet.lo[tile]), cut(share, r))
+            none = alone & ((x[tile] == -np.inf) | (growth[0] == 0))
+            high, low = np.where(alone, own[0], high), np.where(alone, own[1], low)
+            high, low = np.where(none, 0.0, high), np.where(none, 0.0, low)
+            missing = np.where(alone, sheet.missing[tile] & ~none, missing)
+            if sheet.exp2.flags.writeable:
+                np.copyto(sheet.exp2[tile], 0, where=~alone)
+        sheet.hi[tile], sheet.lo[tile] = high, low
+        sheet.missing[tile] = missing
+    at = np.arange(len(x))[:, None], rows.at
+    rest = twofold.mul(twofold.mul(rows.s, g), growth)
+    top = twofold.add_any(twofold.two_sum(v[rows.at], -growth[0]), (rest[0], rest[1] - growth[1]))
+    sheet.hi[at], sheet.lo[at] = top
+    sheet.missing[at] = _loose(noise * np.abs(rest[0]) + off, top[0]) | rows.tiny
+    if sheet.exp2.flags.writeable:
+        sheet.exp2[at] = 0
+    factor = twofold.of_fraction(1 / Fraction(problem.temperature))
+    sheet.hi[...], sheet.lo[...] = scaled((sheet.hi, sheet.lo), factor)
     sheet.shift(factor[2])
     sheet.missing |= rows.undefined
     by_logit(problem, sheet)
     tidy(sheet)
+
+
+def _loose(unsure: FloatArray, value: FloatArray) -> BoolArray:
+    size = np.abs(value)
+    unsure *= 1 / (0.9 * LOOSE)
+    loose: BoolArray = ~((unsure <= size) & (size > SMALL))
+    return loose
 
 
 def sum_vjp(problem: Problem, sheet: Sheet) -> None:

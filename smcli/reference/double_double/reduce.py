@@ -225,7 +225,7 @@ def complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
 def plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo, exp2 = sheet.hi[tile], sheet.lo[tile], sheet.exp2[tile]
-    if not exp2.any():
+    if not (sheet.exp2.flags.writeable and exp2.any()):
         return hi, lo
     plain = np.empty_like(hi), np.empty_like(lo)
     twofold.scale(hi, lo, exp2, plain, np.empty_like(hi))
