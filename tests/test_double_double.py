@@ -550,6 +550,32 @@ def test_powers_keep_their_bound(gamma: int) -> None:
         assert abs(exact(power, i) - exact(x, i) ** gamma) <= max(0, gamma - 1) * 9 * U**2 * exact(x, i) ** gamma
 
 
+SMALL_ONES = {  # exponents of two, and the bounds of e^x - 1 and of e^x - 1 - x
+    "tiny": (-300, -40, -89, -74),
+    "before the first step": (-21, -20, -89, -74),
+    "beyond the first step": (-20, -18, -89, -74),
+    "small": (-18, -11.01, -89, -74),
+    "middle": (-11, -7.01, -89, -78),
+    "large": (-7, 2.3, -85, -78),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_ONES)
+def test_exponentials_less_their_first_terms_keep_their_bounds(name: str) -> None:
+    flint.ctx.prec = 700
+    least, most, *bounds = SMALL_ONES[name]
+    rng, n = np.random.default_rng(15), 3000
+    x = 2.0 ** rng.uniform(least, most, n) * rng.choice([-1, 1], n)
+    x[: n // 3] = np.rint(x[: n // 3] * 2.0**20) / 2.0**20 * (1 + rng.integers(-2, 3, n // 3) * 2.0**-52)
+    xl = x * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    for function, bound in zip((functions.expm1, functions.excess), bounds, strict=True):
+        hi, lo = function((x, xl))
+        for i in np.flatnonzero(x):
+            v = ball(x[i]) + ball(xl[i])
+            true = v.expm1() if function is functions.expm1 else v.expm1() - v
+            assert abs((ball(hi[i]) + ball(lo[i])) / true - 1) < arb(2) ** bound
+
+
 def test_a_factor_for_each_row_keeps_its_bound() -> None:
     rng, n = np.random.default_rng(9), 5000
     hi = rng.uniform(1, 2, n) * 2.0 ** rng.integers(-250, 250, n)
