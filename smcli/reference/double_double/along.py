@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from smcli.model import FloatArray, Problem
     from smcli.reference.double_double.twofold import Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Pool, Sheet
 
     Factor: TypeAlias = tuple[float, float, int]
 
@@ -51,22 +51,30 @@ def along(
     rows: Rows,
     mean: Pair,
     unsure: FloatArray,
-    direction: Callable[[tuple[slice, slice], list[FloatArray]], tuple[Pair, FloatArray]],
+    direction: Callable[[tuple[slice, slice], Pool, list[FloatArray]], tuple[Pair, FloatArray]],
     factor: Factor,
 ) -> None:
     """Turn the e^z of the sheet into p·(direction - mean); `unsure` is the mean's error, the direction tells its own."""
     x, g = problem.logits, twofold.mul(rows.reciprocal(), scale(factor))
-    pool = pool_for(x)
+    pool, error = pool_for(x), unsure + 2.0**-104 * np.abs(mean[0])
+    masked, level = bool(x.min() == -np.inf), (mean[0] == 0) & (unsure == 0)
     for tile in tiles(x.shape, PIECE):
-        way, loose = direction(tile, pool.cut(x[tile]))
-        inner = twofold.add_any(way, minus(cut(mean, tile[0])))
-        off = ~(unsure[tile[0]] + loose + 2.0**-104 * np.abs(mean[0][tile[0]]) <= 0.9 * LOOSE * np.abs(inner[0]))
-        gone = x[tile] == -np.inf
-        value = twofold.mul(twofold.mul((sheet.hi[tile], sheet.lo[tile]), inner), cut(g, tile[0]))
-        level = (way[0] == 0) & (mean[0][tile[0]] == 0) & (unsure[tile[0]] == 0)
-        nothing = gone | level
-        sheet.hi[tile], sheet.lo[tile] = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
-        off |= (np.abs(inner[0]) < SMALL) | ~(np.abs(inner[0]) < HUGE)
-        sheet.missing[tile] = (sheet.missing[tile] | off) & ~nothing
+        r, arrays = tile[0], pool.cut(x[tile])
+        way, loose = direction(tile, pool, arrays)
+        inner = twofold.add_any(way, minus(cut(mean, r)))
+        loose += error[r]
+        size = np.abs(inner[0])
+        off = ~((loose <= 0.9 * LOOSE * size) & (size >= SMALL) & (size < HUGE))
+        flat = level[r] & (way[0] == 0) if level[r].any() else None
+        weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
+        value = twofold.mul(twofold.mul(weight, inner), cut(g, r))
+        missing = sheet.missing[tile] | off
+        if masked or flat is not None:
+            gone = x[tile] == -np.inf
+            nothing = gone if flat is None else gone | flat
+            value = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
+            missing &= ~nothing
+        sheet.hi[tile], sheet.lo[tile] = value
+        sheet.missing[tile] = missing
     sheet.shift(factor[2])
     sheet.missing |= rows.undefined

@@ -1,14 +1,17 @@
 """The Kullback-Leibler divergence in pairs; EXP as in the tier's own bounds.
 
-KL = Σ t_i d_i - D, d_i = a_i - z_i and D = log1p(s_a) - log1p(s_z): an absolute 2 EXP·(Σ t_i|d_i| + both logarithms),
-certified where that is within LOOSE. Rows that nearly agree: with d' = d - d_r, r the maximum of t, of |d'| <= 1,
-D' = -log1p(Σ t_i·expm1(-d'_i)) and KL = Σ t_i·g(D' - d'_i), g(x) = e^x - 1 - x, a sum of terms >= 0 that errs by 2|x| times
-the error of x, 2^-85·Σ t|d'|.
+With d_i = (z_i - a_i) - (z_b - a_b), b the maximum of the first row, an exact difference but for 17u² of it where a
+temperature divides, or six errors of capped logits:
+
+KL = log1p(s_z) + (m_z - z_b) - log1p(s_a) - Σ t_i d_i: an absolute 2 EXP·Σ t_i|d_i| and what the logarithms err by,
+certified where that is within LOOSE. Rows that nearly agree, |d| <= 2: m = Σ t_i (e^d_i - 1), x_i = d_i - log1p(m) =
+log p - log t, and KL = Σ t_i·(e^x_i - 1 - x_i), a sum of terms >= 0: `nearly` has the error of m, and each term errs by
+|e^x - 1| < 20|x| times that of x, which is that of the logarithm and 21u²(|x| + |log|), and by 2^-73.9 for t and for itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +22,7 @@ from smcli.reference.double_double.functions import excess, expm1, minus
 from smcli.reference.double_double.reduce import (
     LOOSE,
     SMALL,
+    Rows,
     Total,
     cut,
     exp_error,
@@ -26,13 +30,20 @@ from smcli.reference.double_double.reduce import (
     plain,
     pool_for,
     reduce,
-    shift,
 )
-from smcli.reference.tiles import PIECE, Sheet, tiles
+from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import IntArray, Problem
+    from collections.abc import Callable
+
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
+
+    Tile = tuple[slice, slice]
+
+CLOSE = 2.0**-7  # differences up to which rows are taken to agree nearly at once, as that is quicker then
+FARTHEST = 2.0  # and those up to which they are where else too much cancels
+_LOST = 2.0**-700  # more than what sums of terms lose that are beyond the range of exponents
 
 
 def both(problem: Problem) -> tuple[Problem, Problem]:
@@ -43,101 +54,198 @@ def both(problem: Problem) -> tuple[Problem, Problem]:
     return (student, teacher) if loss.reverse else (teacher, student)
 
 
+class Gaps:
+    """The differences d of two rows; 0 where the first one is masked."""
+
+    def __init__(self, first: Problem, second: Problem, own: Rows) -> None:
+        self._first, self._second = first, second
+        a, z = (np.take_along_axis(q.logits, own.at, axis=1) for q in (first, second))
+        self._start = self._difference(z, a)
+        self._masked = bool(first.logits.min() == -np.inf)
+
+    def _difference(self, z: FloatArray, a: FloatArray) -> Pair:
+        if self._first.softcap is None:
+            return twofold.two_sum(z, -a)
+        return twofold.add_any(softcap.raised(self._second, z), minus(softcap.raised(self._first, a)))
+
+    def of(self, tile: Tile, pool: Pool, arrays: list[FloatArray]) -> Pair:
+        """Those of a tile; two arrays."""
+        z, a = pool.load(self._second.logits[tile], arrays[0]), pool.load(self._first.logits[tile], arrays[1])
+        d = twofold.add_any(self._difference(z, a), minus(cut(self._start, tile[0])))
+        if self._masked:
+            gone = a == -np.inf
+            d = np.where(gone, 0.0, d[0]), np.where(gone, 0.0, d[1])
+        return by_temperature(self._first, d)
+
+    def same(self, rows: IntArray) -> BoolArray:
+        """Which of these rows differ by a constant alone, before a temperature takes anything below every float."""
+        a, z = self._first.logits[rows], self._second.logits[rows]
+        apart, start = self._difference(z, a), cut(self._start, rows)
+        equal = (apart[0] == start[0]) & (apart[1] == start[1]) & np.isfinite(apart[0])
+        return np.asarray((equal | (a == -np.inf) & (z == -np.inf)).all(axis=1))
+
+
+def by_temperature(problem: Problem, pair: Pair) -> Pair:
+    """Logits over the temperature; capped ones are."""
+    if problem.temperature == 1 or problem.softcap is not None:
+        return pair
+    return twofold.div(pair, paired(np.array(problem.temperature)))
+
+
+def spread_of(first: Problem, second: Problem) -> FloatArray:
+    """The range of the differences [R], over the temperature; nan or inf where only one of two logits is masked."""
+    x, pool = first.logits, pool_for(first.logits)
+    least, most = np.full(len(x), np.inf), np.full(len(x), -np.inf)
+    for r, c in tiles(x.shape, PIECE):
+        a, b, *_ = pool.cut(x[r, c])
+        apart = np.subtract(pool.load(second.logits[r, c], a), pool.load(x[r, c], b), a)
+        np.fmin(least[r], np.fmin.reduce(apart, axis=1), least[r])
+        np.fmax(most[r], np.fmax.reduce(apart, axis=1), most[r])
+    most -= least
+    return most if first.softcap is None else np.full(len(x), np.inf)
+
+
+def of_rows(
+    fill: Callable[[Problem, Problem, Sheet], None], first: Problem, second: Problem, sheet: Sheet, rows: BoolArray
+) -> None:
+    """Fill some rows [R] of the sheet."""
+    if rows.all():
+        fill(first, second, sheet)
+    elif rows.any():
+        one, other = (replace(q, logits=q.logits[rows], ignored=None) for q in (first, second))
+        part = Sheet.of_pairs((int(rows.sum()), sheet.hi.shape[1]))
+        fill(one, other, part)
+        sheet.hi[rows], sheet.lo[rows], sheet.missing[rows] = part.hi, part.lo, part.missing
+        if sheet.exp2.flags.writeable or part.exp2.flags.writeable:
+            sheet.exponents()[rows] = part.exp2
+
+
 def kl(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with Σ t_i (log t_i - log p_i)."""
     first, second = both(problem)
+    sheet.bound = LOOSE
+    spread = spread_of(first, second)
+    close = spread <= CLOSE * problem.temperature
+    of_rows(_far, first, second, sheet, ~close)
+    again = sheet.missing[:, 0] & (spread <= FARTHEST * problem.temperature)
+    of_rows(_near, first, second, sheet, close | again)
+
+
+def _far(first: Problem, second: Problem, sheet: Sheet) -> None:
     x, columns = first.logits, first.logits.shape[1]
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own, other = reduce(first, pool, soft), reduce(second, pool)
-    total, spread, bad = Total(len(x)), np.zeros((len(x), 1)), own.undefined | other.undefined
-    for r, c in tiles(x.shape, PIECE):
-        arrays, tile = pool.cut(x[r, c]), (r, c)
-        a = shift(first, pool.load(x[tile], arrays[3]), cut(own.top, r), arrays)
-        a = a[0].copy(), a[1].copy()
-        z = shift(second, pool.load(second.logits[tile], arrays[3]), cut(other.top, r), arrays)
-        e = plain(soft, tile)
-        masked = a[0] == -np.inf
-        d = twofold.add_any(a, minus((z[0], z[1])))
-        hi, lo = twofold.mul(e, d)
-        gone = masked | (e[0] == 0)
-        bad[r] |= (~masked & ~(np.abs(z[0]) < np.inf)).any(axis=1, keepdims=True)
-        if gone.any():
-            hi[gone] = lo[gone] = 0
-        spread[r] += np.abs(hi).sum(axis=1, keepdims=True)
+    gaps, total, spread = Gaps(first, second, own), Total(len(x)), np.zeros((len(x), 1))
+    bad = own.undefined | other.undefined
+    if second.logits.min() == -np.inf:
+        bad |= ((second.logits == -np.inf) & (x != -np.inf)).any(axis=1, keepdims=True)
+    for tile in tiles(x.shape, PIECE):
+        arrays = pool.cut(x[tile])
+        d = gaps.of(tile, pool, arrays)
+        hi, lo = twofold.mul(laid(soft, tile, pool, arrays), d)
+        spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         total.put(tile, columns, (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     spread *= g[0]
+    start = np.take_along_axis(second.logits, own.at, axis=1)
+    capped = twofold.add_any(other.top, minus(softcap.raised(second, start))) if second.softcap is not None else None
+    rise = capped or by_temperature(second, twofold.two_sum(other.m, -start))
     log_a, log_z = log1p(own.s), log1p(other.s)
-    value = twofold.add_any(mean, twofold.add_any(log_z, minus(log_a)))
-    cap = softcap.error(problem)
-    unsure = (2 * exp_error(problem) + 2.0**-95) * spread + 2 * cap
-    unsure += (exp_error(problem) + 2.0**-92.9) * (log_a[0] + log_z[0]) + (own.tiny | other.tiny) * 2.0**-700
-    unsure += (problem.temperature != 1) * 2.0**-94 * spread
-    sheet.bound = LOOSE
+    value = twofold.add_any(twofold.add_any(rise, minus(mean)), twofold.add_any(log_z, minus(log_a)))
+    unsure = (2 * exp_error(first) + 2.0**-95) * spread + 6 * softcap.error(first) + 2.0**-101 * np.abs(rise[0])
+    unsure += (exp_error(first) + 2.0**-92.9) * (log_a[0] + log_z[0]) + (own.tiny | other.tiny) * _LOST
     sheet.hi[...], sheet.lo[...] = value
     sheet.missing[...] = bad | ~(unsure <= LOOSE * np.abs(value[0]))
-    if sheet.missing.any() and problem.softcap is None:
-        some = np.flatnonzero(sheet.missing & ~bad)
-        if some.size:
-            _near(first, second, some, sheet)
 
 
+def laid(sheet: Sheet, tile: Tile, pool: Pool, arrays: list[FloatArray]) -> Pair:
+    """Pairs without exponent of the sheet in the memory order of the pool; two arrays."""
+    hi, lo = plain(sheet, tile)
+    return pool.load(hi, arrays[0]), pool.load(lo, arrays[1])
+
+
+@dataclass(eq=False, repr=False)
 class Near:
-    """Rows that nearly agree, [K, C]: t as pairs, x = log p - log t as pairs, its absolute error, and which are known."""
+    """Rows that nearly agree, [R, 1] each.
 
-    def __init__(self, first: Problem, second: Problem, rows: IntArray) -> None:
-        first, second = (replace(q, logits=q.logits[rows], ignored=None) for q in (first, second))
-        a, z = first.logits, second.logits
-        pool, soft = pool_for(a), Sheet.of_pairs(a.shape)
-        own = reduce(first, pool, soft)
-        top = own.at
-        fits = (a == -np.inf) == (z == -np.inf)
-        with np.errstate(all="ignore"):
-            base = np.take_along_axis(a, top, 1), np.take_along_axis(z, top, 1)
-            left, right = twofold.two_sum(a, -base[0]), twofold.two_sum(z, -base[1])
-            d = twofold.add_any(left, minus(right))
-        apart = np.where(a == -np.inf, 0, d[0])  # before a temperature takes it below every float
-        if first.temperature != 1:
-            d = twofold.div(d, paired(np.array(first.temperature)))
-        gone = a == -np.inf
-        d = np.where(gone, 0, d[0]), np.where(gone, 0, d[1])
-        ok = fits.all(axis=1, keepdims=True) & ~own.undefined & (np.abs(d[0]).max(axis=1, keepdims=True) <= 1)
-        ok &= ~own.tiny & ~soft.missing.any(axis=1, keepdims=True)
-        keep = np.where(ok, 1.0, 0.0)
-        d = d[0] * keep, d[1] * keep
-        self.t = twofold.mul(plain(soft, (slice(None), slice(None))), own.reciprocal())
-        moved = twofold.mul(self.t, expm1(minus(d)))
-        size = np.abs(moved[0]).sum(axis=1, keepdims=True)
-        q = _row_sum(moved)
-        log = log1p((np.abs(q[0]), np.where(q[0] < 0, -q[1], q[1])))
-        # log(1 - w) = -log1p(w/(1 - w))
-        w = np.abs(q[0]), np.where(q[0] < 0, -q[1], q[1])
-        other = log1p(twofold.div(w, twofold.add_any(paired(np.ones_like(w[0])), minus(w))))
-        shift_by = np.where(q[0] < 0, other[0], -log[0]), np.where(q[0] < 0, other[1], -log[1])
-        self.error = 2.0**-84.5 * size  # the sum of terms of both signs errs by that of their sizes, see `put`
-        self.x = twofold.add_any(shift_by, minus(d))
-        self.same = ok & ~apart.any(axis=1, keepdims=True)
-        self.known = ok & ((w[0] == 0) | (w[0] > SMALL))
-        self.gone = gone
+    Attributes:
+        m, error: Σ t_i (e^d_i - 1), and its absolute error.
+        loose: the relative error of e^d - 1.
+        known: that |d| <= FARTHEST, and that both rows mask the same.
+        same: that d is 0 everywhere.
+    """
+
+    m: Pair
+    error: FloatArray
+    loose: FloatArray
+    known: BoolArray
+    same: BoolArray
 
 
-def _row_sum(pair: Pair) -> Pair:
-    hi, lo = pair if pair[0].shape[1] >= 64 else (np.asfortranarray(pair[0]), np.asfortranarray(pair[1]))
-    hi, lo = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
-    return twofold.fast_two_sum(hi, lo)
+def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callable[[Tile, Pair, Pair], None]) -> Near:
+    """What rows that nearly agree need; d and e^d - 1 of each tile are handed on.
+
+    m errs by 2 EXP, as t does, by 2^-89, or 2^-85 for d beyond 2^-7, and 2^-95 for product and sum, all of it relative to
+    Σ t|e^d - 1|.
+    """
+    x, columns = first.logits, first.logits.shape[1]
+    pool, gaps, total = pool_for(x), Gaps(first, second, own), Total(len(x))
+    size, reach = np.zeros((len(x), 1)), np.zeros((len(x), 1))
+    for tile in tiles(x.shape, PIECE):
+        r, arrays = tile[0], pool.cut(x[tile])
+        d = gaps.of(tile, pool, arrays)
+        farthest = np.abs(d[0], arrays[0]).max(axis=1, keepdims=True)
+        reach[r] = np.fmax(reach[r], np.where(farthest <= FARTHEST, farthest, np.inf))
+        if not farthest.max() <= FARTHEST:
+            inside = farthest <= FARTHEST
+            d = np.where(inside, d[0], 0.0), np.where(inside, d[1], 0.0)
+        moved = expm1(d)
+        keep(tile, d, moved)
+        hi, lo = twofold.mul(laid(soft, tile, pool, arrays), moved)
+        size[r] += np.abs(hi, arrays[0]).sum(axis=1, keepdims=True)
+        total.put(tile, columns, (hi, lo), arrays)
+    g = own.reciprocal()
+    loose = np.where(reach <= CLOSE, 2.0**-89, 2.0**-85)
+    error = (2 * exp_error(first) + 2.0**-95 + loose) * size * g[0]
+    error += _LOST * (own.tiny | soft.missing.any(axis=1, keepdims=True))
+    known = ~own.undefined & (reach <= FARTHEST)
+    if x.min() == -np.inf or second.logits.min() == -np.inf:
+        known &= ((x == -np.inf) == (second.logits == -np.inf)).all(axis=1, keepdims=True)
+    same, suspects = np.zeros_like(known), np.flatnonzero(known & (size == 0))
+    same[suspects, 0] = gaps.same(suspects)
+    return Near(twofold.mul(twofold.two_sum(total.hi, total.lo), g), error, loose, known, same)
 
 
-def _near(first: Problem, second: Problem, rows: IntArray, sheet: Sheet) -> None:
-    step = max(1, PIECE // first.logits.shape[1])
-    for start in range(0, rows.size, step):
-        some = rows[start : start + step]
-        near = Near(first, second, some)
-        terms = twofold.mul(near.t, excess(near.x))
-        terms = np.where(near.gone, 0, terms[0]), np.where(near.gone, 0, terms[1])
-        value = _row_sum(terms)
-        size = (near.t[0] * np.abs(near.x[0])).sum(axis=1, keepdims=True)
-        unsure = 2.5 * size * near.error + 2.0**-77 * value[0]
-        fine = near.same | near.known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
-        at = some[fine[:, 0]]
-        sheet.hi[at], sheet.lo[at], sheet.missing[at] = value[0][fine[:, 0]], value[1][fine[:, 0]], False
+def _near(first: Problem, second: Problem, sheet: Sheet) -> None:
+    x, columns = first.logits, first.logits.shape[1]
+    pool, soft, way = pool_for(x), Sheet.of_pairs(x.shape), Sheet.of_pairs(x.shape)
+    own = reduce(first, pool, soft)
+
+    def keep(tile: Tile, d: Pair, _: Pair) -> None:
+        way.hi[tile], way.lo[tile] = d
+
+    near = nearly(first, second, own, soft, keep)
+    log = _log_of_one_more(near.m)
+    total, size = Total(len(x)), np.zeros((len(x), 1))
+    for tile in tiles(x.shape, PIECE):
+        arrays = pool.cut(x[tile])
+        apart = twofold.add_any(laid(way, tile, pool, arrays), minus(cut(log, tile[0])))
+        weight = laid(soft, tile, pool, arrays)
+        size[tile[0]] += np.abs(weight[0] * apart[0]).sum(axis=1, keepdims=True)
+        total.put(tile, columns, twofold.mul(weight, excess(apart)), arrays[2:])
+    value = twofold.mul((total.hi, total.lo), own.reciprocal())
+    error = 1.01 * near.error / (1 + near.m[0]) + 2.0**-92 * np.abs(log[0])
+    unsure = 20 * size * own.reciprocal()[0] * error + 2.0**-73.9 * value[0]
+    fine = near.same | near.known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
+    sheet.hi[...], sheet.lo[...] = (np.where(near.same, 0.0, part) for part in value)
+    sheet.missing[...] = ~fine
+
+
+def _log_of_one_more(m: Pair) -> Pair:
+    """log(1 + m) for -1 < m: log(1 - w) = -log1p(w/(1 - w))."""
+    below = m[0] < 0
+    w = np.abs(m[0]), np.where(below, -m[1], m[1])
+    rest = twofold.div(w, twofold.add_any(paired(np.ones_like(w[0])), minus(w)))
+    log = log1p((np.where(below, rest[0], w[0]), np.where(below, rest[1], w[1])))
+    return np.where(below, -log[0], log[0]), np.where(below, -log[1], log[1])

@@ -1,9 +1,9 @@
 """Gradients of the Kullback-Leibler divergence in pairs; EXP as in the tier's own bounds.
 
-- p - t by 2 EXP·(p + t); for the maximum of both as (1 - t) - (1 - p); rows that nearly agree as t·(e^x - 1), with x as in
-  `divergence`.
-- the other way round p_i·(δ_i - Σ p·δ), see `along`, δ less that of the maximum, so that nothing cancels where p is nearly
-  1 there.
+- p - t by 2 EXP·(p + t); for the maximum of both as (1 - t) - (1 - p); rows that nearly agree as
+  t_i·(e^d_i - 1 - m)/(1 + m), with d and m as in `divergence`: certified where the errors of both are within LOOSE of their
+  difference.
+- the other way round p_i·(Σ p·d - d_i), see `along`: d errs by 17u² of itself, or by six errors of capped logits.
 """
 
 from __future__ import annotations
@@ -14,8 +14,17 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.along import FLOOR, along, scale, unknown
-from smcli.reference.double_double.divergence import Near, both
-from smcli.reference.double_double.functions import expm1, minus
+from smcli.reference.double_double.divergence import (
+    CLOSE,
+    FARTHEST,
+    Gaps,
+    both,
+    laid,
+    nearly,
+    of_rows,
+    spread_of,
+)
+from smcli.reference.double_double.functions import minus
 from smcli.reference.double_double.reduce import (
     LOOSE,
     SMALL,
@@ -23,127 +32,140 @@ from smcli.reference.double_double.reduce import (
     cut,
     exp_error,
     paired,
-    plain,
     pool_for,
     reduce,
-    shift,
 )
-from smcli.reference.tiles import PIECE, Sheet, tiles
+from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.double_double.along import Factor
+    from smcli.reference.double_double.divergence import Tile
     from smcli.reference.double_double.twofold import Pair
 
-_MANY = 1 / 64  # missing elements of a row that nearly agrees; single ones are crossings, which this does not help
+_MANY = 1 / 64  # missing elements of a row that may nearly agree; single ones are crossings, which this does not help
 
 
 def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     """Fill the sheet [R, C] with the gradient of the divergence by the effective logits, times the factor."""
     assert problem.loss is not None  # noqa: S101 - the tier asks first
-    (_reverse if problem.loss.reverse else _forward)(problem, sheet, factor)
-
-
-def _agree(x: FloatArray, m: FloatArray, t: FloatArray, top: FloatArray) -> BoolArray:
-    """Where two rows differ by a constant alone [R, 1], before a temperature takes anything below every float."""
-    mine, theirs = twofold.two_sum(x, -m), twofold.two_sum(t, -top)
-    same = ((mine[0] == theirs[0]) & (mine[1] == theirs[1])) | (x == -np.inf)
-    return np.asarray(same.all(axis=1, keepdims=True))
-
-
-def _reverse(problem: Problem, sheet: Sheet, factor: Factor) -> None:
-    student, teacher = both(problem)
-    x, t = student.logits, teacher.logits
     sheet.bound = LOOSE
-    pool = pool_for(x)
+    first, second = both(problem)
+    if problem.loss.reverse:
+        _reverse(first, second, sheet, factor)
+    else:
+        _forward(first, second, sheet, factor)
+
+
+def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -> None:
+    x, t = student.logits, teacher.logits
+    pool, way = pool_for(x), Sheet.of_pairs(x.shape)
     own = reduce(student, pool, sheet)
-    other_top = t.max(axis=1, keepdims=True)
-    top = softcap.raised(teacher, other_top) if problem.softcap is not None else paired(other_top)
-    lost = ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True) | ~np.isfinite(other_top)
-    cap = softcap.error(problem)
-    likely = np.take_along_axis(t, own.at, axis=1)
-    base = shift(teacher, likely, top, [np.empty_like(likely) for _ in range(3)])
-    base = base[0], base[1]
-
-    def apart(tile: tuple[slice, slice], arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
-        z = shift(student, pool.load(x[tile], arrays[3]), cut(own.top, tile[0]), arrays)
-        z = z[0].copy(), z[1].copy()
-        a = shift(teacher, pool.load(t[tile], arrays[3]), cut(top, tile[0]), arrays)
-        d, own_base = twofold.add_any(z, minus((a[0], a[1]))), cut(base, tile[0])
-        loose = 6 * cap + 2.0**-103 * np.abs(d[0])
-        loose += (problem.temperature != 1) * 2.0**-102 * (np.abs(z[0]) + np.abs(a[0]) + np.abs(own_base[0]))
-        return twofold.add_any(d, own_base), loose
-
-    total, spread = Total(len(x)), np.zeros((len(x), 1))
-    noise = np.zeros((len(x), 1))
+    top = t.max(axis=1, keepdims=True)
+    lost = ~np.isfinite(top)
+    if t.min() == -np.inf:
+        lost |= ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True)
+    gaps, cap = Gaps(student, teacher, own), softcap.error(student)
+    total, spread, noise = Total(len(x)), np.zeros((len(x), 1)), np.zeros((len(x), 1))
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
-        d, loose = apart(tile, arrays)
-        e = plain(sheet, tile)
-        hi, lo = twofold.mul(e, d)
-        gone = e[0] == 0
-        if gone.any():
-            hi[gone] = lo[gone] = 0
+        way.hi[tile], way.lo[tile] = d = gaps.of(tile, pool, arrays)
+        weight = laid(sheet, tile, pool, arrays)
+        hi, lo = twofold.mul(weight, d)
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
-        noise[tile[0]] += (e[0] * np.where(gone, 0, loose)).sum(axis=1, keepdims=True)
-        cut_off = np.where((e[0] < SMALL) & (x[tile] > -np.inf), np.abs(d[0]), 0.0)  # d may be as large as 2^1025
-        noise[tile[0]] += (2.0**-950 * cut_off + FLOOR * (d[0] != 0)).sum(axis=1, keepdims=True)
+        if sheet.exp2.flags.writeable:
+            cut_off = np.where((weight[0] < SMALL) & (d[0] != 0), 2.0**-950 * np.abs(d[0]) + FLOOR, 0.0)  # d to 2^1025
+            noise[tile[0]] += cut_off.sum(axis=1, keepdims=True)
         total.put(tile, x.shape[1], (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
-    unsure = (2 * exp_error(problem) + 2.0**-95) * spread * g[0] + noise * 1.01 + own.tiny * unknown(mean)
-    unsure += np.where(_agree(x, own.m, t, other_top), 0.0, FLOOR)
-    along(student, sheet, own, mean, unsure, apart, factor)
+    unsure = (2 * exp_error(student) + 2.0**-95) * spread * g[0] + 1.01 * noise + own.tiny * unknown(mean) + 6 * cap
+    level = np.flatnonzero((spread == 0) & (noise == 0))
+    unsure[level, 0] += np.where(gaps.same(level), 0.0, FLOOR)
+
+    def direction(tile: Tile, pool: Pool, arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
+        d = pool.load(way.hi[tile], arrays[0]), pool.load(way.lo[tile], arrays[1])
+        return d, 2.0**-101 * np.abs(d[0]) + 6 * cap
+
+    along(student, sheet, own, mean, unsure, direction, (-factor[0], -factor[1], factor[2]))
     sheet.missing |= lost
 
 
-def _forward(problem: Problem, sheet: Sheet, factor: Factor) -> None:
-    teacher, student = both(problem)
+def _forward(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> None:
+    spread = spread_of(teacher, student)
+    close = spread <= CLOSE * teacher.temperature
+
+    def far(teacher: Problem, student: Problem, sheet: Sheet) -> None:
+        _apart(teacher, student, sheet, factor)
+
+    def near(teacher: Problem, student: Problem, sheet: Sheet) -> None:
+        _nearly(teacher, student, sheet, factor)
+
+    of_rows(far, teacher, student, sheet, ~close)
+    again = (spread <= FARTHEST * teacher.temperature) & ~close
+    again[again] = sheet.missing[again].mean(axis=1) > _MANY
+    of_rows(near, teacher, student, sheet, close | again)
+    sheet.shift(factor[2])
+
+
+def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> None:
     x, t = student.logits, teacher.logits
-    sheet.bound = LOOSE
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own, other = reduce(student, pool, sheet), reduce(teacher, pool, soft)
-    mine, theirs = own.reciprocal(), other.reciprocal()
-    noise = 2 * exp_error(problem) + 2.0**-98
+    mine, theirs = (twofold.mul(rows.reciprocal(), scale(factor)) for rows in (own, other))
+    noise = 2 * exp_error(student) + 2.0**-98
+    masked = bool(x.min() == -np.inf)
     for tile in tiles(x.shape, PIECE):
-        r = tile[0]
-        p = twofold.mul(plain(sheet, tile), cut(mine, r))
-        q = twofold.mul(plain(soft, tile), cut(theirs, r))
+        r, arrays = tile[0], pool.cut(x[tile])
+        p = twofold.mul(laid(sheet, tile, pool, arrays), cut(mine, r))
+        q = twofold.mul(laid(soft, tile, pool, arrays), cut(theirs, r))
         value = twofold.add_any(p, minus(q))
-        off = ~(noise * (p[0] + q[0]) <= 0.9 * LOOSE * np.abs(value[0])) | ~(np.abs(value[0]) > SMALL)
-        nothing = (x[tile] == -np.inf) & (t[tile] == -np.inf)
-        sheet.hi[tile], sheet.lo[tile] = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
-        sheet.missing[tile] = off & ~nothing
+        off = _off(noise * np.abs(p[0] + q[0]), value[0])
+        if masked:
+            nothing = (x[tile] == -np.inf) & (t[tile] == -np.inf)
+            value, off = (np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])), off & ~nothing
+        sheet.hi[tile], sheet.lo[tile] = value
+        sheet.missing[tile] = off
     if sheet.exp2.flags.writeable:
         sheet.exp2[...] = 0
     same = np.flatnonzero((own.at == other.at)[:, 0])
     here = same, own.at[same, 0]
-    rest = (twofold.mul(cut(rows.s, here[0]), cut(g, here[0])) for rows, g in ((own, mine), (other, theirs)))
-    first, second = rest
+    first, second = (twofold.mul(cut(rows.s, here[0]), cut(g, here[0])) for rows, g in ((own, mine), (other, theirs)))
     gap = twofold.add_any(second, minus(first))
     sheet.hi[here], sheet.lo[here] = gap[0][:, 0], gap[1][:, 0]
-    loose = noise * (first[0] + second[0]) <= 0.9 * LOOSE * np.abs(gap[0])
-    sheet.missing[here] = ~(loose & (np.abs(gap[0]) > SMALL) & ~own.tiny[same] & ~other.tiny[same])[:, 0]
-    if problem.softcap is None and sheet.missing.any():
-        _nearly(teacher, student, sheet)
-    sheet.hi[...], sheet.lo[...] = twofold.mul((sheet.hi, sheet.lo), scale(factor))
-    sheet.shift(factor[2])
+    off = _off(noise * np.abs(first[0] + second[0]), gap[0]) | own.tiny[same] | other.tiny[same]
+    sheet.missing[here] = off[:, 0]
     sheet.missing |= own.undefined | other.undefined
 
 
-def _nearly(teacher: Problem, student: Problem, sheet: Sheet) -> None:
-    """Rows that nearly agree, as t·(e^x - 1)."""
-    rows = np.flatnonzero(sheet.missing.mean(axis=1) > _MANY)
-    step = max(1, PIECE // teacher.logits.shape[1])
-    for start in range(0, rows.size, step):
-        some = rows[start : start + step]
-        near = Near(teacher, student, some)
-        value = twofold.mul(near.t, expm1(near.x))
-        size = np.abs(near.x[0])
-        fine = near.known & (1.1 * near.error <= 0.5 * LOOSE * size) & (np.abs(value[0]) > SMALL)
-        here = sheet.missing[some] & (fine | near.same)
-        for out, part in ((sheet.hi, value[0]), (sheet.lo, value[1])):
-            block = out[some]
-            block[here] = np.where(near.same, 0.0, part)[here]
-            out[some] = block
-        sheet.missing[some] &= ~here
+def _off(unsure: FloatArray, value: FloatArray) -> BoolArray:
+    size = np.abs(value)
+    off: BoolArray = ~((unsure <= 0.9 * LOOSE * size) & (size > SMALL))
+    return off
+
+
+def _nearly(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> None:
+    x = teacher.logits
+    pool, moved = pool_for(x), Sheet.of_pairs(x.shape)
+    own = reduce(teacher, pool, sheet)
+
+    def keep(tile: Tile, _: Pair, change: Pair) -> None:
+        moved.hi[tile], moved.lo[tile] = change
+
+    near = nearly(teacher, student, own, sheet, keep)
+    one = paired(np.ones_like(near.m[0]))
+    whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
+    error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), bool(x.min() == -np.inf)
+    for tile in tiles(x.shape, PIECE):
+        r, arrays = tile[0], pool.cut(x[tile])
+        change = laid(moved, tile, pool, arrays)
+        apart = twofold.add_any(change, minus(cut(near.m, r)))
+        off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0]) | ~near.known[r]
+        weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
+        value = twofold.mul(twofold.mul(weight, apart), cut(whole, r))
+        if masked or near.same[r].any():
+            nothing = near.same[r] | near.known[r] & (x[tile] == -np.inf)
+            value, off = (np.where(nothing, 0.0, value[0]), np.where(nothing, 0.0, value[1])), off & ~nothing
+            sheet.missing[tile] &= ~nothing
+        sheet.hi[tile], sheet.lo[tile] = value
+        sheet.missing[tile] |= off

@@ -79,7 +79,7 @@ def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     mean = twofold.mul(moment(problem, pool, rows, sheet), rows.reciprocal())
     cap = softcap.error(problem)
 
-    def direction(tile: tuple[slice, slice], arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
+    def direction(tile: tuple[slice, slice], pool: Pool, arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
         z = shift(problem, pool.load(x[tile], arrays[3]), cut(rows.top, tile[0]), arrays)
         return minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])
 
