@@ -15,12 +15,12 @@ from smcli.reference.double_double.reduce import LOOSE, SMALL, Rows, cut, pool_f
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     from smcli.model import FloatArray, Problem
     from smcli.reference.double_double.twofold import Pair
-    from smcli.reference.tiles import Pool, Sheet
+    from smcli.reference.tiles import Sheet
 
     Factor: TypeAlias = tuple[float, float, int]
 
@@ -51,20 +51,21 @@ def along(
     rows: Rows,
     mean: Pair,
     unsure: FloatArray,
-    direction: Callable[[tuple[slice, slice], Pool, list[FloatArray]], tuple[Pair, FloatArray]],
+    directions: Iterable[tuple[Pair, FloatArray]],
     factor: Factor,
 ) -> None:
-    """Turn the e^z of the sheet into p·(direction - mean); `unsure` is the mean's error, the direction tells its own."""
+    """Turn the e^z of the sheet into p·(direction - mean), of a direction and its error for each tile.
+
+    `unsure` is the mean's error.
+    """
     x, g = problem.logits, twofold.mul(rows.reciprocal(), scale(factor))
     pool, error = pool_for(x), unsure + 2.0**-104 * np.abs(mean[0])
     masked, level = bool(x.min() == -np.inf), (mean[0] == 0) & (unsure == 0)
-    for tile in tiles(x.shape, PIECE):
+    for (way, loose), tile in zip(directions, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
-        way, loose = direction(tile, pool, arrays)
         inner = twofold.add_any(way, minus(cut(mean, r)))
-        loose += error[r]
         size = np.abs(inner[0])
-        off = ~((loose <= 0.9 * LOOSE * size) & (size >= SMALL) & (size < HUGE))
+        off = ~((loose + error[r] <= 0.9 * LOOSE * size) & (size >= SMALL) & (size < HUGE))
         flat = level[r] & (way[0] == 0) if level[r].any() else None
         weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
         value = twofold.mul(twofold.mul(weight, inner), cut(g, r))

@@ -183,7 +183,7 @@ class Near:
     same: BoolArray
 
 
-def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callable[[Tile, Pair, Pair], None]) -> Near:
+def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callable[[Pair, Pair], None]) -> Near:
     """What rows that nearly agree need; d and e^d - 1 of each tile are handed on.
 
     m errs by 2 EXP, as t does, by 2^-89, or 2^-85 for d beyond 2^-7, and 2^-95 for product and sum, all of it relative to
@@ -201,7 +201,7 @@ def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callab
             inside = farthest <= FARTHEST
             d = np.where(inside, d[0], 0.0), np.where(inside, d[1], 0.0)
         moved = expm1(d)
-        keep(tile, d, moved)
+        keep(d, moved)
         hi, lo = twofold.mul(laid(soft, tile, pool, arrays), moved)
         size[r] += np.abs(hi, arrays[0]).sum(axis=1, keepdims=True)
         total.put(tile, columns, (hi, lo), arrays)
@@ -219,18 +219,15 @@ def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callab
 
 def _near(first: Problem, second: Problem, sheet: Sheet) -> None:
     x, columns = first.logits, first.logits.shape[1]
-    pool, soft, way = pool_for(x), Sheet.of_pairs(x.shape), Sheet.of_pairs(x.shape)
+    pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own = reduce(first, pool, soft)
-
-    def keep(tile: Tile, d: Pair, _: Pair) -> None:
-        way.hi[tile], way.lo[tile] = d
-
-    near = nearly(first, second, own, soft, keep)
+    way: list[Pair] = []
+    near = nearly(first, second, own, soft, lambda d, _: way.append(d))
     log = _log_of_one_more(near.m)
     total, size = Total(len(x)), np.zeros((len(x), 1))
-    for tile in tiles(x.shape, PIECE):
+    for d, tile in zip(way, tiles(x.shape, PIECE), strict=True):
         arrays = pool.cut(x[tile])
-        apart = twofold.add_any(laid(way, tile, pool, arrays), minus(cut(log, tile[0])))
+        apart = twofold.add_any(d, minus(cut(log, tile[0])))
         weight = laid(soft, tile, pool, arrays)
         size[tile[0]] += np.abs(weight[0] * apart[0]).sum(axis=1, keepdims=True)
         total.put(tile, columns, twofold.mul(weight, excess(apart)), arrays[2:])

@@ -35,12 +35,11 @@ from smcli.reference.double_double.reduce import (
     pool_for,
     reduce,
 )
-from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
+from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.double_double.along import Factor
-    from smcli.reference.double_double.divergence import Tile
     from smcli.reference.double_double.twofold import Pair
 
 _MANY = 1 / 64  # missing elements of a row that may nearly agree; single ones are crossings, which this does not help
@@ -59,7 +58,7 @@ def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
 
 def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -> None:
     x, t = student.logits, teacher.logits
-    pool, way = pool_for(x), Sheet.of_pairs(x.shape)
+    pool = pool_for(x)
     own = reduce(student, pool, sheet)
     top = t.max(axis=1, keepdims=True)
     lost = ~np.isfinite(top)
@@ -67,9 +66,11 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
         lost |= ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True)
     gaps, cap = Gaps(student, teacher, own), softcap.error(student)
     total, spread, noise = Total(len(x)), np.zeros((len(x), 1)), np.zeros((len(x), 1))
+    way: list[Pair] = []
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
-        way.hi[tile], way.lo[tile] = d = gaps.of(tile, pool, arrays)
+        d = gaps.of(tile, pool, arrays)
+        way.append(d)
         weight = laid(sheet, tile, pool, arrays)
         hi, lo = twofold.mul(weight, d)
         spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
@@ -83,11 +84,8 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
     level = np.flatnonzero((spread == 0) & (noise == 0))
     unsure[level, 0] += np.where(gaps.same(level), 0.0, FLOOR)
 
-    def direction(tile: Tile, pool: Pool, arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
-        d = pool.load(way.hi[tile], arrays[0]), pool.load(way.lo[tile], arrays[1])
-        return d, 2.0**-101 * np.abs(d[0]) + 6 * cap
-
-    along(student, sheet, own, mean, unsure, direction, (-factor[0], -factor[1], factor[2]))
+    ways = ((d, 2.0**-101 * np.abs(d[0]) + 6 * cap) for d in way)
+    along(student, sheet, own, mean, unsure, ways, (-factor[0], -factor[1], factor[2]))
     sheet.missing |= lost
 
 
@@ -146,19 +144,15 @@ def _off(unsure: FloatArray, value: FloatArray) -> BoolArray:
 
 def _nearly(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> None:
     x = teacher.logits
-    pool, moved = pool_for(x), Sheet.of_pairs(x.shape)
+    pool = pool_for(x)
     own = reduce(teacher, pool, sheet)
-
-    def keep(tile: Tile, _: Pair, change: Pair) -> None:
-        moved.hi[tile], moved.lo[tile] = change
-
-    near = nearly(teacher, student, own, sheet, keep)
+    moved: list[Pair] = []
+    near = nearly(teacher, student, own, sheet, lambda _, change: moved.append(change))
     one = paired(np.ones_like(near.m[0]))
     whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
     error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), bool(x.min() == -np.inf)
-    for tile in tiles(x.shape, PIECE):
+    for change, tile in zip(moved, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
-        change = laid(moved, tile, pool, arrays)
         apart = twofold.add_any(change, minus(cut(near.m, r)))
         off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0]) | ~near.known[r]
         weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])

@@ -79,10 +79,14 @@ def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     mean = twofold.mul(moment(problem, pool, rows, sheet), rows.reciprocal())
     cap = softcap.error(problem)
 
-    def direction(tile: tuple[slice, slice], pool: Pool, arrays: list[FloatArray]) -> tuple[Pair, FloatArray]:
-        z = shift(problem, pool.load(x[tile], arrays[3]), cut(rows.top, tile[0]), arrays)
-        return minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])
-
     unsure = (2 * exp_error(problem) + 2.0**-96) * mean[0] + 4 * cap + rows.tiny * unknown(mean)
     unsure += ((x < rows.m) & (x > -np.inf)).any(axis=1, keepdims=True) * FLOOR
-    along(problem, sheet, rows, mean, unsure, direction, factor)
+    along(problem, sheet, rows, mean, unsure, _directions(problem, pool, rows, cap), factor)
+
+
+def _directions(problem: Problem, pool: Pool, rows: Rows, cap: float) -> Iterator[tuple[Pair, FloatArray]]:
+    x = problem.logits
+    for tile in tiles(x.shape, PIECE):
+        arrays = pool.cut(x[tile])
+        z = shift(problem, pool.load(x[tile], arrays[3]), cut(rows.top, tile[0]), arrays)
+        yield minus((z[0], z[1])), 2 * cap + 2.0**-102 * np.abs(z[0])

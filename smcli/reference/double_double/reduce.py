@@ -22,6 +22,7 @@ BOUND = 2.0**-85
 DIFFERENCE = 2.0**-75  # of what is a difference or a short logarithm: the fewest elements are left to integers then
 LOOSE = 2.0**-70  # of what is more than that
 TINY = 2.0**-800
+_ENOUGH = 64  # rows of a tile from which on it is not worth it to wait for other ones
 SMALL = 2.0**-900  # below, the low part of a pair may be cut
 
 
@@ -108,19 +109,46 @@ class Total:
     """The sum of pairs >= 0 over the columns, tile by tile."""
 
     def __init__(self, rows: int) -> None:
-        self.hi, self.lo = np.empty((rows, 1)), np.empty((rows, 1))
+        self._sum = np.empty((rows, 1)), np.empty((rows, 1))
         self._parts: list[Pair] = []
+        self._left: list[tuple[slice, Pair]] = []
 
     def take(self, tile: tuple[slice, slice], columns: int, pair: Pair, spare: Sequence[FloatArray]) -> None:
-        """Add a tile [r, c], with five spare arrays; the last one of a row finishes the row."""
+        """Add a tile [r, c], with five spare arrays."""
         rows = pair[0].shape[0]
         hi, lo = twofold.fold(*pair, spare, max(32, 1024 // rows))  # each level costs ten calls, however short
         self._parts.append((hi.copy("F"), lo.copy("F")))
         if tile[1].stop == columns:
-            hi, lo = (np.asfortranarray(np.concatenate(p, axis=1)) for p in zip(*self._parts, strict=True))
+            self._left.append((tile[0], _joined(self._parts, 1)))
+            self._parts = []
+            if rows >= _ENOUGH:
+                self._finish()
+
+    def _finish(self) -> None:
+        """Fold what the tiles left; of few rows each at once, as a level costs as much for one row as for many."""
+        for width in {part[0].shape[1] for _, part in self._left}:
+            some = [(rows, part) for rows, part in self._left if part[0].shape[1] == width]
+            hi, lo = _joined([part for _, part in some], 0)
             hi, lo = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
-            self.hi[tile[0]], self.lo[tile[0]] = twofold.fast_two_sum(hi, lo)
-            self._parts.clear()
+            hi, lo = twofold.fast_two_sum(hi, lo)
+            start = 0
+            for rows, part in some:
+                own = slice(start, start + len(part[0]))
+                self._sum[0][rows], self._sum[1][rows] = hi[own], lo[own]
+                start = own.stop
+        self._left = []
+
+    @property
+    def hi(self) -> FloatArray:
+        """High parts of the sums [R, 1], once all tiles were taken."""
+        self._finish()
+        return self._sum[0]
+
+    @property
+    def lo(self) -> FloatArray:
+        """Their low parts."""
+        self._finish()
+        return self._sum[1]
 
     def put(self, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> None:
         """Add a tile of pairs of any sign; seven spare arrays.
@@ -131,6 +159,13 @@ class Total:
         np.copyto(arrays[0], pair[0])
         np.copyto(arrays[1], pair[1])
         self.take(tile, columns, (arrays[0], arrays[1]), arrays[2:])
+
+
+def _joined(pairs: Sequence[Pair], axis: int) -> Pair:
+    if len(pairs) == 1:
+        return pairs[0]
+    hi, lo = (np.asfortranarray(np.concatenate(part, axis=axis)) for part in zip(*pairs, strict=True))
+    return hi, lo
 
 
 def reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> Rows:
