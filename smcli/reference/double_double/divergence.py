@@ -143,8 +143,7 @@ def _far(first: Problem, second: Problem, sheet: Sheet) -> None:
         arrays = pool.cut(x[tile])
         d = gaps.of(tile, pool, arrays)
         hi, lo = twofold.mul(laid(soft, tile, pool, arrays), d)
-        spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
-        total.put(tile, columns, (hi, lo), arrays)
+        spread[tile[0]] += total.put(tile, columns, (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     spread *= g[0]
@@ -203,8 +202,7 @@ def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callab
         moved = expm1(d)
         keep(d, moved)
         hi, lo = twofold.mul(laid(soft, tile, pool, arrays), moved)
-        size[r] += np.abs(hi, arrays[0]).sum(axis=1, keepdims=True)
-        total.put(tile, columns, (hi, lo), arrays)
+        size[r] += total.put(tile, columns, (hi, lo), arrays)
     g = own.reciprocal()
     loose = np.where(reach <= CLOSE, 2.0**-89, 2.0**-85)
     error = (2 * exp_error(first) + 2.0**-95 + loose) * size * g[0]

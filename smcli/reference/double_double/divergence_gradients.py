@@ -73,11 +73,10 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
         way.append(d)
         weight = laid(sheet, tile, pool, arrays)
         hi, lo = twofold.mul(weight, d)
-        spread[tile[0]] += np.abs(hi).sum(axis=1, keepdims=True)
         if sheet.exp2.flags.writeable:
             cut_off = np.where((weight[0] < SMALL) & (d[0] != 0), 2.0**-950 * np.abs(d[0]) + FLOOR, 0.0)  # d to 2^1025
             noise[tile[0]] += cut_off.sum(axis=1, keepdims=True)
-        total.put(tile, x.shape[1], (hi, lo), arrays)
+        spread[tile[0]] += total.put(tile, x.shape[1], (hi, lo), arrays)
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     unsure = (2 * exp_error(student) + 2.0**-95) * spread * g[0] + 1.01 * noise + own.tiny * unknown(mean) + 6 * cap

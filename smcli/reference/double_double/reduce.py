@@ -117,11 +117,14 @@ class Total:
         """Add a tile [r, c], with five spare arrays."""
         rows = pair[0].shape[0]
         hi, lo = twofold.fold(*pair, spare, max(32, 1024 // rows))  # each level costs ten calls, however short
-        self._parts.append((hi.copy("F"), lo.copy("F")))
+        self._add(tile, columns, (hi.copy("F"), lo.copy("F")))
+
+    def _add(self, tile: tuple[slice, slice], columns: int, part: Pair) -> None:
+        self._parts.append(part)
         if tile[1].stop == columns:
             self._left.append((tile[0], _joined(self._parts, 1)))
             self._parts = []
-            if rows >= _ENOUGH:
+            if len(part[0]) >= _ENOUGH:
                 self._finish()
 
     def _finish(self) -> None:
@@ -150,15 +153,31 @@ class Total:
         self._finish()
         return self._sum[1]
 
-    def put(self, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> None:
-        """Add a tile of pairs of any sign; seven spare arrays.
+    def put(self, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> FloatArray:
+        """Add a tile of pairs of any sign, with two spare arrays: Σ |hi| of it [r, 1], to which the error is relative.
 
-        The bound of `twofold.fold` then is relative to the sum of the absolute values: each of its sums is exact but for the
-        low parts, which are below (d + 1)u of that sum. Only the last pair needs an exact sum of its own.
+        All terms are below 2^e. The multiples of 2^(e - 38) that are nearest to the high parts, and those of 2^(e - 77)
+        to what is left, have exact sums, as a tile has at most 2^14 columns. What is left then, below 2^(e - 78), and the
+        low parts are added as they are: 64u of 2^-53 of the sum and of 2^(e - 64), 2^-99.
         """
-        np.copyto(arrays[0], pair[0])
-        np.copyto(arrays[1], pair[1])
-        self.take(tile, columns, (arrays[0], arrays[1]), arrays[2:])
+        hi, lo = pair
+        q, rest = arrays[:2]
+        np.abs(hi, q)
+        size = np.asarray(q.sum(axis=1, keepdims=True))
+        top = np.ldexp(1.5, np.frexp(q.max(axis=1, keepdims=True))[1] + 14)
+        np.add(hi, top, q)
+        np.subtract(q, top, q)
+        first = q.sum(axis=1, keepdims=True)
+        np.subtract(hi, q, rest)
+        top *= 2.0**-39
+        np.add(rest, top, q)
+        np.subtract(q, top, q)
+        second = q.sum(axis=1, keepdims=True)
+        np.subtract(rest, q, rest)
+        np.add(rest, lo, rest)
+        high, low = twofold.two_sum(first, second)
+        self._add(tile, columns, (high, low + rest.sum(axis=1, keepdims=True)))
+        return size
 
 
 def _joined(pairs: Sequence[Pair], axis: int) -> Pair:

@@ -41,8 +41,7 @@ def signed_sum(problem: Problem, sheet: Sheet | None = None) -> tuple[Rows, Pair
     for r, c in tiles(x.shape, PIECE):
         arrays = pool.cut(x[r, c])
         hi, lo = twofold.mul(plain(soft, (r, c)), paired(np.broadcast_to(b[None, c], x[r, c].shape)))
-        whole[r] += np.abs(hi).sum(axis=1, keepdims=True)
-        total.put((r, c), x.shape[1], (hi, lo), arrays)
+        whole[r] += total.put((r, c), x.shape[1], (hi, lo), arrays)
     value = twofold.two_sum(total.hi, total.lo)
     unsure = (exp_error(problem) + 2.0**-95) * whole
     inside = bool(np.isfinite(b).all()) and bool(((b == 0) | (size > 1 / _SPAN) & (size < _SPAN)).all())
