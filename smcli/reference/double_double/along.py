@@ -1,6 +1,7 @@
 """Products of the Jacobian of softmax with a direction, p_i·(d_i - Σ p_j·d_j), in pairs.
 
-The second factor errs by 2 EXP·Σ p|d| and what d and two sums of 4u² do: certified where that is within LOOSE of it.
+The second factor errs by 2 EXP·Σ p|d| and what d and two sums of 4u² of their parts do: certified where that is within
+LOOSE of it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def along(
     masked, level = bool(x.min() == -np.inf), (mean[0] == 0) & (unsure == 0)
     for (way, loose), tile in zip(directions, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
-        inner = twofold.add_any(way, minus(cut(mean, r)))
+        inner = twofold.add(way, minus(cut(mean, r)))
         size = np.abs(inner[0])
         off = ~((loose + error[r] <= 0.9 * LOOSE * size) & (size >= SMALL) & (size < HUGE))
         flat = level[r] & (way[0] == 0) if level[r].any() else None

@@ -4,9 +4,10 @@ With d_i = (z_i - a_i) - (z_b - a_b), b the maximum of the first row, an exact d
 temperature divides, or six errors of capped logits:
 
 KL = log1p(s_z) + (m_z - z_b) - log1p(s_a) - Σ t_i d_i: an absolute 2 EXP·Σ t_i|d_i| and what the logarithms err by,
-certified where that is within LOOSE. Rows that nearly agree, |d| <= 2: m = Σ t_i (e^d_i - 1), x_i = d_i - log1p(m) =
-log p - log t, and KL = Σ t_i·(e^x_i - 1 - x_i), a sum of terms >= 0: `nearly` has the error of m, and each term errs by
-|e^x - 1| < 20|x| times that of x, which is that of the logarithm and 21u²(|x| + |log|), and by 2^-73.9 for t and for itself.
+certified where that is within LOOSE. Rows that nearly agree, |d| <= 2, with m = Σ t_i (e^d_i - 1) and L = log(1 + m):
+KL = Σ t_i·(e^(d_i - L) - 1 - (d_i - L)), a sum of terms >= 0. By L its derivative is 1 - (1 + m)e^-L = 0 and the second one
+(1 + m)e^-L, so that an error of L, of m in float64 and so below 2^-42 of Σ t|e^d - 1|/(1 + m), adds less than its square.
+d - L errs by 21u²(|d| + |L|), and each term by 2^-73.9 for t and for itself.
 """
 
 from __future__ import annotations
@@ -164,6 +165,29 @@ def laid(sheet: Sheet, tile: Tile, pool: Pool, arrays: list[FloatArray]) -> Pair
     return pool.load(hi, arrays[0]), pool.load(lo, arrays[1])
 
 
+class Reach:
+    """How far the differences of rows go."""
+
+    def __init__(self, first: Problem, second: Problem) -> None:
+        self._rows = first.logits, second.logits
+        self.farthest = np.zeros((len(first.logits), 1))
+
+    def within(self, tile: Tile, d: Pair, arrays: list[FloatArray]) -> Pair:
+        """The differences of a tile, 0 in rows where some are beyond FARTHEST; one array."""
+        here = np.abs(d[0], arrays[0]).max(axis=1, keepdims=True)
+        inside = here <= FARTHEST
+        self.farthest[tile[0]] = np.fmax(self.farthest[tile[0]], np.where(inside, here, np.inf))
+        return d if inside.all() else (np.where(inside, d[0], 0.0), np.where(inside, d[1], 0.0))
+
+    def known(self, own: Rows) -> BoolArray:
+        """Rows [R, 1] that are defined, mask the same, and nowhere differ by more than FARTHEST."""
+        known = ~own.undefined & (self.farthest <= FARTHEST)
+        a, z = self._rows
+        if a.min() == -np.inf or z.min() == -np.inf:
+            known &= ((a == -np.inf) == (z == -np.inf)).all(axis=1, keepdims=True)
+        return known
+
+
 @dataclass(eq=False, repr=False)
 class Near:
     """Rows that nearly agree, [R, 1] each.
@@ -173,6 +197,7 @@ class Near:
         loose: the relative error of e^d - 1.
         known: that |d| <= FARTHEST, and that both rows mask the same.
         same: that d is 0 everywhere.
+        moved: e^d - 1, tile by tile.
     """
 
     m: Pair
@@ -180,67 +205,66 @@ class Near:
     loose: FloatArray
     known: BoolArray
     same: BoolArray
+    moved: list[Pair]
 
 
-def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet, keep: Callable[[Pair, Pair], None]) -> Near:
-    """What rows that nearly agree need; d and e^d - 1 of each tile are handed on.
+def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet) -> Near:
+    """What the gradient of rows that nearly agree needs.
 
     m errs by 2 EXP, as t does, by 2^-89, or 2^-85 for d beyond 2^-7, and 2^-95 for product and sum, all of it relative to
     Σ t|e^d - 1|.
     """
     x, columns = first.logits, first.logits.shape[1]
     pool, gaps, total = pool_for(x), Gaps(first, second, own), Total(len(x))
-    size, reach = np.zeros((len(x), 1)), np.zeros((len(x), 1))
+    size, reach = np.zeros((len(x), 1)), Reach(first, second)
+    moved: list[Pair] = []
     for tile in tiles(x.shape, PIECE):
-        r, arrays = tile[0], pool.cut(x[tile])
-        d = gaps.of(tile, pool, arrays)
-        farthest = np.abs(d[0], arrays[0]).max(axis=1, keepdims=True)
-        reach[r] = np.fmax(reach[r], np.where(farthest <= FARTHEST, farthest, np.inf))
-        if not farthest.max() <= FARTHEST:
-            inside = farthest <= FARTHEST
-            d = np.where(inside, d[0], 0.0), np.where(inside, d[1], 0.0)
-        moved = expm1(d)
-        keep(d, moved)
-        hi, lo = twofold.mul(laid(soft, tile, pool, arrays), moved)
-        size[r] += total.put(tile, columns, (hi, lo), arrays)
+        arrays = pool.cut(x[tile])
+        change = expm1(reach.within(tile, gaps.of(tile, pool, arrays), arrays))
+        moved.append(change)
+        hi, lo = twofold.mul(laid(soft, tile, pool, arrays), change)
+        size[tile[0]] += total.put(tile, columns, (hi, lo), arrays)
     g = own.reciprocal()
-    loose = np.where(reach <= CLOSE, 2.0**-89, 2.0**-85)
+    loose = np.where(reach.farthest <= CLOSE, 2.0**-89, 2.0**-85)
     error = (2 * exp_error(first) + 2.0**-95 + loose) * size * g[0]
     error += _LOST * (own.tiny | soft.missing.any(axis=1, keepdims=True))
-    known = ~own.undefined & (reach <= FARTHEST)
-    if x.min() == -np.inf or second.logits.min() == -np.inf:
-        known &= ((x == -np.inf) == (second.logits == -np.inf)).all(axis=1, keepdims=True)
+    known = reach.known(own)
     same, suspects = np.zeros_like(known), np.flatnonzero(known & (size == 0))
     same[suspects, 0] = gaps.same(suspects)
-    return Near(twofold.mul(twofold.two_sum(total.hi, total.lo), g), error, loose, known, same)
+    return Near(twofold.mul(twofold.two_sum(total.hi, total.lo), g), error, loose, known, same, moved)
 
 
 def _near(first: Problem, second: Problem, sheet: Sheet) -> None:
     x, columns = first.logits, first.logits.shape[1]
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own = reduce(first, pool, soft)
+    gaps, reach, masked = Gaps(first, second, own), Reach(first, second), soft.missing.any(axis=1, keepdims=True)
     way: list[Pair] = []
-    near = nearly(first, second, own, soft, lambda d, _: way.append(d))
-    log = _log_of_one_more(near.m)
-    total, size = Total(len(x)), np.zeros((len(x), 1))
+    moved, size, pieces = np.zeros((len(x), 1)), np.zeros((len(x), 1)), 0
+    for tile in tiles(x.shape, PIECE):
+        arrays = pool.cut(x[tile])
+        d = reach.within(tile, gaps.of(tile, pool, arrays), arrays)
+        way.append(d)
+        change = np.expm1(d[0], arrays[2])
+        change *= laid(soft, tile, pool, arrays)[0]
+        moved[tile[0]] += change.sum(axis=1, keepdims=True)
+        size[tile[0]] += np.abs(change, change).sum(axis=1, keepdims=True)
+        pieces = max(pieces, tile[1].stop // PIECE)
+    g = own.reciprocal()
+    m = moved * g[0]
+    log, error = np.log1p(m), (2.0**-42 + 2.0**-52 * pieces) * size * g[0] / (1 + m)
+    total = Total(len(x))
     for d, tile in zip(way, tiles(x.shape, PIECE), strict=True):
         arrays = pool.cut(x[tile])
-        apart = twofold.add_any(d, minus(cut(log, tile[0])))
-        weight = laid(soft, tile, pool, arrays)
-        size[tile[0]] += np.abs(weight[0] * apart[0]).sum(axis=1, keepdims=True)
-        total.put(tile, columns, twofold.mul(weight, excess(apart)), arrays[2:])
-    value = twofold.mul((total.hi, total.lo), own.reciprocal())
-    error = 1.01 * near.error / (1 + near.m[0]) + 2.0**-92 * np.abs(log[0])
-    unsure = 20 * size * own.reciprocal()[0] * error + 2.0**-73.9 * value[0]
-    fine = near.same | near.known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
-    sheet.hi[...], sheet.lo[...] = (np.where(near.same, 0.0, part) for part in value)
+        high, low = twofold.two_sum(d[0], -log[tile[0]])
+        low += d[1]
+        terms = twofold.mul(laid(soft, tile, pool, arrays), excess(twofold.fast_two_sum(high, low)))
+        total.put(tile, columns, terms, arrays)
+    value = twofold.mul((total.hi, total.lo), g)
+    unsure = error**2 + 2.0**-73.9 * value[0] + _LOST * (own.tiny | masked)
+    known = reach.known(own)
+    same, suspects = np.zeros_like(known), np.flatnonzero(known & (size == 0))
+    same[suspects, 0] = gaps.same(suspects)
+    fine = same | known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
+    sheet.hi[...], sheet.lo[...] = (np.where(same, 0.0, part) for part in value)
     sheet.missing[...] = ~fine
-
-
-def _log_of_one_more(m: Pair) -> Pair:
-    """log(1 + m) for -1 < m: log(1 - w) = -log1p(w/(1 - w))."""
-    below = m[0] < 0
-    w = np.abs(m[0]), np.where(below, -m[1], m[1])
-    rest = twofold.div(w, twofold.add_any(paired(np.ones_like(w[0])), minus(w)))
-    log = log1p((np.where(below, rest[0], w[0]), np.where(below, rest[1], w[1])))
-    return np.where(below, -log[0], log[0]), np.where(below, -log[1], log[1])

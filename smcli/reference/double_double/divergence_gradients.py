@@ -116,7 +116,7 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
         r, arrays = tile[0], pool.cut(x[tile])
         p = twofold.mul(laid(sheet, tile, pool, arrays), cut(mine, r))
         q = twofold.mul(laid(soft, tile, pool, arrays), cut(theirs, r))
-        value = twofold.add_any(p, minus(q))
+        value = twofold.add(p, minus(q))
         off = _off(noise * np.abs(p[0] + q[0]), value[0])
         if masked:
             nothing = (x[tile] == -np.inf) & (t[tile] == -np.inf)
@@ -145,14 +145,13 @@ def _nearly(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) ->
     x = teacher.logits
     pool = pool_for(x)
     own = reduce(teacher, pool, sheet)
-    moved: list[Pair] = []
-    near = nearly(teacher, student, own, sheet, lambda _, change: moved.append(change))
+    near = nearly(teacher, student, own, sheet)
     one = paired(np.ones_like(near.m[0]))
     whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
     error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), bool(x.min() == -np.inf)
-    for change, tile in zip(moved, tiles(x.shape, PIECE), strict=True):
+    for change, tile in zip(near.moved, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
-        apart = twofold.add_any(change, minus(cut(near.m, r)))
+        apart = twofold.add(change, minus(cut(near.m, r)))
         off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0]) | ~near.known[r]
         weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
         value = twofold.mul(twofold.mul(weight, apart), cut(whole, r))
