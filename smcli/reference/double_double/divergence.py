@@ -71,12 +71,23 @@ class Gaps:
 
     def of(self, tile: Tile, pool: Pool, arrays: list[FloatArray]) -> Pair:
         """Those of a tile; two arrays."""
-        z, a = pool.load(self._second.logits[tile], arrays[0]), pool.load(self._first.logits[tile], arrays[1])
-        d = twofold.add_any(self._difference(z, a), minus(cut(self._start, tile[0])))
+        high, low = self._difference(self._second.logits[tile], self._first.logits[tile])
+        start, short = cut(self._start, tile[0]), not low.any()  # as it is for numbers within a factor of 2
+        high = pool.load(high, arrays[0])
+        if short and not start[1].any():
+            d = twofold.two_sum(high, -start[0])
+        else:
+            d = twofold.add_any((high, pool.load(low, arrays[1])), minus(start))
         if self._masked:
-            gone = a == -np.inf
+            gone = self._first.logits[tile] == -np.inf
             d = np.where(gone, 0.0, d[0]), np.where(gone, 0.0, d[1])
         return by_temperature(self._first, d)
+
+    def all_same(self, size: FloatArray) -> BoolArray:
+        """Which rows [R, 1] differ by a constant alone, of those where a sum of what d changes is 0."""
+        same, rows = np.zeros(size.shape, np.bool_), np.flatnonzero(size == 0)
+        same[rows, 0] = self.same(rows)
+        return same
 
     def same(self, rows: IntArray) -> BoolArray:
         """Which of these rows differ by a constant alone, before a temperature takes anything below every float."""
@@ -94,28 +105,34 @@ def by_temperature(problem: Problem, pair: Pair) -> Pair:
 
 
 def spread_of(first: Problem, second: Problem) -> FloatArray:
-    """The range of the differences [R], over the temperature; nan or inf where only one of two logits is masked."""
+    """The range of the differences [R], times the temperature: at least |d|; inf where one logit is masked alone."""
     x, pool = first.logits, pool_for(first.logits)
     least, most = np.full(len(x), np.inf), np.full(len(x), -np.inf)
     for r, c in tiles(x.shape, PIECE):
-        a, b, *_ = pool.cut(x[r, c])
-        apart = np.subtract(pool.load(second.logits[r, c], a), pool.load(x[r, c], b), a)
-        np.fmin(least[r], np.fmin.reduce(apart, axis=1), least[r])
-        np.fmax(most[r], np.fmax.reduce(apart, axis=1), most[r])
+        apart = pool.load(second.logits[r, c] - x[r, c], pool.cut(x[r, c])[0])
+        low, high = apart.min(axis=1), apart.max(axis=1)
+        if np.isnan(high).any():  # both are masked
+            low, high = np.fmin.reduce(apart, axis=1), np.fmax.reduce(apart, axis=1)
+        np.fmin(least[r], low, least[r])
+        np.fmax(most[r], high, most[r])
     most -= least
     return most if first.softcap is None else np.full(len(x), np.inf)
 
 
 def of_rows(
-    fill: Callable[[Problem, Problem, Sheet], None], first: Problem, second: Problem, sheet: Sheet, rows: BoolArray
+    fill: Callable[[Problem, Problem, Sheet, FloatArray], None],
+    problems: tuple[Problem, Problem],
+    sheet: Sheet,
+    spread: FloatArray,
+    rows: BoolArray,
 ) -> None:
-    """Fill some rows [R] of the sheet."""
+    """Fill some rows [R] of the sheet, which are told their spread as well."""
     if rows.all():
-        fill(first, second, sheet)
+        fill(*problems, sheet, spread)
     elif rows.any():
-        one, other = (replace(q, logits=q.logits[rows], ignored=None) for q in (first, second))
+        one, other = (replace(q, logits=q.logits[rows], ignored=None) for q in problems)
         part = Sheet.of_pairs((int(rows.sum()), sheet.hi.shape[1]))
-        fill(one, other, part)
+        fill(one, other, part, spread[rows])
         sheet.hi[rows], sheet.lo[rows], sheet.missing[rows] = part.hi, part.lo, part.missing
         if sheet.exp2.flags.writeable or part.exp2.flags.writeable:
             sheet.exponents()[rows] = part.exp2
@@ -127,12 +144,12 @@ def kl(problem: Problem, sheet: Sheet) -> None:
     sheet.bound = LOOSE
     spread = spread_of(first, second)
     close = spread <= CLOSE * problem.temperature
-    of_rows(_far, first, second, sheet, ~close)
+    of_rows(_far, (first, second), sheet, spread, ~close)
     again = sheet.missing[:, 0] & (spread <= FARTHEST * problem.temperature)
-    of_rows(_near, first, second, sheet, close | again)
+    of_rows(_near, (first, second), sheet, spread, close | again)
 
 
-def _far(first: Problem, second: Problem, sheet: Sheet) -> None:
+def _far(first: Problem, second: Problem, sheet: Sheet, _: FloatArray) -> None:
     x, columns = first.logits, first.logits.shape[1]
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own, other = reduce(first, pool, soft), reduce(second, pool)
@@ -165,29 +182,6 @@ def laid(sheet: Sheet, tile: Tile, pool: Pool, arrays: list[FloatArray]) -> Pair
     return pool.load(hi, arrays[0]), pool.load(lo, arrays[1])
 
 
-class Reach:
-    """How far the differences of rows go."""
-
-    def __init__(self, first: Problem, second: Problem) -> None:
-        self._rows = first.logits, second.logits
-        self.farthest = np.zeros((len(first.logits), 1))
-
-    def within(self, tile: Tile, d: Pair, arrays: list[FloatArray]) -> Pair:
-        """The differences of a tile, 0 in rows where some are beyond FARTHEST; one array."""
-        here = np.abs(d[0], arrays[0]).max(axis=1, keepdims=True)
-        inside = here <= FARTHEST
-        self.farthest[tile[0]] = np.fmax(self.farthest[tile[0]], np.where(inside, here, np.inf))
-        return d if inside.all() else (np.where(inside, d[0], 0.0), np.where(inside, d[1], 0.0))
-
-    def known(self, own: Rows) -> BoolArray:
-        """Rows [R, 1] that are defined, mask the same, and nowhere differ by more than FARTHEST."""
-        known = ~own.undefined & (self.farthest <= FARTHEST)
-        a, z = self._rows
-        if a.min() == -np.inf or z.min() == -np.inf:
-            known &= ((a == -np.inf) == (z == -np.inf)).all(axis=1, keepdims=True)
-        return known
-
-
 @dataclass(eq=False, repr=False)
 class Near:
     """Rows that nearly agree, [R, 1] each.
@@ -195,7 +189,7 @@ class Near:
     Attributes:
         m, error: Σ t_i (e^d_i - 1), and its absolute error.
         loose: the relative error of e^d - 1.
-        known: that |d| <= FARTHEST, and that both rows mask the same.
+        farthest: at least |d|.
         same: that d is 0 everywhere.
         moved: e^d - 1, tile by tile.
     """
@@ -203,47 +197,44 @@ class Near:
     m: Pair
     error: FloatArray
     loose: FloatArray
-    known: BoolArray
+    farthest: FloatArray
     same: BoolArray
     moved: list[Pair]
 
 
-def nearly(first: Problem, second: Problem, own: Rows, soft: Sheet) -> Near:
+def nearly(problems: tuple[Problem, Problem], own: Rows, soft: Sheet, spread: FloatArray) -> Near:
     """What the gradient of rows that nearly agree needs.
 
     m errs by 2 EXP, as t does, by 2^-89, or 2^-85 for d beyond 2^-7, and 2^-95 for product and sum, all of it relative to
     Σ t|e^d - 1|.
     """
-    x, columns = first.logits, first.logits.shape[1]
-    pool, gaps, total = pool_for(x), Gaps(first, second, own), Total(len(x))
-    size, reach = np.zeros((len(x), 1)), Reach(first, second)
+    (first, second), x = problems, problems[0].logits
+    pool, gaps, total, size = pool_for(x), Gaps(first, second, own), Total(len(x)), np.zeros((len(x), 1))
     moved: list[Pair] = []
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
-        change = expm1(reach.within(tile, gaps.of(tile, pool, arrays), arrays))
+        change = expm1(gaps.of(tile, pool, arrays))
         moved.append(change)
         hi, lo = twofold.mul(laid(soft, tile, pool, arrays), change)
-        size[tile[0]] += total.put(tile, columns, (hi, lo), arrays)
-    g = own.reciprocal()
-    loose = np.where(reach.farthest <= CLOSE, 2.0**-89, 2.0**-85)
+        size[tile[0]] += total.put(tile, x.shape[1], (hi, lo), arrays)
+    g, farthest = own.reciprocal(), 1.01 / first.temperature * spread[:, None]
+    loose = np.where(farthest <= 1.01 * CLOSE, 2.0**-89, 2.0**-85)
     error = (2 * exp_error(first) + 2.0**-95 + loose) * size * g[0]
     error += _LOST * (own.tiny | soft.missing.any(axis=1, keepdims=True))
-    known = reach.known(own)
-    same, suspects = np.zeros_like(known), np.flatnonzero(known & (size == 0))
-    same[suspects, 0] = gaps.same(suspects)
-    return Near(twofold.mul(twofold.two_sum(total.hi, total.lo), g), error, loose, known, same, moved)
+    same = gaps.all_same(size)
+    return Near(twofold.mul(twofold.two_sum(total.hi, total.lo), g), error, loose, farthest, same, moved)
 
 
-def _near(first: Problem, second: Problem, sheet: Sheet) -> None:
+def _near(first: Problem, second: Problem, sheet: Sheet, _: FloatArray) -> None:
     x, columns = first.logits, first.logits.shape[1]
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own = reduce(first, pool, soft)
-    gaps, reach, masked = Gaps(first, second, own), Reach(first, second), soft.missing.any(axis=1, keepdims=True)
+    gaps, lost = Gaps(first, second, own), own.tiny | soft.missing.any(axis=1, keepdims=True)
     way: list[Pair] = []
     moved, size, pieces = np.zeros((len(x), 1)), np.zeros((len(x), 1)), 0
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
-        d = reach.within(tile, gaps.of(tile, pool, arrays), arrays)
+        d = gaps.of(tile, pool, arrays)
         way.append(d)
         change = np.expm1(d[0], arrays[2])
         change *= laid(soft, tile, pool, arrays)[0]
@@ -261,10 +252,8 @@ def _near(first: Problem, second: Problem, sheet: Sheet) -> None:
         terms = twofold.mul(laid(soft, tile, pool, arrays), excess(twofold.fast_two_sum(high, low)))
         total.put(tile, columns, terms, arrays)
     value = twofold.mul((total.hi, total.lo), g)
-    unsure = error**2 + 2.0**-73.9 * value[0] + _LOST * (own.tiny | masked)
-    known = reach.known(own)
-    same, suspects = np.zeros_like(known), np.flatnonzero(known & (size == 0))
-    same[suspects, 0] = gaps.same(suspects)
-    fine = same | known & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
+    unsure = error**2 + 2.0**-73.9 * value[0] + _LOST * lost
+    same = gaps.all_same(size)
+    fine = same | ~own.undefined & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
     sheet.hi[...], sheet.lo[...] = (np.where(same, 0.0, part) for part in value)
     sheet.missing[...] = ~fine

@@ -92,16 +92,16 @@ def _forward(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -
     spread = spread_of(teacher, student)
     close = spread <= CLOSE * teacher.temperature
 
-    def far(teacher: Problem, student: Problem, sheet: Sheet) -> None:
+    def far(teacher: Problem, student: Problem, sheet: Sheet, _: FloatArray) -> None:
         _apart(teacher, student, sheet, factor)
 
-    def near(teacher: Problem, student: Problem, sheet: Sheet) -> None:
-        _nearly(teacher, student, sheet, factor)
+    def near(teacher: Problem, student: Problem, sheet: Sheet, spread: FloatArray) -> None:
+        _nearly((teacher, student), sheet, factor, spread)
 
-    of_rows(far, teacher, student, sheet, ~close)
+    of_rows(far, (teacher, student), sheet, spread, ~close)
     again = (spread <= FARTHEST * teacher.temperature) & ~close
     again[again] = sheet.missing[again].mean(axis=1) > _MANY
-    of_rows(near, teacher, student, sheet, close | again)
+    of_rows(near, (teacher, student), sheet, spread, close | again)
     sheet.shift(factor[2])
 
 
@@ -141,23 +141,27 @@ def _off(unsure: FloatArray, value: FloatArray) -> BoolArray:
     return off
 
 
-def _nearly(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> None:
-    x = teacher.logits
+def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spread: FloatArray) -> None:
+    x = problems[0].logits
     pool = pool_for(x)
-    own = reduce(teacher, pool, sheet)
-    near = nearly(teacher, student, own, sheet)
+    own = reduce(problems[0], pool, sheet)
+    near = nearly(problems, own, sheet, spread)
     one = paired(np.ones_like(near.m[0]))
     whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
     error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), bool(x.min() == -np.inf)
+    sure = np.fmax((near.loose * 1.1 * near.farthest + error) / (0.9 * LOOSE), SMALL)
     for change, tile in zip(near.moved, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
         apart = twofold.add(change, minus(cut(near.m, r)))
-        off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0]) | ~near.known[r]
+        off = ~(np.abs(apart[0], arrays[2]) > sure[r])
+        if off.any():
+            off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0])
         weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
         value = twofold.mul(twofold.mul(weight, apart), cut(whole, r))
         if masked or near.same[r].any():
-            nothing = near.same[r] | near.known[r] & (x[tile] == -np.inf)
+            nothing = near.same[r] | (x[tile] == -np.inf)
             value, off = (np.where(nothing, 0.0, value[0]), np.where(nothing, 0.0, value[1])), off & ~nothing
             sheet.missing[tile] &= ~nothing
         sheet.hi[tile], sheet.lo[tile] = value
         sheet.missing[tile] |= off
+    sheet.missing |= own.undefined

@@ -191,6 +191,13 @@ def log1p(s: Pair) -> Pair:
     return twofold.add_any(twofold.mul((k, zero), (_LOG4[0] * one, _LOG4[1] * one)), result)
 
 
+def looked_up(table: FloatArray, at: IntArray) -> FloatArray:
+    """table[at], in the memory order of the indices, which are a whole array."""
+    found = np.empty_like(at, dtype=np.float64)
+    np.take(table, at.ravel("K"), out=found.ravel("K"), mode="clip")
+    return found
+
+
 @cache
 def _unit_logs() -> tuple[FloatArray, FloatArray]:
     """log(1 + j/4096) for j = 0 .. 4096, to 2^-104: the sum of log((k + 1)/k) = 2 atanh(1/(2k + 1)) from k = 4096 on.
@@ -222,7 +229,7 @@ def log1p_unit(s: Pair) -> Pair:
     t = x + _UNIT
     at = t.view(np.int64) & 8191
     t -= _UNIT
-    high, low = log_v.take(at, mode="clip"), log_v_low.take(at, mode="clip")
+    high, low = looked_up(log_v, at), looked_up(log_v_low, at)
     rest = x - t
     t += 1.0
     quick = rest / t

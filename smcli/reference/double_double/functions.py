@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.elementary import LN2, exponential, log1p, without_powers
+from smcli.reference.double_double.elementary import LN2, exponential, log1p, looked_up, without_powers
 from smcli.reference.double_double.reduce import paired
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _expm1_near(x: Pair) -> Pair:
     t = x[0] + _STEP
     at = t.view(np.int64) & 16383
     t -= _STEP
-    start, rest = high.take(at, mode="clip"), low.take(at, mode="clip")
+    start, rest = looked_up(high, at), looked_up(low, at)
     r = x[0] - t
     a = (r.view(np.int64) & _UPPER).view(np.float64)
     upper = (start.view(np.int64) & _UPPER).view(np.float64)
