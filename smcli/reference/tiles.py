@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", bound="NDArray[Any]")
 BLOCK = 16384
+LONG = 64  # columns from which on a row is worked on as it lies
 PIECE = 8192  # where temporaries are made: they stay in cache, and malloc keeps them, see `_keep_scratch`
 
 
@@ -79,7 +80,7 @@ class Pool:
 
     def __init__(self, columns: int, count: int, block: int) -> None:
         self._buffers = np.empty((count, block + 40))  # not a multiple of 4096 bytes: see twofold.fold
-        self._by_column = columns < 64
+        self._by_column = columns < LONG
 
     def cut(self, tile: FloatArray) -> list[FloatArray]:
         """Arrays of the shape of the tile."""

@@ -39,6 +39,11 @@ def _where(condition: BoolArray, a: Pair, b: Pair) -> Pair:
     return np.where(condition, a[0], b[0]), np.where(condition, a[1], b[1])
 
 
+def _without(some: BoolArray, a: Pair) -> Pair:
+    """Pairs, some of which are 0 instead; mostly numbers."""
+    return np.where(some, 0.0, a[0]), np.where(some, 0.0, a[1]) if a[1].any() else a[1]
+
+
 def _times(a: Pair, factor: float) -> Pair:
     if factor in {1, 2}:
         return a[0] * factor, a[1] * factor
@@ -87,48 +92,55 @@ def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
 
 
 def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> None:
-    """For labels that are 0 or 1: S^γ·n where the likely side is right, else G^γ·f, and their derivatives."""
+    """For labels that are 0 or 1: S^γ·n where the likely side is right, else G^γ·f, and their derivatives.
+
+    With q and p for the sides of the power and the other one, and ℓ the logarithm, q^γ·ℓ and q^γ(q + γ·p·ℓ).
+    """
     assert loss.labels is not None  # noqa: S101 - the caller asked
     gamma, whole = loss.gamma, _is_whole(loss.gamma)
     for tile, positive, size, e, k, wild in sides(problem):
-        label = loss.labels[tile] != 0
-        right = label == positive
+        right = (loss.labels[tile] != 0) == positive
         decay = plain = plain_of(e, k)
-        near = plain_near = log1p_unit(plain)
+        near = log1p_unit(plain)
+        log, wide = twofold.add(_without(right, size), near), np.zeros_like(right)
         shift: IntArray | None = None
-        if k is not None:
+        if k is not None:  # what is below all floats keeps its exponent: S and n, where they are factors
             absorbed = k < ABSORBED
-            decay, near, shift = _where(absorbed, e, plain), _where(absorbed, e, near), np.where(absorbed & right, k, 0)
-        far = twofold.add(size, plain_near)
-        log, wide = _where(right, near, far), np.zeros_like(right)
-        large = small = base = log
+            decay, shift = _where(absorbed, e, plain), np.where(absorbed & right, k, 0)
+            log = _where(right, _where(absorbed, e, near), log)
+        large = small = q = log
         if whole or factor is not None:
             large = large_side(plain)
-            small = twofold.mul(decay, large)
-            base = _where(right, small, large)
+            small = twofold.mul_loosely(decay, large)
+            q = _where(right, small, large)
         if whole:
-            raised, power = (
-                raise_to(base, gamma) if k is not None or gamma > _PLAIN else (product(base, int(gamma)), None)
-            )
+            raised, power = _product(q, int(gamma), plain=k is None)
         else:
-            other = _where(right, far, plain_near)
+            other = twofold.add(_without(~right, size), near)
             wide = ~(gamma * other[0] < _FAR)
             if wide.any():
                 other = np.where(wide, 0.0, other[0]), np.where(wide, 0.0, other[1])
             raised, power = _decayed(minus(_times(other, gamma)))
         if factor is not None:
-            across = _where(right, large, small if k is None else twofold.mul(plain, large))
-            log = twofold.add(base, _times(twofold.mul(across, log), gamma))
+            p = _where(right, large, small if k is None else twofold.mul(plain, large))
+            log = twofold.add(q, _times(twofold.mul_loosely(p, log), gamma))
         value = twofold.mul(raised, log)
         if factor is not None:
-            sign = np.where(label, -1.0, 1.0)
+            sign = 1 - 2 * loss.labels[tile]
             value = scaled((sign * value[0], sign * value[1]), factor)
         sheet.hi[tile], sheet.lo[tile] = value
-        if shift is not None:
-            power = shift * (int(gamma) + 1 if whole else 1) + (0 if power is None else power)
-        if power is not None:
-            sheet.exponents()[tile] = power
+        _keep_exponents(sheet, tile, power, None if shift is None else shift * (int(gamma) + 1 if whole else 1))
         sheet.missing[tile] = wild & right | ~np.isfinite(size[0]) | wide
+
+
+def _product(q: Pair, gamma: int, *, plain: bool) -> tuple[Pair, IntArray | None]:
+    return (product(q, gamma), None) if plain and gamma <= _PLAIN else raise_to(q, gamma)
+
+
+def _keep_exponents(sheet: Sheet, tile: tuple[slice, slice], *exponents: IntArray | None) -> None:
+    for exponent in exponents:
+        if exponent is not None:
+            sheet.exponents()[tile] += exponent
 
 
 def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noise: float) -> None:

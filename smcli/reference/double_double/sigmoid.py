@@ -13,8 +13,8 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.binary import magnitude
 from smcli.reference.double_double.elementary import log1p_unit
-from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, pool_for, reach
-from smcli.reference.tiles import PIECE, tiles
+from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, reach
+from smcli.reference.tiles import LONG, PIECE, Pool, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ ABSORBED = -120  # below 2^-120, log(1 + e) is e, which may have an exponent bel
 def sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
     """Tile by tile: y > 0, |y|, e^-|y| as pairs and the exponents of these, and which are not certified."""
     x = problem.logits
-    pool, limit = pool_for(x), reach(problem)
+    pool, limit = Pool(LONG, 11, PIECE), reach(problem)  # no number belongs to a row: its order is that of the logits
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])
         size = magnitude(problem, x[tile])
@@ -81,7 +81,7 @@ def log_sigmoid(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with -log1p(e^-|y|), or -(|y| + log1p(e^-|y|)); e^-|y| itself below 2^-120."""
     for tile, positive, size, e, k, wild in sides(problem):
         log = log1p_unit(plain_of(e, k))
-        near = np.where(positive, 0.0, size[0]), size[1] if not size[1].any() else np.where(positive, 0.0, size[1])
+        near = np.where(positive, 0.0, size[0]), np.where(positive, 0.0, size[1]) if size[1].any() else size[1]
         value = twofold.add(near, log)
         if k is not None:
             alone = positive & (k < ABSORBED)

@@ -88,11 +88,16 @@ def add_any(a: Pair, b: Pair) -> Pair:
 
 def mul(a: Pair, b: Pair) -> Pair:
     """Product: relative error < 9u² (u² for each small product and for al·bl, left out, 2u² and 3u² for the sums)."""
+    return fast_two_sum(*mul_loosely(a, b))
+
+
+def mul_loosely(a: Pair, b: Pair) -> Pair:
+    """Product that is no normal pair: |l| <= (m + n + 1)u|h| for factors with mu and nu; error (3(m + n) + mn + 1)u²."""
     p, e = two_prod(a[0], b[0])
     low = a[0] * b[1]
     low += a[1] * b[0]
     e += low
-    return fast_two_sum(p, e)
+    return p, e
 
 
 def div(a: Pair, b: Pair) -> Pair:
