@@ -3,9 +3,9 @@
 With S = σ(-|y|), G = σ(|y|), n = log1p(e^-|y|) = -log G and f = |y| + n = -log S, and c the label of the likely side, 1 - c
 of the other: loss = c·S^γ·n + (1 - c)·G^γ·f; gradient = ±((1 - c)·G^γ(G + γ·S·f) - c·S^γ(S + γ·G·n)). Powers of whole γ
 are products, and err by γ·(2 EXP + 44u²) as S and G do by 2 EXP + 35u² and γ - 1 products by 9u². Others are S^γ = e^(-γf),
-G^γ = e^(-γn): γf is asked to be at most 2^12, so that it errs by 2^-90 and γ·EXP. n errs by 2^-76 more, and so does f, which
-is not smaller; e^(-γn) and e^(-γf) by γ·log 2 times that. For 0 <= c <= 1 only the gradient's difference cancels; for c of 0
-and 1 all is one term.
+G^γ = e^(-γn): γf is asked to be at most 2^12, so that it errs by 2^-90 and γ·EXP. For 0 <= c <= 1 only the gradient's
+difference cancels. For c of 0 and 1 all is one term; then n errs by 2^-76 more, as does f, which is not smaller, and e^(-γn)
+and e^(-γf) by γ·log 2 times that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.along import scaled
 from smcli.reference.double_double.binary import Side
-from smcli.reference.double_double.elementary import NEAR, exponential, log1p_unit
+from smcli.reference.double_double.elementary import NEAR, exponential, log1p, log1p_unit
 from smcli.reference.double_double.focal import focal as of_targets
 from smcli.reference.double_double.functions import WHOLE, minus, product, scaled_exp
 from smcli.reference.double_double.functions import power as raise_to
@@ -80,12 +80,13 @@ def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
     """Fill the sheet [R, C] with the loss of each logit, or with its derivative by the capped logit times a factor."""
     loss: Loss | None = problem.loss
     assert loss is not None and loss.labels is not None  # noqa: S101 - the tier asks first
-    whole = _is_whole(loss.gamma)
-    noise = (loss.gamma + 2) * (2 * exp_error(problem) + 2.0**-89) + (1 if whole else 1 + loss.gamma) * 2.0**-76
-    sheet.bound = DIFFERENCE if noise <= 0.9 * DIFFERENCE else LOOSE
+    noise = (loss.gamma + 2) * (2 * exp_error(problem) + 2.0**-89)
     if loss.weights is None and bool(((loss.labels == 0) | (loss.labels == 1)).all()):
+        noise += (1 if _is_whole(loss.gamma) else 1 + loss.gamma) * 2.0**-76
+        sheet.bound = DIFFERENCE if noise <= 0.9 * DIFFERENCE else LOOSE
         _hard(problem, loss, sheet, factor)
     else:
+        sheet.bound = DIFFERENCE
         _soft(problem, loss, sheet, factor, noise)
     if factor is not None:
         sheet.shift(factor[2])
@@ -145,13 +146,13 @@ def _keep_exponents(sheet: Sheet, tile: tuple[slice, slice], *exponents: IntArra
 
 def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noise: float) -> None:
     """For other labels: the difference of both terms."""
-    pool, gamma, bound = pool_for(problem.logits), loss.gamma, sheet.bound or DIFFERENCE
+    pool, gamma = pool_for(problem.logits), loss.gamma
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         zero = np.zeros_like(side.decay[0])
         k = np.where(side.absorbed, side.k, 0)
         decay = _where(side.absorbed, side.e, side.decay)
-        near = _where(side.absorbed, side.e, log1p_unit(side.decay))
+        near = _where(side.absorbed, side.e, log1p(_where(side.absorbed, (zero, zero), side.decay)))
         plain_near = _scaled(near, k)
         far = twofold.add(side.size, plain_near)
         large = twofold.div(paired(zero + 1), twofold.add(paired(zero + 1), side.decay))
@@ -178,7 +179,7 @@ def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noi
         value = twofold.add_any(other, plain if factor is None else minus(plain))
         sizes = np.abs(other[0]) + np.abs(plain[0])
         unsure = noise * sizes + side.unsure * (1 + gamma) * (1 + far[0])
-        loose = ~(unsure <= 0.9 * bound * np.abs(value[0])) | (np.abs(value[0]) < SMALL)
+        loose = ~(unsure <= 0.9 * DIFFERENCE * np.abs(value[0])) | (np.abs(value[0]) < SMALL)
         if factor is not None:
             sign = np.where(side.positive, 1.0, -1.0)
             own = -sign * own[0], -sign * own[1]
