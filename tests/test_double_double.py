@@ -19,7 +19,8 @@ from flint import arb
 
 from smcli.model import Loss, Problem
 from smcli.reference import double_double
-from smcli.reference.double_double import elementary, functions, sigmoid, twofold
+from smcli.reference.double_double import elementary, functions, reduce, sigmoid, twofold
+from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -352,6 +353,22 @@ def test_most_of_a_soft_gradient_is_certified() -> None:
     assert double_double.attempt(problem, "gradient")[1].mean() < 0.2
 
 
+@pytest.mark.parametrize("near", [1e-12, 1e-5, 1e-3, 0.3])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_rows_that_nearly_agree_are_certified_almost_in_full(temperature: float, near: float) -> None:
+    rng = np.random.default_rng(17)
+    for shape in ((20, 500), (500, 10)):
+        x = rng.normal(0, 10, shape)
+        x[:, 1] = -2000  # e^-2000 has an exponent of its own
+        x[: shape[0] // 2, 2] = -INF
+        for offset in (0.0, 100.0):
+            loss = Loss("kl", teacher=x + near * rng.normal(size=shape) + offset)
+            problem = Problem("float64", x, loss=loss, temperature=temperature)
+            assert not double_double.attempt(problem, "kl")[1].any()
+            open_ = double_double.attempt(problem, "gradient")[1]
+            assert open_.sum() <= 1 if near < 1e-3 else open_.mean() < 0.01
+
+
 def test_known_results_are_exact() -> None:
     for quantity, value in (("softmax", 1), ("log-softmax", 0), ("logsumexp", 5), ("jacobian", 0)):
         truth, open_ = double_double.attempt(Problem("float64", np.array([[5.0]])), quantity)
@@ -598,6 +615,24 @@ def test_the_sum_of_pairs(columns: int) -> None:
     for row in range(3):
         true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
         assert abs(exact((total[0][row], total[1][row])) - true) <= true / 2**96
+
+
+@pytest.mark.parametrize("columns", [1, 10, 64, 2048, 8192, 30000])
+def test_sums_of_both_signs(columns: int) -> None:
+    rng = np.random.default_rng(16)
+    hi = rng.choice([-1, 1], (3, columns)) * 2.0 ** rng.uniform(-80, 3, (3, columns))
+    hi[1] = hi[1, ::-1] - hi[1]  # cancels but for roundings
+    hi[2] *= 2.0**-600
+    lo = hi * 2.0**-53 * rng.uniform(-0.5, 0.5, hi.shape)
+    total, size = reduce.Total(3), np.zeros((3, 1))
+    for tile in tiles(hi.shape, PIECE):
+        spare = [np.empty_like(hi[tile]) for _ in range(2)]
+        size[tile[0]] += total.put(tile, columns, (hi[tile], lo[tile]), spare)
+    for row in range(3):
+        true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
+        whole = sum(abs(Fraction(float(v))) for v in hi[row])
+        assert abs(exact((total.hi[row], total.lo[row])) - true) <= whole / 2**98
+        assert abs(Fraction(float(size[row, 0])) - whole) <= whole / 2**40
 
 
 @pytest.mark.parametrize(
