@@ -19,7 +19,7 @@ from flint import arb
 
 from smcli.model import Loss, Problem
 from smcli.reference import double_double
-from smcli.reference.double_double import elementary, functions, reduce, sigmoid, twofold
+from smcli.reference.double_double import elementary, functions, sigmoid, total, twofold
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
@@ -624,14 +624,14 @@ def test_sums_of_both_signs(columns: int) -> None:
     hi[1] = hi[1, ::-1] - hi[1]  # cancels but for roundings
     hi[2] *= 2.0**-600
     lo = hi * 2.0**-53 * rng.uniform(-0.5, 0.5, hi.shape)
-    total, size = reduce.Total(3), np.zeros((3, 1))
+    both, size = total.Total(3), np.zeros((3, 1))
     for tile in tiles(hi.shape, PIECE):
         spare = [np.empty_like(hi[tile]) for _ in range(2)]
-        size[tile[0]] += total.put(tile, columns, (hi[tile], lo[tile]), spare)
+        size[tile[0]] += both.put(tile, columns, (hi[tile], lo[tile]), spare)
     for row in range(3):
         true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
         whole = sum(abs(Fraction(float(v))) for v in hi[row])
-        assert abs(exact((total.hi[row], total.lo[row])) - true) <= whole / 2**98
+        assert abs(exact((both.hi[row], both.lo[row])) - true) <= whole / 2**98
         assert abs(Fraction(float(size[row, 0])) - whole) <= whole / 2**40
 
 

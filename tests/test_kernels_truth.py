@@ -292,6 +292,7 @@ def test_conventions():
         *("nan", "nan", "nan"),
     ]
     assert kl([5, 5, 5], [7, 7, 7]) == kl([1, 2, -INF], [3, 4, -INF]) == "0"
+    assert kl([-INF, -INF], [-INF, -INF]) == kl([INF, INF], [INF, INF]) == kl([math.nan, 0], [math.nan, 0]) == "nan"
     assert kl([0, -INF], [0, 0]) == kl([0, 0], [0, -INF], reverse=True) == "inf"
     assert kl([0, 0], [0, -INF]) == "0.69314718055994531"
     assert {kl([0, math.nan], [0, 0]), kl([0, 0], [-INF, -INF]), kl([-INF, -INF], [0, 0]), kl([0, 0], [INF, INF])} == {

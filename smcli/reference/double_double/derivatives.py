@@ -12,7 +12,6 @@ from smcli.reference.double_double.binary import binary_gradient
 from smcli.reference.double_double.reduce import (
     DIFFERENCE,
     TINY,
-    Total,
     by_logit,
     complement,
     exp_error,
@@ -24,6 +23,7 @@ from smcli.reference.double_double.reduce import (
     times,
 )
 from smcli.reference.double_double.soft_labels import soft_gradient
+from smcli.reference.double_double.total import Total
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 

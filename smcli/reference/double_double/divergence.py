@@ -24,7 +24,6 @@ from smcli.reference.double_double.reduce import (
     LOOSE,
     SMALL,
     Rows,
-    Total,
     cut,
     exp_error,
     paired,
@@ -32,6 +31,7 @@ from smcli.reference.double_double.reduce import (
     pool_for,
     reduce,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -254,6 +254,6 @@ def _near(first: Problem, second: Problem, sheet: Sheet, _: FloatArray) -> None:
     value = twofold.mul((total.hi, total.lo), g)
     unsure = error**2 + 2.0**-73.9 * value[0] + _LOST * lost
     same = gaps.all_same(size)
-    fine = same | ~own.undefined & (unsure <= LOOSE * value[0]) & (value[0] > SMALL)
+    fine = ~own.undefined & (same | (unsure <= LOOSE * value[0]) & (value[0] > SMALL))
     sheet.hi[...], sheet.lo[...] = (np.where(same, 0.0, part) for part in value)
     sheet.missing[...] = ~fine

@@ -28,13 +28,13 @@ from smcli.reference.double_double.functions import minus
 from smcli.reference.double_double.reduce import (
     LOOSE,
     SMALL,
-    Total,
     cut,
     exp_error,
     paired,
     pool_for,
     reduce,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from smcli.reference.double_double.functions import minus
 from smcli.reference.double_double.reduce import (
     LOOSE,
     Rows,
-    Total,
     cut,
     exp_error,
     plain,
@@ -26,6 +25,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
     shift,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:

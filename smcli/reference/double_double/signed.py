@@ -15,13 +15,13 @@ from smcli.reference.double_double.functions import log_of
 from smcli.reference.double_double.reduce import (
     LOOSE,
     Rows,
-    Total,
     exp_error,
     paired,
     plain,
     pool_for,
     reduce,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from smcli.reference.double_double.reduce import (
     BOUND,
     DIFFERENCE,
     SMALL,
-    Total,
     complement,
     cut,
     exp_error,
@@ -25,6 +24,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
     shift,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:

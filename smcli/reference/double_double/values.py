@@ -13,7 +13,6 @@ from smcli.reference.double_double.reduce import (
     BOUND,
     SMALL,
     Rows,
-    Total,
     block_of,
     cut,
     exponentials,
@@ -27,6 +26,7 @@ from smcli.reference.double_double.reduce import (
 )
 from smcli.reference.double_double.signed import signed_logsumexp
 from smcli.reference.double_double.soft_labels import soft_cross_entropy
+from smcli.reference.double_double.total import Total
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, tiles
 
