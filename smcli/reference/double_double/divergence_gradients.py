@@ -80,8 +80,10 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
     g = own.reciprocal()
     mean = twofold.mul(twofold.two_sum(total.hi, total.lo), g)
     unsure = (2 * exp_error(student) + 2.0**-95) * spread * g[0] + 1.01 * noise + own.tiny * unknown(mean) + 6 * cap
-    level = np.flatnonzero((spread == 0) & (noise == 0))
-    unsure[level, 0] += np.where(gaps.same(level), 0.0, FLOOR)
+    level = np.flatnonzero(unsure < FLOOR)
+    level = level[gaps.same(level)]
+    unsure += FLOOR
+    unsure[level] = 0
 
     ways = ((d, 2.0**-101 * np.abs(d[0]) + 6 * cap) for d in way)
     along(student, sheet, own, mean, unsure, ways, (-factor[0], -factor[1], factor[2]))
