@@ -19,7 +19,8 @@ from flint import arb
 
 from smcli.model import Loss, Problem
 from smcli.reference import double_double
-from smcli.reference.double_double import elementary, twofold
+from smcli.reference.double_double import elementary, functions, sigmoid, total, twofold
+from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -352,6 +353,22 @@ def test_most_of_a_soft_gradient_is_certified() -> None:
     assert double_double.attempt(problem, "gradient")[1].mean() < 0.2
 
 
+@pytest.mark.parametrize("near", [1e-12, 1e-5, 1e-3, 0.3])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_rows_that_nearly_agree_are_certified_almost_in_full(temperature: float, near: float) -> None:
+    rng = np.random.default_rng(17)
+    for shape in ((20, 500), (500, 10)):
+        x = rng.normal(0, 10, shape)
+        x[:, 1] = -2000  # e^-2000 has an exponent of its own
+        x[: shape[0] // 2, 2] = -INF
+        for offset in (0.0, 100.0):
+            loss = Loss("kl", teacher=x + near * rng.normal(size=shape) + offset)
+            problem = Problem("float64", x, loss=loss, temperature=temperature)
+            assert not double_double.attempt(problem, "kl")[1].any()
+            open_ = double_double.attempt(problem, "gradient")[1]
+            assert open_.sum() <= 1 if near < 1e-3 else open_.mean() < 0.01
+
+
 def test_known_results_are_exact() -> None:
     for quantity, value in (("softmax", 1), ("log-softmax", 0), ("logsumexp", 5), ("jacobian", 0)):
         truth, open_ = double_double.attempt(Problem("float64", np.array([[5.0]])), quantity)
@@ -507,6 +524,75 @@ def test_log1p_keeps_its_bound() -> None:
     assert (zero[0][0], zero[1][0]) == (0, 0)
 
 
+UNITS = {
+    "all": lambda rng, n: 2.0 ** rng.uniform(-900, 0, n),
+    "large": lambda rng, n: rng.random(n),
+    "before the first step": lambda rng, n: 2.0**-13 * (1 - 2.0**-20 * rng.random(n)),
+    "beyond the first step": lambda rng, n: 2.0**-13 * (1 + 2.0**-20 * rng.random(n)),
+    "halves of steps": lambda rng, n: (rng.integers(0, 4096, n) + 0.5) / 4096 * (1 + rng.integers(-3, 4, n) * 2.0**-52),
+    "steps": lambda rng, n: rng.integers(1, 4096, n) / 4096 * (1 + rng.integers(-3, 3, n) * 2.0**-52),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_short_log1p_keeps_its_bound(name: str) -> None:
+    rng, n = np.random.default_rng(12), 4000
+    s = UNITS[name](rng, n)
+    sl = s * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    hi, lo = elementary.log1p_unit((s, sl))
+    for i in range(n):
+        assert abs((ball(hi[i]) + ball(lo[i])) / (ball(s[i]) + ball(sl[i])).log1p() - 1) < arb(2) ** -76
+    ends = elementary.log1p_unit((np.array([0.0, 1.0]), np.zeros(2)))
+    assert (ends[0][0], ends[1][0]) == (0, 0) and abs(ball(ends[0][1]) + ball(ends[1][1]) - arb(2).log()) < arb(
+        2
+    ) ** -103
+
+
+def test_the_larger_side_of_a_sigmoid_keeps_its_bound() -> None:
+    rng, n = np.random.default_rng(13), 4000
+    e = np.concatenate([rng.random(n // 2), 2.0 ** rng.uniform(-900, 0, n // 2)])
+    el = e * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    large = sigmoid.large_side((e, el))
+    for i in range(n):
+        true = 1 / (1 + exact((e, el), i))
+        assert abs(exact(large, i) - true) <= 20 * U**2 * true
+
+
+@pytest.mark.parametrize("gamma", range(17))
+def test_powers_keep_their_bound(gamma: int) -> None:
+    rng, n = np.random.default_rng(14), 500
+    x = twofold.fast_two_sum(rng.uniform(0.5, 1, n), 2.0**-54 * rng.uniform(-0.5, 0.5, n))
+    power = functions.product(x, gamma)
+    for i in range(n):
+        assert abs(exact(power, i) - exact(x, i) ** gamma) <= max(0, gamma - 1) * 9 * U**2 * exact(x, i) ** gamma
+
+
+SMALL_ONES = {  # exponents of two, and the bounds of e^x - 1 and of e^x - 1 - x
+    "tiny": (-300, -40, -89, -74),
+    "before the first step": (-21, -20, -89, -74),
+    "beyond the first step": (-20, -18, -89, -74),
+    "small": (-18, -11.01, -89, -74),
+    "middle": (-11, -7.01, -89, -78),
+    "large": (-7, 2.3, -85, -78),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_ONES)
+def test_exponentials_less_their_first_terms_keep_their_bounds(name: str) -> None:
+    flint.ctx.prec = 700
+    least, most, *bounds = SMALL_ONES[name]
+    rng, n = np.random.default_rng(15), 3000
+    x = 2.0 ** rng.uniform(least, most, n) * rng.choice([-1, 1], n)
+    x[: n // 3] = np.rint(x[: n // 3] * 2.0**20) / 2.0**20 * (1 + rng.integers(-2, 3, n // 3) * 2.0**-52)
+    xl = x * 2.0**-53 * rng.uniform(-0.5, 0.5, n)
+    for function, bound in zip((functions.expm1, functions.excess), bounds, strict=True):
+        hi, lo = function((x, xl))
+        for i in np.flatnonzero(x):
+            v = ball(x[i]) + ball(xl[i])
+            true = v.expm1() if function is functions.expm1 else v.expm1() - v
+            assert abs((ball(hi[i]) + ball(lo[i])) / true - 1) < arb(2) ** bound
+
+
 def test_a_factor_for_each_row_keeps_its_bound() -> None:
     rng, n = np.random.default_rng(9), 5000
     hi = rng.uniform(1, 2, n) * 2.0 ** rng.integers(-250, 250, n)
@@ -529,6 +615,24 @@ def test_the_sum_of_pairs(columns: int) -> None:
     for row in range(3):
         true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
         assert abs(exact((total[0][row], total[1][row])) - true) <= true / 2**96
+
+
+@pytest.mark.parametrize("columns", [1, 10, 64, 2048, 8192, 30000])
+def test_sums_of_both_signs(columns: int) -> None:
+    rng = np.random.default_rng(16)
+    hi = rng.choice([-1, 1], (3, columns)) * 2.0 ** rng.uniform(-80, 3, (3, columns))
+    hi[1] = hi[1, ::-1] - hi[1]  # cancels but for roundings
+    hi[2] *= 2.0**-600
+    lo = hi * 2.0**-53 * rng.uniform(-0.5, 0.5, hi.shape)
+    both, size = total.Total(3), np.zeros((3, 1))
+    for tile in tiles(hi.shape, PIECE):
+        spare = [np.empty_like(hi[tile]) for _ in range(2)]
+        size[tile[0]] += both.put(tile, columns, (hi[tile], lo[tile]), spare)
+    for row in range(3):
+        true = sum(Fraction(float(v)) for v in (*hi[row], *lo[row]))
+        whole = sum(abs(Fraction(float(v))) for v in hi[row])
+        assert abs(exact((both.hi[row], both.lo[row])) - true) <= whole / 2**98
+        assert abs(Fraction(float(size[row, 0])) - whole) <= whole / 2**40
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,11 @@ CASES = {
     **{f"focal {g}": ("focal", {"kind": "focal", "gamma": g}, {}) for g in (0.0, 0.5, 2.0, 5.0, 0.3)},
     "focal, capped": ("focal", {"kind": "focal", "gamma": 2.0}, {"softcap": 20.0}),
     **{f"focal of sigmoids {g}": ("focal", {"kind": "focal", "gamma": g, "labels": True}, {}) for g in (0.0, 0.5, 2.0)},
+    **{
+        f"focal of hard labels {g}": ("focal", {"kind": "focal", "gamma": g, "labels": "hard"}, {})
+        for g in (0.5, 1.0, 2.0, 3.0, 16.0, 20.0)
+    },
+    "focal of hard labels, capped": ("focal", {"kind": "focal", "gamma": 2.5, "labels": "hard"}, {"softcap": 20.0}),
     "signed logsumexp": ("logsumexp", {}, {"coefficients": True}),
     "signed logsumexp, warm": ("logsumexp", {}, {"coefficients": True, "temperature": 3.0}),
     "gradient of entropy": ("gradient", {"kind": "entropy"}, {}),
@@ -153,6 +158,10 @@ CASES = {
     **{f"gradient of focal {g}": ("gradient", {"kind": "focal", "gamma": g}, {}) for g in (0.0, 0.5, 2.0, 5.0)},
     "gradient of focal, warm": ("gradient", {"kind": "focal", "gamma": 0.3}, {"temperature": 3.0, "softcap": 25.0}),
     "gradient of focal of sigmoids": ("gradient", {"kind": "focal", "gamma": 1.5, "labels": True}, {}),
+    **{
+        f"gradient of focal of hard labels {g}": ("gradient", {"kind": "focal", "gamma": g, "labels": "hard"}, options)
+        for g, options in ((1.0, {}), (2.0, {"scale": Fraction(3, 4)}), (1.5, {"temperature": 0.7}), (7.0, {}))
+    },
     "vjp of log-softmax": ("vjp", {}, {"vjp_of": "log-softmax", "cotangent": True}),
     "vjp of logsumexp": ("vjp", {}, {"vjp_of": "logsumexp", "cotangent": True}),
     "vjp of signed logsumexp": ("vjp", {}, {"vjp_of": "logsumexp", "cotangent": True, "coefficients": True}),
@@ -203,7 +212,8 @@ def build(case, kind, seed, rows=ROWS, columns=7, dtype="float64"):
         if loss["kind"] == "kl":
             loss["teacher"] = teacher
         if loss["kind"] == "focal" and loss.get("labels"):
-            loss["labels"] = rng.choice([0.0, 1.0, 0.5, 0.25], size=x.shape)
+            some_labels = [0.0, 1.0] if loss["labels"] == "hard" else [0.0, 1.0, 0.5, 0.25]
+            loss["labels"] = rng.choice(some_labels, size=x.shape)
         elif loss["kind"] == "focal":
             loss["target"] = rng.integers(0, 2, size=rows)
         made = Loss(**loss)
@@ -282,6 +292,7 @@ def test_conventions():
         *("nan", "nan", "nan"),
     ]
     assert kl([5, 5, 5], [7, 7, 7]) == kl([1, 2, -INF], [3, 4, -INF]) == "0"
+    assert kl([-INF, -INF], [-INF, -INF]) == kl([INF, INF], [INF, INF]) == kl([math.nan, 0], [math.nan, 0]) == "nan"
     assert kl([0, -INF], [0, 0]) == kl([0, 0], [0, -INF], reverse=True) == "inf"
     assert kl([0, 0], [0, -INF]) == "0.69314718055994531"
     assert {kl([0, math.nan], [0, 0]), kl([0, 0], [-INF, -INF]), kl([-INF, -INF], [0, 0]), kl([0, 0], [INF, INF])} == {
@@ -319,6 +330,11 @@ def test_zeros_of_gradients_are_exact():
     assert row_of("gradient", [0, 1, 2], swapped)[0] == "0"
     assert row_of("gradient", [3, 3, 3], Loss("entropy")) == ["0"] * 3
     assert row_of("gradient", [1, 2, 3], Loss("kl", teacher=np.array([[2.0, 3.0, 4.0]]), reverse=True)) == ["0"] * 3
+
+
+def test_a_cotangent_whose_sum_is_no_float():
+    product = row_of("vjp", [1, 2, 3], vjp_of="log-softmax", cotangent=np.full(3, 1e308))
+    assert product == ["7.2990828048885863e307", "2.6581458683560705e307", "-9.9572286732446568e307"]
 
 
 def test_losses_far_out():

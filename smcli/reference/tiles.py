@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", bound="NDArray[Any]")
 BLOCK = 16384
-SHORT = 64  # rows of fewer logits lie column by column in scratch
-PIECE = 8192  # where temporaries are made: they stay in cache, and malloc keeps them
+LONG = 64  # logits of a row from which on it is worked on as it lies; shorter ones lie column by column in scratch
+PIECE = 8192  # where temporaries are made: they stay in cache, and malloc keeps them, see `_keep_scratch`
+
+
+def _keep_scratch() -> None:
+    """Make malloc keep what temporaries leave, instead of giving it back to the system after each tile.
+
+    glibc returns the free top of its heap beyond twice the largest block that was mapped and given back, 128 KiB at first,
+    and gets it again page by page, which took up to a third of the time. No page of this block is ever touched.
+    """
+    np.empty(1 << 20)
+
+
+_keep_scratch()
 
 
 @dataclass(eq=False, repr=False)
@@ -69,7 +81,7 @@ class Pool:
 
     def __init__(self, columns: int, count: int, block: int) -> None:
         self._buffers = np.empty((count, block + 40))  # not a multiple of 4096 bytes: see twofold.fold
-        self.by_column = columns < SHORT
+        self.by_column = columns < LONG
 
     def cut(self, tile: FloatArray) -> list[FloatArray]:
         """Arrays of the shape of the tile."""

@@ -118,6 +118,28 @@ def power(x: Interval, exponent: Fraction, bits: int) -> Interval:
     return exp_of(scale(logarithm, exponent, extra + max(0, top(logarithm))), bits + 8)
 
 
+def _round_up(bits: int) -> int:
+    return -(-bits // 64) * 64  # few sizes: tables of exp are kept per size
+
+
+def expm1(x: Interval, bits: int) -> Interval:
+    """e^x − 1, of the relative precision of x."""
+    ends = [_expm1(n, x.exp, bits) for n in ((x.lo,) if x.lo == x.hi else (x.lo, x.hi))]
+    return ends[0] if len(ends) == 1 else hull(ends[0], ends[1], bits)
+
+
+def _expm1(n: int, exp: int, bits: int) -> Interval:
+    if not n:
+        return ZERO
+    x, size = Interval(n, n, exp), n.bit_length() + exp
+    if size < -bits // 2 and size < -2:  # x + x²/2, and x³/6·(1 + ..) within x³/4
+        square = multiply(x, x, bits + 8)
+        start = add(x, Interval(square.lo, square.hi, square.exp - 1), bits + 8)
+        return add(start, Interval(-1, 1, 3 * size - 2), bits + 8)
+    work = _round_up(bits + 8 + max(0, -size))
+    return subtract(_exp(n, exp, work), ONE, work)
+
+
 def excess(x: Interval, bits: int) -> Interval:
     """e^x − 1 − x >= 0, which falls below 0 and rises above."""
     ends = [_excess(n, x.exp, bits) for n in {x.lo, x.hi}]
@@ -136,7 +158,7 @@ def _excess(n: int, exp: int, bits: int) -> Interval:
         cube = _sixth(multiply(square, x, bits + 8), bits)
         start = add(Interval(square.lo, square.hi, square.exp - 1), cube, bits + 8)
         return add(start, Interval(0, 1, 4 * size - 3), bits + 8)
-    work = bits + 16 + max(0, -2 * size)
+    work = _round_up(bits + 16 + max(0, -2 * size))
     return subtract(_exp(n, exp, work), add(ONE, x, work + max(0, size)), work + 8)
 
 

@@ -28,6 +28,7 @@ from smcli.reference.arbitrary.interval import (
     Interval,
     add,
     divide,
+    is_narrow,
     multiply,
     negate,
     offset,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from smcli.reference.arbitrary.formulas import Formulas
 
 NOTHING = Enclosure(0, 0, 0)
+NARROW = 32  # bits that a difference may lose before it is computed in another way
 
 
 def limiting(values: Sequence[float], temperature: float, softcap: float | None) -> Logits:
@@ -90,6 +92,7 @@ class Kernels:
         self._reverse = reverse
         self._signed = signed
         self.teacher = teacher
+        self._taught: Sums | None = None
 
     def gradient_of(self, kind: str) -> Callable[[Sums, int], Enclosure]:
         """The gradient of such a loss."""
@@ -144,10 +147,15 @@ class Kernels:
         """The divergence, where it is finite."""
         return self.divergence.value(s.bits)
 
+    def _teacher_sums(self, teacher: Logits, bits: int) -> Sums:
+        if self._taught is None or self._taught.bits != bits:
+            self._taught = Sums(teacher, bits)
+        return self._taught
+
     def _kl_gradient(self, s: Sums, i: int) -> Enclosure:
         if self.divergence.equal(i) or self.teacher is None:
             return NOTHING
-        other = Sums(self.teacher, s.bits)
+        other = self._teacher_sums(self.teacher, s.bits)
         mine, theirs = self.row.distances[i], self.teacher.distances[i]
         many, few = self.row.ties, self.teacher.ties
         if mine == 0 == theirs:
@@ -157,24 +165,19 @@ class Kernels:
             p = ZERO if mine is None else times(s.weight(mine), few)
             t = ZERO if theirs is None else times(other.weight(theirs), many)
             value = Enclosure(*subtract(p, t, s.bits))
+        if not is_narrow(value, s.bits - NARROW) and mine is not None and theirs is not None:
+            value = Enclosure(*self.divergence.difference(i, other, s))
         return self._f.by_logit(s, i, value, self._f.factor / (many * few))
 
     def _reverse_gradient(self, s: Sums, i: int) -> Enclosure:
-        if self.row.distances[i] is None or self.divergence.zero:
+        distance = self.row.distances[i]
+        if distance is None or self.divergence.zero:
             return NOTHING
         if self.row.softcap is None:
-            directions, unit = self.divergence.differences()
+            directions, unit = self.divergence.directions()
             return self._f.along(s, i, directions, Fraction(1, unit))
-        base = self.row.distances.index(0)
-        mine, theirs = (self.divergence.gaps(which, base, s.bits + 8) for which in (0, 1))
-        apart = [
-            ZERO if a is None or b is None else subtract(a, b, s.bits + 8) for a, b in zip(mine, theirs, strict=True)
-        ]
-        weights = [ZERO if d is None else s.weight(d) for d in self.row.distances]
-        mean = divide(
-            total((multiply(w, a, s.bits) for w, a in zip(weights, apart, strict=True)), s.bits), self.row.ties, s.bits
-        )
-        value = Enclosure(*multiply(weights[i], subtract(apart[i], mean, s.bits), s.bits))
+        apart, mean = self.divergence.mean(s.bits)
+        value = Enclosure(*multiply(s.weight(distance), subtract(mean, apart[i], s.bits), s.bits))
         return self._f.by_logit(s, i, value, self._f.factor / self.row.ties)
 
     def _shares(self, s: Sums, j: int) -> tuple[Interval, Interval, Interval]:

@@ -28,7 +28,8 @@ to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e
 - Jacobian, p·p or p(1 - p): 4 EXP + 2^-102 and the slope: 2^-87; 2^-84 under a soft cap.
 - vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within DIFFERENCE
   of the second factor.
-- entropy, KL, focal loss, sigmoids and signed logsumexp: see `kernels`.
+- entropy, KL, focal loss, sigmoids, signed logsumexp, other products: see `entropy`, `divergence`, `divergence_gradients`,
+  `focal`, `sigmoid`, `signed` and `products`.
 - bce, |y|·slope + log1p(e^-|y|), and its gradient: see `binary`.
 """
 
@@ -40,7 +41,18 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import binary, binary_focal, derivatives, kernels, softcap, values
+from smcli.reference.double_double import (
+    binary,
+    binary_focal,
+    derivatives,
+    divergence,
+    entropy,
+    focal,
+    sigmoid,
+    signed,
+    softcap,
+    values,
+)
 from smcli.reference.double_double.reduce import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
@@ -61,10 +73,10 @@ QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
     "bce": binary.bce,
     "jacobian": derivatives.jacobian,
     "vjp": derivatives.vjp,
-    "sigmoid": kernels.sigmoid,
-    "log-sigmoid": kernels.log_sigmoid,
-    "entropy": kernels.entropy,
-    "kl": kernels.kl,
+    "sigmoid": sigmoid.sigmoid,
+    "log-sigmoid": sigmoid.log_sigmoid,
+    "entropy": entropy.entropy,
+    "kl": divergence.kl,
     "focal": binary_focal.focal,
 }
 
@@ -102,7 +114,7 @@ def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
     """The sign of Σ b_i e^x_i [R, 1] of a logsumexp with coefficients, and where this tier does not know it."""
     if problem.coefficients is None or not _supported(problem, "logsumexp"):
         return np.ones((len(problem.logits), 1)), np.ones((len(problem.logits), 1), np.bool_)
-    return kernels.signs(problem)
+    return signed.signs(problem)
 
 
 def _supported(problem: Problem, quantity: str) -> bool:
@@ -126,4 +138,4 @@ def _has_what_it_takes(loss: Loss) -> bool:
     if loss.kind == "kl":
         return loss.teacher is not None
     plain = loss.labels is not None or is_hard(loss)
-    return plain and not loss.smoothing and not loss.z_loss and 0 <= loss.gamma <= kernels.MOST
+    return plain and not loss.smoothing and not loss.z_loss and 0 <= loss.gamma <= focal.MOST

@@ -15,8 +15,8 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.reduce import BOUND, SMALL, exp_error, exponentials, paired, pool_for
-from smcli.reference.double_double.soft_labels import DIFFERENCE, coefficients
+from smcli.reference.double_double.reduce import BOUND, DIFFERENCE, SMALL, exp_error, exponentials, paired, pool_for
+from smcli.reference.double_double.soft_labels import coefficients
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
@@ -68,10 +68,9 @@ class Side:
 def magnitude(problem: Problem, x: FloatArray) -> Pair:
     """|y| of some logits."""
     if problem.softcap is None:
-        y = paired(x)
-        y = y if problem.temperature == 1 else twofold.div(y, paired(np.array(problem.temperature)))
-    else:
-        y = twofold.add_any(softcap.raised(problem, x), paired(np.full_like(x, -problem.softcap)))
+        y = paired(np.abs(x))
+        return y if problem.temperature == 1 else twofold.div(y, paired(np.array(problem.temperature)))
+    y = twofold.add_any(softcap.raised(problem, x), paired(np.full_like(x, -problem.softcap)))
     sign = np.where(x > 0, 1.0, -1.0)
     return y[0] * sign, y[1] * sign
 

@@ -4,7 +4,8 @@ With S = σ(-|y|), G = σ(|y|), n = log1p(e^-|y|) = -log G and f = |y| + n = -lo
 of the other: loss = c·S^γ·n + (1 - c)·G^γ·f; gradient = ±((1 - c)·G^γ(G + γ·S·f) - c·S^γ(S + γ·G·n)). Powers of whole γ
 are products, and err by γ·(2 EXP + 44u²) as S and G do by 2 EXP + 35u² and γ - 1 products by 9u². Others are S^γ = e^(-γf),
 G^γ = e^(-γn): γf is asked to be at most 2^12, so that it errs by 2^-90 and γ·EXP. For 0 <= c <= 1 only the gradient's
-difference cancels.
+difference cancels. For c of 0 and 1 all is one term; then n errs by 2^-76 more, as does f, which is not smaller, and e^(-γn)
+and e^(-γf) by γ·log 2 times that.
 """
 
 from __future__ import annotations
@@ -14,34 +15,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
+from smcli.reference.double_double.along import scaled
 from smcli.reference.double_double.binary import Side
-from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.kernels import WHOLE, minus, scaled_exp
-from smcli.reference.double_double.kernels import focal as of_targets
-from smcli.reference.double_double.kernels import power as raise_to
-from smcli.reference.double_double.reduce import SMALL, exp_error, paired, pool_for
-from smcli.reference.double_double.soft_labels import DIFFERENCE
+from smcli.reference.double_double.elementary import NEAR, exponential, log1p, log1p_unit
+from smcli.reference.double_double.focal import focal as of_targets
+from smcli.reference.double_double.functions import WHOLE, minus, product, scaled_exp
+from smcli.reference.double_double.functions import power as raise_to
+from smcli.reference.double_double.reduce import DIFFERENCE, LOOSE, SMALL, exp_error, paired, pool_for
+from smcli.reference.double_double.sigmoid import ABSORBED, large_side, plain_of, sides
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, IntArray, Loss, Problem
+    from smcli.reference.double_double.along import Factor
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
 
 _FAR = 2.0**12
+_PLAIN = 2  # a power of what is at least e^-176 that needs no exponent
 
 
 def _where(condition: BoolArray, a: Pair, b: Pair) -> Pair:
     return np.where(condition, a[0], b[0]), np.where(condition, a[1], b[1])
 
 
+def _without(some: BoolArray, a: Pair) -> Pair:
+    """Pairs, some of which are 0 instead; mostly numbers."""
+    return np.where(some, 0.0, a[0]), np.where(some, 0.0, a[1]) if a[1].any() else a[1]
+
+
 def _times(a: Pair, factor: float) -> Pair:
+    if factor in {1, 2}:
+        return a[0] * factor, a[1] * factor
     return twofold.mul(a, paired(np.full_like(a[0], factor)))
 
 
 def _scaled(a: Pair, k: IntArray) -> Pair:
     shift = np.clip(k, -3000, 3000).astype(np.int32)
     return np.ldexp(a[0], shift), np.ldexp(a[1], shift)
+
+
+def _is_whole(gamma: float) -> bool:
+    return gamma == int(gamma) <= WHOLE
+
+
+def _decayed(z: Pair) -> tuple[Pair, IntArray | None]:
+    """(pair, k) with e^z = pair·2^k for -2^20 <= z <= 0; None for a k of 0."""
+    if float(z[0].min()) < -NEAR:
+        return scaled_exp(z)
+    hi, lo = np.empty_like(z[0]), np.empty_like(z[0])
+    exponential(z, hi, lo, np.empty(hi.shape, np.int64), [np.empty_like(hi) for _ in range(5)])
+    return (hi, lo), None
 
 
 def focal(problem: Problem, sheet: Sheet) -> None:
@@ -52,13 +76,77 @@ def focal(problem: Problem, sheet: Sheet) -> None:
         of_targets(problem, sheet)
 
 
-def fill(problem: Problem, sheet: Sheet, factor: tuple[float, float, int] | None = None) -> None:
+def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
     """Fill the sheet [R, C] with the loss of each logit, or with its derivative by the capped logit times a factor."""
     loss: Loss | None = problem.loss
-    assert loss is not None  # noqa: S101 - the tier asks first
+    assert loss is not None and loss.labels is not None  # noqa: S101 - the tier asks first
+    noise = (loss.gamma + 2) * (2 * exp_error(problem) + 2.0**-89)
+    if loss.weights is None and bool(((loss.labels == 0) | (loss.labels == 1)).all()):
+        noise += (1 if _is_whole(loss.gamma) else 1 + loss.gamma) * 2.0**-76
+        sheet.bound = DIFFERENCE if noise <= 0.9 * DIFFERENCE else LOOSE
+        _hard(problem, loss, sheet, factor)
+    else:
+        sheet.bound = DIFFERENCE
+        _soft(problem, loss, sheet, factor, noise)
+    if factor is not None:
+        sheet.shift(factor[2])
+
+
+def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> None:
+    """For labels that are 0 or 1: S^γ·n where the likely side is right, else G^γ·f, and their derivatives.
+
+    With q and p for the sides of the power and the other one, and ℓ the logarithm, q^γ·ℓ and q^γ(q + γ·p·ℓ).
+    """
+    assert loss.labels is not None  # noqa: S101 - the caller asked
+    gamma, whole = loss.gamma, _is_whole(loss.gamma)
+    for tile, positive, size, e, k, wild in sides(problem):
+        right = (loss.labels[tile] != 0) == positive
+        decay = plain = plain_of(e, k)
+        near = log1p_unit(plain)
+        log, wide = twofold.add(_without(right, size), near), np.zeros_like(right)
+        shift: IntArray | None = None
+        if k is not None:  # what is below all floats keeps its exponent: S and n, where they are factors
+            absorbed = k < ABSORBED
+            decay, shift = _where(absorbed, e, plain), np.where(absorbed & right, k, 0)
+            log = _where(right, _where(absorbed, e, near), log)
+        large = small = q = log
+        if whole or factor is not None:
+            large = large_side(plain)
+            small = twofold.mul_loosely(decay, large)
+            q = _where(right, small, large)
+        if whole:
+            raised, power = _product(q, int(gamma), plain=k is None)
+        else:
+            other = twofold.add(_without(~right, size), near)
+            wide = ~(gamma * other[0] < _FAR)
+            if wide.any():
+                other = np.where(wide, 0.0, other[0]), np.where(wide, 0.0, other[1])
+            raised, power = _decayed(minus(_times(other, gamma)))
+        if factor is not None:
+            p = _where(right, large, small if k is None else twofold.mul(plain, large))
+            log = twofold.add(q, _times(twofold.mul_loosely(p, log), gamma))
+        value = twofold.mul(raised, log)
+        if factor is not None:
+            sign = 1 - 2 * loss.labels[tile]
+            value = scaled((sign * value[0], sign * value[1]), factor)
+        sheet.hi[tile], sheet.lo[tile] = value
+        _keep_exponents(sheet, tile, power, None if shift is None else shift * (int(gamma) + 1 if whole else 1))
+        sheet.missing[tile] = wild & right | ~np.isfinite(size[0]) | wide
+
+
+def _product(q: Pair, gamma: int, *, plain: bool) -> tuple[Pair, IntArray | None]:
+    return (product(q, gamma), None) if plain and gamma <= _PLAIN else raise_to(q, gamma)
+
+
+def _keep_exponents(sheet: Sheet, tile: tuple[slice, slice], *exponents: IntArray | None) -> None:
+    for exponent in exponents:
+        if exponent is not None:
+            sheet.exponents()[tile] += exponent
+
+
+def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noise: float) -> None:
+    """For other labels: the difference of both terms."""
     pool, gamma = pool_for(problem.logits), loss.gamma
-    sheet.bound = DIFFERENCE
-    noise = (gamma + 2) * (2 * exp_error(problem) + 2.0**-89)
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         zero = np.zeros_like(side.decay[0])
@@ -98,11 +186,9 @@ def fill(problem: Problem, sheet: Sheet, factor: tuple[float, float, int] | None
             value = sign * value[0], sign * value[1]
         value = _where(alone, own, value)
         if factor is not None:
-            value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+            value = scaled(value, factor)
         sheet.hi[tile], sheet.lo[tile] = value
         shift = np.where(alone, k + power, 0)
         if shift.any():
             sheet.exponents()[tile] = shift
         sheet.missing[tile] = np.where(alone, side.wild | ~(likely[0] == 1), loose) | side.wrong | wide
-    if factor is not None:
-        sheet.shift(factor[2])

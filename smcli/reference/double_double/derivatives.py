@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.double_double import binary_focal, kernel_gradients, twofold
+from smcli.reference.double_double import binary_focal, divergence_gradients, entropy, focal, products, twofold
 from smcli.reference.double_double.binary import binary_gradient
 from smcli.reference.double_double.reduce import (
+    DIFFERENCE,
     TINY,
-    Total,
     by_logit,
     complement,
     exp_error,
@@ -22,13 +22,15 @@ from smcli.reference.double_double.reduce import (
     tidy,
     times,
 )
-from smcli.reference.double_double.soft_labels import DIFFERENCE, soft_gradient
+from smcli.reference.double_double.soft_labels import soft_gradient
+from smcli.reference.double_double.total import Total
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import Loss, Problem
 
+_GRADIENTS = {"entropy": entropy.gradient, "kl": divergence_gradients.gradient, "focal": focal.gradient}
 _SPAN = 2.0**100  # of the differences in a cotangent: sums of what underflows stay far below TINY
 
 
@@ -42,7 +44,7 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
     elif loss.kind == "focal" and loss.labels is not None:
         binary_focal.fill(problem, sheet, factor)
     elif loss.kind != "cross-entropy":
-        kernel_gradients.of(problem, sheet, factor)
+        _GRADIENTS[loss.kind](problem, sheet, factor)
     elif loss.z_loss or not is_hard(loss):
         soft_gradient(problem, loss, sheet, factor)
     else:
@@ -106,7 +108,7 @@ def jacobian(problem: Problem, sheet: Sheet) -> None:
 def vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with p_i (d_i - Σ p_j d_j), d_j = v_j - v at the maximum: certified unless that cancels."""
     if problem.vjp_of != "softmax":
-        (kernel_gradients.log_vjp if problem.vjp_of == "log-softmax" else kernel_gradients.sum_vjp)(problem, sheet)
+        (products.log_vjp if problem.vjp_of == "log-softmax" else products.sum_vjp)(problem, sheet)
         return
     x = problem.logits
     v = problem.cotangent

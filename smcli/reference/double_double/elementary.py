@@ -22,16 +22,18 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 NEAR = 176.0  # |z| up to which `exponential` works
-_LN2 = sum((1 << 260) // (k << k) for k in range(1, 260)) >> 60  # ln 2 in units of 2^-200
-_LOG4_1 = ldexp((_LN2 >> 154) + 1, -45)  # 46 bits
-_LOG4_2 = ldexp(float(_LN2 - (((_LN2 >> 154) + 1) << 154)), -199)
-_PER_LN2 = 1 / ldexp(float(_LN2), -200)
-_LN2_1, _LN2_2 = (ldexp((_LN2 >> shift) & ((1 << 32) - 1), shift - 200) for shift in (168, 136))
-_LN2_3 = ldexp(float(_LN2 & ((1 << 136) - 1)), -200)
+LN2 = sum((1 << 260) // (k << k) for k in range(1, 260)) >> 60  # ln 2 in units of 2^-200
+_LOG4_1 = ldexp((LN2 >> 154) + 1, -45)  # 46 bits
+_LOG4_2 = ldexp(float(LN2 - (((LN2 >> 154) + 1) << 154)), -199)
+_PER_LN2 = 1 / ldexp(float(LN2), -200)
+_LN2_1, _LN2_2 = (ldexp((LN2 >> shift) & ((1 << 32) - 1), shift - 200) for shift in (168, 136))
+_LN2_3 = ldexp(float(LN2 & ((1 << 136) - 1)), -200)
 _INTEGER, _BIASED = 0x433 << 52, 2.0**52 + 511  # an integer put into the low bits of 2^52, and the bias of powers of 4
 _FACTOR = 1.5 * 2.0**30  # x + _FACTOR cuts x at 2^-22
 _THIRD = 1 / 3, 1 / 3 * 2.0**-54
-_LOG4 = twofold.of_integer(_LN2, 199)
+_LOG4 = twofold.of_integer(LN2, 199)
+_UNIT = 1.5 * 2.0**40  # x + _UNIT cuts x at 2^-12
+_UPPER_40, _UPPER_26 = -(1 << 13), -(1 << 27)
 _SHORT = 1.5 * 2.0**11  # the same at 2^-41
 
 
@@ -60,7 +62,7 @@ def _logs() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     twice = 2 * x[0], 2 * x[1]
     log = twofold.add_any(twice, twofold.mul(twice, twofold.fast_two_sum(inner[0], inner[1] + more)))
     upper = twofold.add((coarse[n >> 5, 0], coarse[n >> 5, 1]), (log[0][:2048], log[1][:2048]))
-    ln2 = twofold.of_integer(_LN2, 200)
+    ln2 = twofold.of_integer(LN2, 200)
     lower = twofold.add_any(upper, (np.full(2048, -ln2[0]), np.full(2048, -ln2[1])))
     of_v = [np.concatenate(halves) for halves in zip(lower, upper, strict=True)]
     order = np.arange(4096) ^ 2048  # from -2048 .. 2047 to j modulo 4096
@@ -187,3 +189,74 @@ def log1p(s: Pair) -> Pair:
     at = bits & 4095
     result = twofold.add_any((log_v[at], log_v_low[at]), result)
     return twofold.add_any(twofold.mul((k, zero), (_LOG4[0] * one, _LOG4[1] * one)), result)
+
+
+def looked_up(table: FloatArray, at: IntArray) -> FloatArray:
+    """table[at], in the memory order of the indices, which are a whole array."""
+    found = np.empty_like(at, dtype=np.float64)
+    np.take(table, at.ravel("K"), out=found.ravel("K"), mode="clip")
+    return found
+
+
+@cache
+def _unit_logs() -> tuple[FloatArray, FloatArray]:
+    """log(1 + j/4096) for j = 0 .. 4096, to 2^-104: the sum of log((k + 1)/k) = 2 atanh(1/(2k + 1)) from k = 4096 on.
+
+    Integers of 128 bits: each term to 8 units, 4096 of them below 2^-112.
+    """
+    total, logs = 0, [(0.0, 0.0)]
+    for k in range(4096, 8192):
+        n, power = 2 * k + 1, (1 << 128) // (2 * k + 1)
+        total += 2 * (power + power // (3 * n**2) + power // (5 * n**4) + power // (7 * n**6))
+        logs.append(twofold.of_integer(total, 128))
+    high, low = np.array(logs).T.copy()
+    return high, low
+
+
+def log1p_unit(s: Pair) -> Pair:
+    """log(1 + s) for 0 <= s <= 1: relative error below 2^-76, for a third of the time of `log1p`.
+
+    1 + s = V(1 + d), V = 1 + s cut to 2^-12 to nearest: s - (V - 1) is exact, below 2^-13. d = q + r: q is the quotient cut
+    to 40 bits, so that q·V, V of 13 bits, and the rest are exact; r is the rest over V, below 2^-39·d or u·s, to 2u: 2^-91.
+    log(1 + d) = d - d²/2 + d³/3 - .. + d^7/7, all of it relative to d or to log V >= 2^-12.1:
+
+    - d²/2 < 2^-14·d: the square of the upper 26 bits of q is exact; what is beside it, 2^-24 of it, errs by 4u: 2^-89.
+    - d³/3 < 2^-27.5·d, and the rest of the series, in float64, by 11u: 2^-77. d^8/8 < 2^-94·d is left out.
+    - Sums of low parts that are below 2^-27·d: 4u, 2^-78. The others are exact.
+    """
+    log_v, log_v_low = _unit_logs()
+    x = s[0]
+    t = x + _UNIT
+    at = t.view(np.int64) & 8191
+    t -= _UNIT
+    high, low = looked_up(log_v, at), looked_up(log_v_low, at)
+    rest = x - t
+    t += 1.0
+    quick = rest / t
+    q = (quick.view(np.int64) & _UPPER_40).view(np.float64)
+    rest -= q * t
+    rest += s[1]
+    rest /= t
+    upper = (quick.view(np.int64) & _UPPER_26).view(np.float64)
+    series = quick * (1 / 7)
+    for n in range(6, 2, -1):
+        series += (-1) ** (n + 1) / n
+        series *= quick
+    np.multiply(quick, quick, t)
+    series *= t
+    np.subtract(q, upper, t)
+    quick += upper
+    t *= quick  # q² less the square of its upper part; quick is q but for its last bits
+    t *= 0.5
+    series -= t
+    np.multiply(q, rest, t)
+    series -= t
+    series += rest
+    series += low
+    upper *= upper
+    upper *= -0.5
+    total, error = twofold.fast_two_sum(high, q)
+    total, more = twofold.fast_two_sum(total, upper)
+    series += error
+    series += more
+    return twofold.fast_two_sum(total, series)

@@ -10,6 +10,7 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p, without_powers
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import BLOCK, PIECE, Pool, Sheet, count_others, own_cells, tiles
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
 
 BOUND = 2.0**-85
+DIFFERENCE = 2.0**-75  # of what is a difference or a short logarithm: the fewest elements are left to integers then
+LOOSE = 2.0**-70  # of what is more than that
 TINY = 2.0**-800
 SMALL = 2.0**-900  # below, the low part of a pair may be cut
 
@@ -100,25 +103,6 @@ def shift(problem: Problem, x: FloatArray, top: Pair, arrays: Sequence[FloatArra
     if problem.temperature != 1:
         zh[...], zl[...] = twofold.div((zh, zl), paired(np.array(problem.temperature)))
     return zh, zl
-
-
-class Total:
-    """The sum of pairs >= 0 over the columns, tile by tile."""
-
-    def __init__(self, rows: int) -> None:
-        self.hi, self.lo = np.empty((rows, 1)), np.empty((rows, 1))
-        self._parts: list[Pair] = []
-
-    def take(self, tile: tuple[slice, slice], columns: int, pair: Pair, spare: Sequence[FloatArray]) -> None:
-        """Add a tile [r, c], with five spare arrays; the last one of a row finishes the row."""
-        rows = pair[0].shape[0]
-        hi, lo = twofold.fold(*pair, spare, max(32, 1024 // rows))  # each level costs ten calls, however short
-        self._parts.append((hi.copy("F"), lo.copy("F")))
-        if tile[1].stop == columns:
-            hi, lo = (np.asfortranarray(np.concatenate(p, axis=1)) for p in zip(*self._parts, strict=True))
-            hi, lo = twofold.fold(hi, lo, [np.empty_like(hi) for _ in range(5)])
-            self.hi[tile[0]], self.lo[tile[0]] = twofold.fast_two_sum(hi, lo)
-            self._parts.clear()
 
 
 def reduce(problem: Problem, pool: Pool, sheet: Sheet | None = None) -> Rows:
@@ -213,7 +197,7 @@ def complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
 def plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo, exp2 = sheet.hi[tile], sheet.lo[tile], sheet.exp2[tile]
-    if not exp2.any():
+    if not (sheet.exp2.flags.writeable and exp2.any()):
         return hi, lo
     plain = np.empty_like(hi), np.empty_like(lo)
     twofold.scale(hi, lo, exp2, plain, np.empty_like(hi))

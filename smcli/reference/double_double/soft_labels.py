@@ -12,8 +12,8 @@ from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.reduce import (
     BOUND,
+    DIFFERENCE,
     SMALL,
-    Total,
     complement,
     cut,
     exp_error,
@@ -24,6 +24,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
     shift,
 )
+from smcli.reference.double_double.total import Total
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
 
-DIFFERENCE = 2.0**-75  # the bound of gradients that are differences: the fewest elements are left to integers then
 SPAN = 2.0**-400, 2.0**900  # products stay in range
 
 

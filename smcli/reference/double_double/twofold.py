@@ -88,11 +88,16 @@ def add_any(a: Pair, b: Pair) -> Pair:
 
 def mul(a: Pair, b: Pair) -> Pair:
     """Product: relative error < 9u² (u² for each small product and for al·bl, left out, 2u² and 3u² for the sums)."""
+    return fast_two_sum(*mul_loosely(a, b))
+
+
+def mul_loosely(a: Pair, b: Pair) -> Pair:
+    """Product that is no normal pair: |l| <= (m + n + 1)u|h| for factors with mu and nu; error (3(m + n) + mn + 1)u²."""
     p, e = two_prod(a[0], b[0])
     low = a[0] * b[1]
     low += a[1] * b[0]
     e += low
-    return fast_two_sum(p, e)
+    return p, e
 
 
 def div(a: Pair, b: Pair) -> Pair:
@@ -107,7 +112,7 @@ def div(a: Pair, b: Pair) -> Pair:
 
 
 def of_fraction(number: Fraction) -> tuple[float, float, int]:
-    """(h, l, e) with (h + l)·2^e = number, 1/2 <= |h| <= 1 and a relative error < 2u²; zeros for 0."""
+    """(h, l, e) with (h + l)·2^e = number, 1/2 <= |h| <= 1 and a relative error < 2u²; zeros for 0, h = ±1 for ±2^e."""
     if not number:
         return 0.0, 0.0, 0
     exponent = number.numerator.bit_length() - number.denominator.bit_length()
@@ -115,6 +120,8 @@ def of_fraction(number: Fraction) -> tuple[float, float, int]:
     top, bottom = number.numerator, number.denominator
     scaled = (top << shift) // bottom if shift >= 0 else top // (bottom << -shift)
     high, more = frexp(scaled)
+    if abs(high) == 0.5 and scaled == int(ldexp(high, more)):
+        high, more = 2 * high, more - 1
     return high, ldexp(scaled - int(ldexp(high, more)), -more), more - shift
 
 

@@ -9,12 +9,10 @@ import numpy as np
 
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p
-from smcli.reference.double_double.kernels import signed_logsumexp
 from smcli.reference.double_double.reduce import (
     BOUND,
     SMALL,
     Rows,
-    Total,
     block_of,
     cut,
     exponentials,
@@ -26,7 +24,9 @@ from smcli.reference.double_double.reduce import (
     shift,
     times,
 )
+from smcli.reference.double_double.signed import signed_logsumexp
 from smcli.reference.double_double.soft_labels import soft_cross_entropy
+from smcli.reference.double_double.total import Total
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, tiles
 

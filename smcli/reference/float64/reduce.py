@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.tiles import BLOCK, SHORT, Pool, Sheet, count_others, own_cells, tiles
+from smcli.reference.tiles import BLOCK, LONG, Pool, Sheet, count_others, own_cells, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ def additions(columns: int, block: int = BLOCK) -> int:
 
 def sum_rows(a: FloatArray, spare: FloatArray) -> FloatArray:
     """The sum of every row [R, 1] of a piece: short rows, which lie column by column, by halves."""
-    if a.shape[1] < SHORT:
+    if a.shape[1] < LONG:
         return halve(a, spare, 1).copy()
     total: FloatArray = np.add.reduce(a, axis=1, keepdims=True)
     return total
