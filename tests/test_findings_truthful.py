@@ -210,6 +210,32 @@ def test_a_narrow_accumulator_is_named():
     assert "overflows its accumulator" in f.message and "1.79769e+308" not in f.message
 
 
+@pytest.mark.parametrize(
+    ("logits", "options", "words"),
+    [
+        ([46, 3], {"accumulate": "float16"}, "its largest term, 9.49612e+19, is beyond 65504"),
+        ([46, 46, 0.25], {"accumulate": "float16", "coefficients": [1, -1, 1]}, "its largest term, 9.49612e+19, is beyond 65504"),
+        ([88.7, 88.7, 88.7], {"coefficients": [1, 1, -1]}, "Σ b·exp(x) overflows float32 on the way, though each of its 3 terms fits"),
+    ],
+)  # fmt: skip
+def test_a_sum_that_overflows_says_which_number_was_too_large(logits, options, words):
+    report = smcli.compare(logits, dtype="float32", methods="naive", quantities="logsumexp", **options)
+    (f,) = (f for f in report.findings if f.code == "SM202")
+    assert words in f.message
+
+
+def test_a_remedy_is_only_tried_where_the_method_computes_the_quantity():
+    report = smcli.compare([-12.3392, 0], quantities="logsumexp", coefficients=[1, 1], dtype="float32", methods="fused")
+    (f,) = (f for f in report.findings if f.code == "SM401")
+    assert f.remedy == "compute in float64 and round the result"  # log1p knows no coefficients
+    assert smcli.check([[1, 2]], [[np.nan]], quantity="logsumexp", coefficients=[1, 1]).findings == []
+
+
+def test_values_that_no_finding_explains_are_not_passed_over():
+    lost, fine = (str(smcli.check([[1, 2]], [y])).splitlines()[-1] for y in ([np.nan, np.nan], [0.26894142136999512, 0.73105857863000488]))  # fmt: skip
+    assert lost.startswith("no finding says why") and fine.startswith("nothing to report")
+
+
 def test_the_zero_class_of_a_z_loss_may_be_masked():
     report = smcli.compare([-INF, 1, 2], target=1, z_loss=0.5, methods="all", quantities="cross-entropy")
     (q,) = report.rows[0].results

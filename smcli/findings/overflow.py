@@ -26,6 +26,11 @@ def sums_exponentials(ev: RunEvidence, step: Step) -> bool:
     )
 
 
+def is_signed(step: Step) -> bool:
+    """Whether a sum is of exponentials with coefficients, which may cancel."""
+    return step.op == "sum" and step.expr.startswith("Σ b·exp(")
+
+
 def is_running(step: Step) -> bool:
     """Whether a sum is that of a one-pass algorithm, over the logits themselves."""
     return step.op == "sum" and step.expr.startswith("d (running sum")
@@ -166,18 +171,21 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     torch.nn.functional.softmax (dtype).
     """
     f = ev.inner
-    accumulator = ev.numerics.accumulate or f.name
+    accumulator = formats.get(ev.numerics.accumulate or f.name)
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
         own = is_running(step)
         if own:  # terms that are beyond the format themselves are SM203's
             over &= (np.ptp(step.inputs[0], axis=1) <= f.max)[:, None]
-        if not over.any() or not (own or sums_exponentials(ev, step)):
+        if not over.any() or not (own or is_signed(step) or sums_exponentials(ev, step)):
             continue
         where = np.broadcast_to(over, ev.y.shape)
         terms = step.inputs[0]
         total = np.full(len(terms), np.nan) if own else terms.sum(axis=1)
         log10 = np.log10(np.ldexp(terms, -64).sum(axis=1)) + 64 * np.log10(2)  # also where float64 cannot hold it
+        largest = np.full(len(terms), np.nan) if own else np.abs(terms).max(axis=1)
+        kind = np.where(np.isinf(total), 2, total <= f.max)
+        kind = np.where(largest > accumulator.max, 5, 4 if is_signed(step) else kind)
         yield Hit(
             where,
             choice(
@@ -186,12 +194,14 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} overflows {format} though each of its {terms} terms fits: the sum is about {digits}e+{power}, the largest "
                 "number {max}",
                 "{step} overflows {accumulator}, whose largest number is {max}",
-                index=np.where(np.isnan(total), 3, np.where(np.isinf(total), 2, total <= f.max)),
+                "{step} overflows {accumulator} on the way, though each of its {terms} terms fits",
+                "{step} overflows its accumulator {accumulator}: its largest term, {largest}, is beyond {most}",
+                index=np.where(own, 3, kind),
             ),
             mend(ev, where, sums_first=True, whole_rows=True),
             step.expr,
-            {"step": step.expr, "terms": terms.shape[1], "format": f.name, "total": total, "accumulator": accumulator,
-             "max": formats.get(accumulator).max if own else f.max,
+            {"step": step.expr, "terms": terms.shape[1], "format": f.name, "total": total, "accumulator": accumulator.name,
+             "max": accumulator.max if own else f.max, "largest": largest, "most": accumulator.max,
              "digits": np.round(10 ** (log10 % 1), 3), "power": np.floor(log10).astype(np.int64)},
         )  # fmt: skip
 

@@ -15,14 +15,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from definition import rounded
-from emulation import NARROW, Case, Machine, reduced, values
-from problems import WIDER, draw
+from definition import FORMATS, rounded
+from emulation import Case, Machine, reduced, values
+from problems import draw
 
 import smcli
 from smcli.errors import SmcliError
 
-KNOWN = {"softmax", "log-softmax", "logsumexp", "cross-entropy", "bce", "kl", "jacobian", "vjp", "gradient"}
 METHODS = ("naive", "shifted", "fused")
 
 
@@ -42,33 +41,18 @@ def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     return count, wrong
 
 
-def one(rng: Random, count: Counter[str]) -> None:  # noqa: C901 - what is emulated, in one list
+def one(rng: Random, count: Counter[str]) -> None:
     """Compare all methods on one problem."""
     problem = draw(rng)
-    row = problem.rows[0]
-    if (
-        problem.dtype not in NARROW
-        or problem.quantity not in KNOWN
-        or row.softcap is not None
-        or row.signed is not None
-        or row.vjp_of != "softmax"
-        or (problem.quantity == "gradient" and (row.kind == "focal" or (row.kind == "kl" and row.reverse)))
-        or len(row.x) > 12
-    ):
+    if len(problem.rows[0].x) > 12:
         return
-    if problem.quantity == "gradient" and row.kind == "entropy":
-        return  # fused holds a log at the smallest number: not emulated
     keywords: dict[str, Any] = dict(problem.keywords)
     inner = keywords.get("compute", problem.dtype)
-    if inner == "float64":
-        inner = keywords["compute"] = "float32" if "float32" in WIDER[problem.dtype] else problem.dtype
-        if inner == problem.dtype:
-            del keywords["compute"]
-    order = rng.choice(("pairwise", "sequential"))
+    order = rng.choice(("pairwise", "sequential", "compensated"))
     keywords |= {"sum": order}
     accumulate = inner
     if rng.random() < 0.3:
-        accumulate = keywords["accumulate"] = rng.choice(NARROW)
+        accumulate = keywords["accumulate"] = rng.choice(list(FORMATS))
     m = Machine(inner, accumulate, order)
     call = smcli.compare
     if problem.quantity in {"gradient", "jacobian", "vjp"}:
@@ -100,7 +84,7 @@ def one(rng: Random, count: Counter[str]) -> None:  # noqa: C901 - what is emula
 
 def _due(problem: Any, r: int, method: str, m: Machine, keywords: dict[str, Any]) -> list[float]:
     row = problem.rows[r]
-    zero = problem.quantity in {"cross-entropy", "bce", "kl", "gradient"}
+    zero = problem.quantity in {"cross-entropy", "bce", "kl", "focal", "gradient"}
     targets, labels = keywords.get("target"), keywords.get("labels")
     own = None if labels is None else labels[r] if isinstance(labels[0], list) else labels
     inner = m.dtype
@@ -120,6 +104,10 @@ def _due(problem: Any, r: int, method: str, m: Machine, keywords: dict[str, Any]
         teacher=row.teacher,
         reverse=row.reverse,
         cotangent=row.cotangent,
+        vjp_of=row.vjp_of,
+        softcap=row.softcap,
+        gamma=row.gamma,
+        signed=row.signed,
     )
     found = values(case, row.x, m)
     return [0.0] * len(found) if zero and problem.ignored[r] else found
