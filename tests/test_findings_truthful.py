@@ -213,6 +213,39 @@ def test_a_narrow_accumulator_is_named():
 @pytest.mark.parametrize(
     ("logits", "options", "words"),
     [
+        ([1, -INF, 3], {"labels": [0, 0.5, 0.5]}, "is +inf, and"),
+        ([1, -INF, 3], {"labels": [0, -0.5, 1.5]}, "is −inf, and"),
+        ([-INF, -INF, 3], {"labels": [1, -0.5, 0.5]}, "is inf − inf = nan, and"),
+        ([1, -INF, 3], {"target": 1, "class_weights": [1, -1, 1]}, "is −inf, and"),
+        ([1, -65520, 3], {"target": 1, "class_weights": [1, -1, 1], "dtype": "float16"}, "the loss is −inf because"),
+        ([-65520, -65520, 3], {"labels": [1, -1, 1], "dtype": "float16"}, "the loss is inf − inf = nan"),
+    ],
+)  # fmt: skip
+def test_an_infinite_loss_is_told_with_its_sign(logits, options, words):
+    report = smcli.compare(logits, quantities="cross-entropy", methods="fused", **options)
+    (f,) = (f for f in report.findings if f.code in {"SM104", "SM902"})
+    assert words in f.message
+    (exact,) = report.rows[0].results[0].exact(range(1))
+    assert exact.replace("-", "−") in words.replace("+", "") and exact in {"inf", "-inf", "nan"}
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.1}, {"temperature": 3}, {"softcap": 0.1}])
+def test_what_becomes_of_probabilities_is_so(options):
+    x = np.array([0.2, 0.3, 0.5])
+    z = x / options.get("temperature", 1)
+    z = options["softcap"] * np.tanh(z / options["softcap"]) if "softcap" in options else z
+    largest = np.exp(z).max() / np.exp(z).sum()
+    (f,) = (f for f in smcli.compare(x, quantities="softmax", **options).findings if f.code == "SM903")
+    assert f.message.endswith(f"becomes {largest:.6g}")
+    assert ("flatter" in f.message) == ("flattens" in f.remedy) == (largest < 0.5)
+    report = smcli.compare(x, quantities="sigmoid", **options)
+    (f,) = (f for f in report.findings if f.code == "SM903")
+    assert f.message.endswith(f"{report.rows[0].results[0].truth.max():.6g}") and "0.5 and" in f.message
+
+
+@pytest.mark.parametrize(
+    ("logits", "options", "words"),
+    [
         ([46, 3], {"accumulate": "float16"}, "its largest term, 9.49612e+19, is beyond 65504"),
         ([46, 46, 0.25], {"accumulate": "float16", "coefficients": [1, -1, 1]}, "its largest term, 9.49612e+19, is beyond 65504"),
         ([88.7, 88.7, 88.7], {"coefficients": [1, 1, -1]}, "Σ b·exp(x) overflows float32 on the way, though each of its 3 terms fits"),
@@ -232,7 +265,8 @@ def test_a_remedy_is_only_tried_where_the_method_computes_the_quantity():
 
 
 def test_values_that_no_finding_explains_are_not_passed_over():
-    lost, fine = (str(smcli.check([[1, 2]], [y])).splitlines()[-1] for y in ([np.nan, np.nan], [0.26894142136999512, 0.73105857863000488]))  # fmt: skip
+    outputs = [np.nan, np.nan], [0.26894142136999512, 0.73105857863000488]
+    lost, fine = (str(smcli.check([[1, 2]], [y])).splitlines()[-1] for y in outputs)
     assert lost.startswith("no finding says why") and fine.startswith("nothing to report")
 
 

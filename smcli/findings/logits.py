@@ -329,7 +329,10 @@ def masked_target(ev: RowEvidence) -> Iterator[Hit]:
     smoothed = ev.problem.loss is not None and ev.problem.loss.smoothing > 0
     yield Hit(
         masked,
-        "{what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is +inf, and that is right",
+        "{what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is {infinite}, and that is right",
         "smooth over the open classes only" if smoothed else "check that targets never fall on masked classes",
-        facts={"what": "label smoothing puts" if smoothed else "the labels put" if soft else "the target has"},
+        facts={
+            "what": "label smoothing puts" if smoothed else "the labels put" if soft else "the target has",
+            "infinite": ev.infinite_loss(masked),
+        },
     )
