@@ -229,6 +229,34 @@ def test_an_infinite_loss_is_told_with_its_sign(logits, options, words):
     assert exact.replace("-", "−") in words.replace("+", "") and exact in {"inf", "-inf", "nan"}
 
 
+def test_what_the_attack_on_codes_found_stays_mended():
+    # 0·inf of an exp that overflowed is no log of 0
+    report = smcli.compare([1, 1000, 2], coefficients=[1, 0, 1], quantities="logsumexp", methods="naive")
+    assert {f.code for f in report.findings} == {"SM201"}
+    # a sum of losses that overflows its accumulator
+    x, labels = [0, -384, -384], [0.5, 1, 1]
+    report = smcli.compare(
+        x, labels=labels, quantities="cross-entropy", dtype="float8_e5m2", accumulate="float8_e4m3fn", methods="fused"
+    )
+    (f,) = (f for f in report.findings if f.code == "SM203")
+    assert "it is beyond float8_e4m3fn, which ends at 448" in f.message and "--accumulate float8_e5m2" in f.remedy
+    # a coefficient of 0 in a format without infinity
+    report = smcli.compare(
+        [0, -4, 3], coefficients=[1, 1, 0], quantities="logsumexp", dtype="float8_e4m3fn", methods="shifted"
+    )
+    assert np.isfinite(report.worst_ulp("shifted", "logsumexp"))
+    # a running sum in a coarser format than the arithmetic errs by its own rounding
+    report = smcli.compare([-87.9, -89.4], dtype="float32", compute="float64", accumulate="float32", methods="online")
+    assert "SM404" not in {f.code for f in report.findings}
+
+
+def test_a_row_without_a_wrong_value_is_not_accused_beside_others():
+    x = [[60000, 3], [-60000, 3]]
+    options = {"temperature": 0.1, "dtype": "float16", "quantities": "sigmoid", "methods": "fused"}
+    both, alone = smcli.compare(x, **options), smcli.compare(x[:1], **options)
+    assert [f.code for f in both.rows[0].findings] == [f.code for f in alone.rows[0].findings]
+
+
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.1}, {"temperature": 3}, {"softcap": 0.1}])
 def test_what_becomes_of_probabilities_is_so(options):
     x = np.array([0.2, 0.3, 0.5])

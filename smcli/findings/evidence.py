@@ -277,9 +277,14 @@ class RunEvidence(TruthEvidence):
         return same
 
     @cached_property
+    def fine(self) -> BoolArray:
+        """The rows [R, 1] whose every value is correct or accurate."""
+        return np.asarray(self.verdict(Verdict.CORRECT, Verdict.OK).all(axis=1, keepdims=True))
+
+    @property
     def all_fine(self) -> bool:
         """Whether every value is correct or accurate."""
-        return bool(self.verdict(Verdict.CORRECT, Verdict.OK).all())
+        return bool(self.fine.all())
 
     def steps(self, *ops: str) -> list[Step]:
         """The steps of the run that are one of these operations."""

@@ -9,7 +9,7 @@ import numpy as np
 from smcli.findings.evidence import first, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, first_of, rule
-from smcli.model import Severity
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,7 +199,9 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
 def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
     """Where a product is nan because one factor is 0 and the other the logarithm of 0."""
     a, b = step.inputs
-    where = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
+    beyond = [s.output for s in ev.steps("exp", "exp2")]  # 0·inf of an exp that overflowed is SM201's
+    infinite = [np.isinf(x) & (not any(x is e for e in beyond)) for x in (a, b)]
+    where = ((a == 0) & infinite[1]) | (infinite[0] & (b == 0))
     if not ev.inner.has_inf:  # the logarithm of 0 is nan there
         for log in ev.steps("log"):
             for one, other in ((a, b), (b, a)):
@@ -286,6 +288,7 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     if not ev.quantity.is_log and ev.quantity.name not in {"entropy", "focal"}:
         return
     stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
+    stuck &= ev.verdict(Verdict.LOST, Verdict.INACCURATE)  # under a soft cap 0 may be as good as it gets
     if not stuck.any():
         return
     absorbed = []

@@ -284,6 +284,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
              "max": f.max},
         )  # fmt: skip
     lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))
+    accumulator = formats.get(ev.numerics.accumulate or f.name)
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
     for step in ev.run.steps:
         if not lost.any():
@@ -294,7 +295,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             scaled.append(step.output)
         if is_running(step):  # x − m is computed inside it
             over &= (np.ptp(step.inputs[0], axis=1) > f.max)[:, None]
-        elif step.op in {"exp", "exp2", "sum"}:  # findings of their own
+        elif step.op in {"exp", "exp2"} or is_signed(step) or sums_exponentials(ev, step):  # findings of their own
             lost = lost & ~ev.in_row(over)
             continue
         elif step.op == "log" or (ev.quantity.is_derivative and not forward):  # a pole is no overflow
@@ -302,25 +303,34 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
         elif step.op == "div":
             over &= step.inputs[1] != 0
         where = np.broadcast_to(over, (len(lost), over.shape[1])) & lost[:, None]
+        held = accumulator if step.op == "sum" and accumulator.max < f.max else step.format
         yield Hit(
             where,
             choice(
                 "{step} is {becomes} at {at}: it is beyond {format}, which ends at {max}",
                 "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
-                index=np.full(len(lost), is_running(step)),
+                "{step} is {becomes}: it is beyond {format}, which ends at {max}",
+                index=np.full(len(lost), 1 if is_running(step) else 2 * (step.op == "sum")),
             ),
-            "return the result in a wider format"
-            if step.op == "cast"
-            else "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
+            _less(ev, step),
             step.expr,
             {
                 "step": step.expr,
                 "becomes": pick(step.output, first(where)),
-                "format": step.format.name,
-                "max": step.format.max,
+                "format": held.name,
+                "max": held.max,
             },
         )
         lost = lost & ~ev.in_row(over)
+
+
+def _less(ev: RunEvidence, step: Step) -> str:
+    """What to do about a step other than exp that overflowed."""
+    if step.op == "cast":
+        return "return the result in a wider format"
+    if step.op == "sum" and ev.numerics.accumulate and formats.get(ev.numerics.accumulate).max < ev.inner.max:
+        return f"accumulate in {ev.inner.name} (--accumulate {ev.inner.name})"
+    return "bring the logits closer together" + (", or use a wider format" if ev.inner.p < 53 else "")
 
 
 @rule("SM204", "result-overflow", Severity.WARNING)

@@ -205,10 +205,10 @@ def log_softmax(case: Case, x: Numbers, m: Machine) -> Numbers:
 
 
 def signed_terms(case: Case, x: Numbers, m: Machine) -> tuple[Numbers, float]:
-    """b·exp(x − max), the maximum that of the logits whose b is not 0."""
-    counted = [-math.inf if b == 0 else v for v, b in zip(x, case.signed or (), strict=True)]
-    top = largest(counted)
-    return [m.mul(b, m.exp(m.sub(v, top))) for v, b in zip(counted, case.signed or (), strict=True)], top
+    """b·exp(x − top), top the maximum of the logits whose b is not 0, at which the others stand."""
+    b = case.signed or []
+    top = largest([-math.inf if w == 0 else v for v, w in zip(x, b, strict=True)])
+    return [m.mul(w, m.exp(m.sub(v if w else top, top))) for v, w in zip(x, b, strict=True)], top
 
 
 def logsumexp(case: Case, x: Numbers, m: Machine) -> float:
