@@ -15,6 +15,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -478,10 +479,43 @@ def _rare(rng: Random, n: int, dtype: str, kind: float) -> list[float]:
     return [rng.choice((0.0, -far * rng.random())) for _ in range(n)]
 
 
+def decimals(rng: Random, count: Counter[str]) -> list[str]:
+    """SM901 in float64, where a logit counts as changed from 0.001 on: of decimals with more digits than it holds."""
+    given = [
+        Decimal(rng.randrange(10**17, 10**20)).scaleb(rng.choice((-19, -6, -4, -3, -2, -1, 0, 3)))
+        for _ in range(rng.randint(1, 4))
+    ]
+    change = [abs(Fraction(v) - Fraction(rounded(Fraction(v), "float64"))) for v in given]
+    due = [i for i, c in enumerate(change) if c > Fraction(1, 1000)]
+    found = {f.code: f for f in smcli.compare(given, methods="fused", quantities="log-softmax").findings}
+    count["SM901 due" if due else "SM901 not due"] += 1
+    if ("SM901" in found) != bool(due):
+        return [f"SM901 {'fires' if 'SM901' in found else 'does not fire'}: {given}"]
+    if not due:
+        return []
+    f, most = found["SM901"], max(due, key=change.__getitem__)
+    said = re.search(r"(\d+) of (\d+) .*largest change is (\S+), at index (\d+) \((\S+) became (\S+)\)", f.message)
+    if said is None:
+        return [f"SM901 says {f.message}: {given}"]
+    was, became = Fraction(Decimal(said[5])), Fraction(Decimal(said[6]))
+    facts = (
+        f.at == tuple(due),
+        (int(said[1]), int(said[2])) == (len(due), len(given)),
+        abs(Fraction(Decimal(said[3])) - change[most]) <= change[most] / 10**5,
+        change[int(said[4])] == change[most],
+        was != became,
+        abs(was - Fraction(given[most])) <= was / 10**16,
+        abs(became - Fraction(float(given[most]))) <= became / 10**16,
+    )
+    return [] if all(facts) else [f"SM901 says {f.message}, {facts}: {given}"]
+
+
 def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     """Some random problems; the counts, and what was wrong."""
     rng, count, wrong = Random(seed), Counter[str](), []
-    for _ in range(many):
+    for k in range(many):
+        if k % 8 == 0:
+            wrong += decimals(rng, count)
         state = rng.getrandbits(48)
         problem = special(Random(state))
         said = f"    {state}: {problem.quantity} of {problem.logits}, {problem.keywords}"
