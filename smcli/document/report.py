@@ -49,6 +49,7 @@ WORST_ROWS = 3  # of a batch, shown in full
 PLAIN_ROWS = 20  # of a batch without methods to judge
 SHORT = 16  # values of a healthy row up to which all are shown
 QUIET = {"SM104", "SM301", "SM406", "SM901"}  # notes that say what is as it should be, and ask for nothing
+NOTHING, NO_FINDING = "nothing to report", "no finding says why"
 SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
@@ -111,7 +112,7 @@ def ending(report: Told, of: str, style: Style) -> Paragraph:
         runs += [Cell(", " if runs else ""), Cell(said, Severity.NOTE)]
     if not runs:
         bad = any({"lost", "inaccurate"} & s.counts.keys() for s in report.scores())
-        runs.append(Cell("no finding says why" if bad else "nothing to report", "dim"))
+        runs.append(Cell(NO_FINDING if bad else NOTHING, "dim"))
     more = f"; smcli explain {found[0].code}" if found else ""
     return Paragraph((*runs, Cell(f"{of}{more}", "dim")))
 

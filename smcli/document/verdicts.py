@@ -70,8 +70,8 @@ def _line(scores: Sequence[Score], found: dict[str, CodeCount], dtype: str) -> C
     good = [f"{counts[label]} {label}" for label in ("correct", "ok") if label in counts]
     beyond = counts.get("not-representable", 0)
     if beyond:
-        below = any("SM301" in s.codes for s in ran)
-        good.append(f"{beyond} {'below' if below else 'beyond'} {dtype}")
+        where = [word for code, word in (("SM301", "below"), ("SM204", "beyond")) if any(code in s.codes for s in ran)]
+        good.append(f"{beyond} {' or '.join(where or ['beyond'])} {dtype}")
     if good:
         said.append(", ".join(good))
     worst = worst_verdict(counts)
@@ -92,9 +92,10 @@ def _bad(scores: Sequence[Score], label: str, found: dict[str, CodeCount]) -> st
     causes = [c for c in causes if label == "undefined" or (c.code in IMPRECISE) == (label == "inaccurate")]
     causes.sort(key=lambda c: (c.severity != Severity.ERROR, c.code))
     why = [cause(c.name) for c in causes[:1] if c.name != label]
-    worst = max(s.worst_ulp for s in there)
-    if label == "inaccurate" and math.isfinite(worst):
-        why.insert(0, f"worst {error(worst)} ulp")
+    if label == "inaccurate" and not any("lost" in s.counts for s in there):  # else the worst may be one of those
+        worst = [s.worst_ulp for s in there]
+        if all(map(math.isfinite, worst)):
+            why.insert(0, f"worst {error(max(worst))} ulp")
     named = (
         f" ({', '.join(c.code for c in causes[:2])}{f' +{len(causes) - 2}' if len(causes) > 2 else ''})"
         if causes
