@@ -203,3 +203,26 @@ def test_your_own_tolerance_is_judged() -> None:
         True,
         False,
     ]
+
+
+def test_what_is_below_one_spacing_is_not_asked_of_subnormal_truths():
+    f = FORMATS["float32"]
+    assert not Allclose(1e-5, 0).below_ulp(np.array([1e-42, 1.0]), f) and Allclose(1e-9, 0).below_ulp(
+        np.array([1.0]), f
+    )
+    assert not Allclose(1e-5, 0).below_ulp(np.array([np.inf, np.nan, 1e39]), f)
+
+
+def test_no_bound_is_told_of_rows_longer_than_the_largest_number_of_the_format():
+    f = FORMATS["float8_e4m3fn"]
+    for quantity, length, due in (("log-softmax", 448, 2), ("log-softmax", 449, 1), ("bce", 449, 2)):
+        found = tolerances(quantity, f, Span(length=length))
+        usual = tolerances(quantity, f, Span(length=3))
+        assert len(usual) == 2 and len(found) <= due and found[0].arithmetic.startswith("computed in float32"), quantity
+
+
+def test_the_limit_that_stands_where_no_bound_is_known_is_at_most_a_half():
+    (found,) = tolerances("entropy", FORMATS["float8_e5m2"], Span(length=1000, drop=50))
+    assert found.rtol == 0.5
+    (found,) = tolerances("entropy", FORMATS["float32"], Span(length=4, drop=3))
+    assert found.rtol == 2 * 2.0**-24 * 2 * (2 + 4 + 3)
