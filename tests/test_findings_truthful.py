@@ -245,6 +245,15 @@ def test_what_the_attack_on_codes_found_stays_mended():
         [0, -4, 3], coefficients=[1, 1, 0], quantities="logsumexp", dtype="float8_e4m3fn", methods="shifted"
     )
     assert np.isfinite(report.worst_ulp("shifted", "logsumexp"))
+    # rounding alone is no stall, and where infinity is due a nan has its reason, too
+    report = smcli.compare([0.0, 1.0] * 60, dtype="float8_e4m3fn", methods="online", quantities="softmax")
+    (f,) = (f for f in report.findings if f.code == "SM404")
+    assert float(re.search(r"and (\S+) %", f.message)[1]) > 50
+    report = smcli.compare([0.0, 1.0, 0.5] * 200, dtype="float32", methods="online", quantities="softmax")
+    assert "SM404" not in {f.code for f in report.findings}
+    report = smcli.compare([0, -INF, 1], against=[0, -INF, -INF], quantities="kl", reverse=True, methods="fused")
+    (f,) = (f for f in report.findings if f.code == "SM303")
+    assert f.message.endswith("the truth is inf")
     # a running sum in a coarser format than the arithmetic errs by its own rounding
     report = smcli.compare([-87.9, -89.4], dtype="float32", compute="float64", accumulate="float32", methods="online")
     assert "SM404" not in {f.code for f in report.findings}

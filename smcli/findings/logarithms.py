@@ -84,6 +84,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
     if not (ev.quantity.is_log or ev.quantity.is_loss):
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
+    odd = np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ~ev.finite_truth & ev.clean  # nan where infinity is due
     if ev.quantity.name == "kl":
         for step in ev.steps("div"):
             where = wrong & ev.over_values((step.inputs[1] == 0) & (step.inputs[0] > 0))
@@ -97,9 +98,10 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
                     {"step": step.expr, "got": pick(ev.y, first(where)),
                      "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
                 )  # fmt: skip
-        for hit in _nothing_by_nothing(ev, wrong):
-            wrong = wrong & ~hit.where
-            yield hit
+        for hit in _nothing_by_nothing(ev, wrong | odd):
+            wrong, odd = wrong & ~hit.where, odd & ~hit.where
+            if hit.where.any():
+                yield hit
     for step in ev.steps("log"):
         where = wrong & _taken(ev, step)
         if not where.any():
@@ -113,7 +115,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
             {"step": step.expr, "got": pick(ev.y, first(where)),
              "what": "a probability" if step.inputs[0].shape == ev.x.shape else "the sum of the exponentials"},
         )  # fmt: skip
-    yield from _zero_times_infinity(ev, np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ev.clean & (wrong | ~ev.finite_truth))
+    yield from _zero_times_infinity(ev, (np.isnan(ev.y) & wrong) | odd)
 
 
 def _nothing_by_nothing(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:

@@ -207,7 +207,9 @@ class Seen:
         """Or a division by a probability that was lost, in a divergence."""
         if self.quantity not in LOGS | LOSSES:
             return False
-        if any(math.isnan(y) and t in {math.inf, -math.inf} for y, t in zip(self.y, self.exact, strict=True)):
+        if any(
+            math.isnan(y) and not math.isfinite(rounded(t, self.dtype)) for y, t in zip(self.y, self.exact, strict=True)
+        ):
             return None  # explained, too
         if not any(lost):
             return False
@@ -227,17 +229,38 @@ class Seen:
         return (op == "log" and given[0] == 0) or (kl and op == "/" and given[1] == 0) or both or masked
 
     def _stalled(self) -> bool | None:
+        if self.method.startswith("online"):
+            return self._stalled_in_one_pass()
         if self.m.order != "sequential":
             return False
         if self.steps is None:
             return None
-        u = max(2.0 ** -FORMATS[f][0] for f in (self.m.dtype, self.m.accumulate))
-        explained = min(2 * (math.log2(max(self.n, 2)) + 4) * u, 0.25)
         due: list[bool | None] = [False]
         for op, terms, running in self.steps:
             if op == "sum" and math.isfinite(running[-2]):
-                due.append(beyond(_left_out(terms, running[:-1], self.m.accumulate), explained))
+                due.append(beyond(_left_out(terms, running[:-1], self.m.accumulate), self._explained()))
         return True if True in due else None if None in due else False
+
+    def _explained(self) -> float:
+        """The share of a sum that rounding explains."""
+        u = max(2.0 ** -FORMATS[f][0] for f in (self.m.dtype, self.m.accumulate))
+        return min(2 * (math.log2(max(self.n, 2)) + 4) * u, 0.25)
+
+    def _stalled_in_one_pass(self) -> bool | None:
+        """Of the softmax alone: the running sum, multiplied by exp(old − new) whenever a larger maximum appears."""
+        known = self.quantity in {"softmax", "log-softmax", "logsumexp"}
+        if not known or self.method != "online" or not self.plain or self.row.temperature != 1:
+            return None
+        m, acc = self.m, Machine(self.m.accumulate, self.m.accumulate)
+        top, d, out = -math.inf, 0.0, 0.0
+        for x in self.x:
+            if x > top:
+                scale = 0.0 if top == -math.inf else m.exp(m.sub(top, x))
+                top, d, out = x, acc.round(d * scale) if top > -math.inf else 0.0, out * scale
+            term = acc.round(m.exp(m.sub(x, top))) if top > -math.inf else 0.0
+            before, d = d, acc.add(d, term)
+            out += term if d == before and math.isfinite(term) else 0.0
+        return beyond(out / (d + out), self._explained()) if out and math.isfinite(d) else False
 
     def _cumulative(self) -> bool | None:
         """The probabilities one after the other, rounded to the format of the running sum."""
