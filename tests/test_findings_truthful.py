@@ -254,6 +254,12 @@ def test_what_the_attack_on_codes_found_stays_mended():
     report = smcli.compare([0, -INF, 1], against=[0, -INF, -INF], quantities="kl", reverse=True, methods="fused")
     (f,) = (f for f in report.findings if f.code == "SM303")
     assert f.message.endswith("the truth is inf")
+    # a teacher's logits are divided by T, too
+    report = smcli.compare(
+        [1, 2], against=[60000, 0], temperature=0.1, dtype="float16", quantities="kl", methods="fused"
+    )
+    (f,) = (f for f in report.findings if f.code == "SM203")
+    assert f.message == "t/T overflows float16 at index 0: 60000/0.0999756 is beyond 65504"
     # a running sum in a coarser format than the arithmetic errs by its own rounding
     report = smcli.compare([-87.9, -89.4], dtype="float32", compute="float64", accumulate="float32", methods="online")
     assert "SM404" not in {f.code for f in report.findings}

@@ -269,18 +269,18 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     """
     f = ev.inner
     for step in ev.steps("div"):
-        if step.expr != "x/T":
+        if step.expr not in {"x/T", "t/T"}:  # those of a teacher, too
             continue
         zero = step.inputs[1] == 0
         over = (step.overflowed | step.invalid) & ev.clean
         yield Hit(
             over,
-            "x/T is not finite at {at}: T is 0 in {format}, and the truth, by convention, the limit as T falls to 0" if zero.any()
-            else "x/T overflows {format} at {at}: {x}/{temperature} is beyond {max}",
+            "{step} is not finite at {at}: T is 0 in {format}, and the truth, by convention, the limit as T falls to 0" if zero.any()
+            else "{step} overflows {format} at {at}: {x}/{temperature} is beyond {max}",
             "choose a larger T, or take the argmax" if zero.any()
             else "subtract the maximum before dividing by T" + (", or divide in a wider format" if f.p < 53 else ""),
             step.expr,
-            {"format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
+            {"step": step.expr, "format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
              "max": f.max},
         )  # fmt: skip
     lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))

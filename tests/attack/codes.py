@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from allowed import Limits, divergence
-from definition import FORMATS, rounded
+from definition import FORMATS, Row, rounded
 from emulation import Machine, values
 from judging import flat, spacing, truth, verdict
 from problems import Problem, draw
@@ -199,7 +199,8 @@ class Seen:
         t = self.row.temperature
         over = False
         if t != 1:
-            over = any(math.isfinite(v) and not math.isfinite(self.m._rounded("/", v, t)) for v in self.x)
+            both = (*self.x, *(self.row.teacher or ()))
+            over = any(math.isfinite(v) and not math.isfinite(self.m._rounded("/", v, t)) for v in both)
         fine = all(w in {"correct", "ok"} for w in self.words)
         return not fine if over else None if "lost" in self.words else False
 
@@ -471,6 +472,8 @@ def special(rng: Random) -> Problem:
     if rng.random() < 0.1:
         while problem.quantity not in {"softmax", "gradient"}:
             problem = draw(rng)
+    if rng.random() < 0.08:
+        return _touchy(rng)
     kind = rng.random()
     if kind > 0.3 or problem.quantity == "jacobian" or any(k in problem.keywords for k in ("softcap", "temperature")):
         return problem
@@ -485,6 +488,19 @@ def special(rng: Random) -> Problem:
             dtype, problem.quantity, [long], {"dtype": dtype}, [replace(problem.rows[0], x=long, _known={})], [False]
         )
     return problem
+
+
+def _touchy(rng: Random) -> Problem:
+    """A logsumexp near 0, which is ill-conditioned, or a softmax whose exponentials are subnormal."""
+    dtype, n = rng.choice(list(FORMATS)), rng.choice((2, 2, 3, 5))
+    quantity = rng.choice(("logsumexp", "softmax"))
+    if quantity == "softmax":
+        given = [FORMATS[dtype][1] * math.log(2) - rng.uniform(0, 8) for _ in range(n)]
+    else:
+        given = [-rng.uniform(0.2, 3) for _ in range(n - 1)]
+        rest = 1 - sum(map(math.exp, given))
+        given.append(math.log(rest) if rest > 0 else -math.log(n))
+    return Problem(dtype, quantity, [given], {"dtype": dtype}, [Row([rounded(v, dtype) for v in given])], [False])
 
 
 def _rare(rng: Random, n: int, dtype: str, kind: float) -> list[float]:
