@@ -115,6 +115,24 @@ def test_the_share_that_a_stalled_sum_left_out():
     assert (end, term) == (2048, 2048) and share == pytest.approx(100 * (n - 2048) / n, rel=1e-5)
 
 
+def test_a_sum_beyond_float64_is_told_in_figures():
+    told = the("SM202", smcli.compare([709.5] * 30, quantities="softmax", methods="naive")).message
+    mantissa, power = re.search(r"the sum is about (\S+)e\+(\d+), the largest", told).groups()
+    assert math.log10(float(mantissa)) + int(power) == pytest.approx((709.5 + math.log(30)) / math.log(10), rel=1e-6)
+
+
+def test_places_are_cut_in_a_batch_where_only_one_row_has_many():
+    rows = [[-104.0] * 150 + [-103.0] * 50, [0.0] * 199 + [-104.0]]
+    report = smcli.compare(rows, dtype="float32", quantities="softmax", methods="naive")
+    lost = {f.count: len(f.at) for row in report.rows for f in row.findings if f.code == "SM302"}
+    assert lost == {150: 100}
+    report = smcli.compare(
+        [[-104.0] * 150 + [-103.0], [-104.0] + [-103.0] * 150], dtype="float32", quantities="softmax", methods="naive"
+    )
+    lost = {f.count: f.at for row in report.rows for f in row.findings if f.code == "SM302"}
+    assert lost == {150: tuple(range(100)), 1: (0,)}
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"])
 def test_thresholds_in_messages_are_those_of_the_format(dtype):
     from smcli.numbers import formats
