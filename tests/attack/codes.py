@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import figures
 from allowed import Limits, divergence
 from definition import FORMATS, Row, rounded
 from emulation import Machine, values
@@ -79,6 +80,7 @@ class Seen:
         self.plain = self.row.softcap is None and self.row.signed is None
         self.limits = Limits(self.row) if self.plain and any(v > -math.inf for v in self.x) else None
         self.steps: list[Any] | None = None
+        self.left_out = 0.0
         if self.method in METHODS:
             m.steps.clear()
             self.inner = values(case_of(problem, r, self.method, m, problem.keywords), self.row.x, m)
@@ -239,7 +241,10 @@ class Seen:
         due: list[bool | None] = [False]
         for op, terms, running in self.steps:
             if op == "sum" and math.isfinite(running[-2]):
-                due.append(beyond(_left_out(terms, running[:-1], self.m.accumulate), self._explained()))
+                share = _left_out(terms, running[:-1], self.m.accumulate)
+                due.append(beyond(share, self._explained()))
+                if due[-1] and True not in due[:-1]:
+                    self.left_out = share  # of the first one that is told
         return True if True in due else None if None in due else False
 
     def _explained(self) -> float:
@@ -391,6 +396,10 @@ def ill_conditioned(seen: list[Seen], row: dict[str, Any], count: Counter[str]) 
     for i in range(len(one.y)):
         at = i if len(one.y) > 1 or not hard else int(one.problem.keywords["target"][one.r])
         kappa = one.limits.condition(one.quantity, at)
+        for f in row["findings"]:
+            told = re.search(rf"number is (\S+) at index {i}:", f["message"]) if f["code"] == "SM406" else None
+            if told and f["quantity"] == one.quantity and kappa is not None and not figures.near(told[1], kappa):
+                yield f"{f['message']}: the condition number is {kappa}"
         within = [beyond(s.ulp[i], 8.0) if s.words[i] == "ok" else False for s in seen]
         fine = [not s.ulp[i] > 8.0 and not math.isnan(s.ulp[i]) for s in seen]
         explained = True if True in within else None if None in within else False
@@ -462,6 +471,10 @@ def about_methods(
                         fires = "fires" if code in found else "does not fire"
                         yield f", {one.method}: {code} {fires}: {one.y[:6]}, {one.words[:6]}"
             yield from (f", {one.method}: {w}" for w in silent(one, found))
+            for f in row["findings"]:
+                if (f["method"], f["quantity"]) == (one.method, one.quantity):
+                    yield from (f", {one.method}: {f['code']} says {w}" for w in figures.wrong(one, f))
+                    count["messages"] += 1
         if seen:
             yield from (f": {w}" for w in ill_conditioned(seen, row, count))
 
