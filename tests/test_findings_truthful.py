@@ -254,6 +254,9 @@ def test_what_the_attack_on_codes_found_stays_mended():
     report = smcli.compare([0, -INF, 1], against=[0, -INF, -INF], quantities="kl", reverse=True, methods="fused")
     (f,) = (f for f in report.findings if f.code == "SM303")
     assert f.message.endswith("the truth is inf")
+    # a divergence of 0 where nothing cancels
+    report = smcli.compare([0, -1277], against=[8, 0], dtype="float16", quantities="kl", reverse=True, methods="fused")
+    assert [f.code for f in report.findings if f.severity != "note"] == ["SM402"]
     # a teacher's logits are divided by T, too
     report = smcli.compare(
         [1, 2], against=[60000, 0], temperature=0.1, dtype="float16", quantities="kl", methods="fused"

@@ -229,7 +229,8 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     {table:margin}
 
     A focal loss is 0 already where 1 − p is: the factor (1 − p)^γ cancels. Of an entropy −Σ p·log p both kinds of terms go,
-    the log of the likely class and the p of all others. log(sigmoid(x)) is 0 where 1 + exp(−x) is 1.
+    the log of the likely class and the p of all others; of a divergence too, where one class has all of p (where its terms
+    cancel instead, SM408 says so). log(sigmoid(x)) is 0 where 1 + exp(−x) is 1.
 
     log_softmax of PyTorch, JAX, TensorFlow and SciPy all return 0 for the float32 logits 16.942385 and 0; the truth is
     −4.3855e-08.
@@ -287,7 +288,7 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
 
     Blanchard, Higham & Higham 2021, Algorithm 4.1. Python and NumPy documentation, log1p.
     """
-    if not ev.quantity.is_log and ev.quantity.name not in {"entropy", "focal"}:
+    if not ev.quantity.is_log and not ev.quantity.is_loss:
         return
     stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
     stuck &= ev.verdict(Verdict.LOST, Verdict.INACCURATE)  # under a soft cap 0 may be as good as it gets

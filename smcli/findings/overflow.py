@@ -283,7 +283,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             {"step": step.expr, "format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
              "max": f.max},
         )  # fmt: skip
-    lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))
+    lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ~np.isfinite(ev.y))
     accumulator = formats.get(ev.numerics.accumulate or f.name)
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
     for step in ev.run.steps:

@@ -301,9 +301,7 @@ class Seen:
         x = self.x if self.row.temperature == 1 else [self.m.div(v, self.row.temperature) for v in self.x]
         if not any(0 < self.m.exp(x[i]) < normal for i in hurt):
             return None
-        FORMATS["more exponents"] = (p, -900, Fraction(2) ** 900, True)
-        wide = Machine("more exponents", "more exponents", self.m.order)
-        mended = values(case_of(self.problem, self.r, self.method, wide, self.problem.keywords), self.row.x, wide)
+        mended = self._with_more_exponents()
         for i in hurt:
             error = abs(Fraction(rounded(mended[i], self.dtype)) - _number(self.exact[i])) / spacing(
                 _number(self.exact[i]), self.dtype
@@ -312,6 +310,16 @@ class Seen:
             if 0 < self.m.exp(x[i]) < normal and fine is not False:
                 return fine
         return None
+
+    def _with_more_exponents(self) -> list[float]:
+        """The same method in a format of as many digits, in which nothing is subnormal."""
+        name = "more exponents"
+        FORMATS[name] = (FORMATS[self.m.dtype][0], -900, Fraction(2) ** 900, True)
+        try:
+            m = Machine(name, name, self.m.order)
+            return values(case_of(self.problem, self.r, self.method, m, self.problem.keywords), self.row.x, m)
+        finally:
+            del FORMATS[name]  # no problem is drawn in it
 
     def _clip(self) -> bool | None:
         """Within 1e-3 of −log ε, wrong, and something else in truth."""

@@ -26,7 +26,7 @@ from smcli.methods import formulas as everything
 
 METHODS = ("naive", "shifted", "fused")
 DERIVATIVES = {"gradient", "jacobian", "vjp"}
-LOGARITHMS = {"log-softmax", "logsumexp", "cross-entropy", "bce", "log-sigmoid"}
+LOGARITHMS = {"log-softmax", "logsumexp", "cross-entropy", "bce", "log-sigmoid", "entropy", "kl", "focal"}  # and losses
 LIMIT = 3.0  # ulp
 
 
