@@ -218,7 +218,8 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     |x|/T goes beyond the largest number when T is small: in float16 a logit of 700 is enough at T = 0.01. Annealed sampling
-    and attention scores scaled by a large factor do this. In a format without infinity, x − max(x) alone is enough.
+    and attention scores scaled by a large factor do this. In a format without infinity, x − max(x) alone is enough. Any
+    other step but exp and the sum of exps that leaves the format, and takes the result with it, is reported here, too.
 
     {table:max}
 
