@@ -92,7 +92,7 @@ def divergence(first: Limits, second: Limits) -> tuple[float, float, float, bool
     weights = [p * (a + b) for p, a, b, _ in both]
     parts = sum(weights)
     mean = sum(w * f for w, (*_, f) in zip(weights, both, strict=True)) / parts if parts else math.nan
-    rows, bits = (first.row, second.row), BITS + max(first.row.range, second.row.range)
+    rows, bits = (first.row, second.row), 20 * BITS + max(first.row.range, second.row.range)  # terms may nearly vanish
     log_p, log_q = (r.values("log-softmax", bits) for r in rows)
     terms = [p * approx(a - b) for p, a, b in zip(first.p, log_p, log_q, strict=True) if p and a != b]
     mixed = any(t > 0 for t in terms) and any(t < 0 for t in terms)

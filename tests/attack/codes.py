@@ -204,7 +204,10 @@ class Seen:
             both = (*self.x, *(self.row.teacher or ()))
             over = any(math.isfinite(v) and not math.isfinite(self.m._rounded("/", v, t)) for v in both)
         fine = all(w in {"correct", "ok"} for w in self.words)
-        return not fine if over else None if "lost" in self.words else False
+        broken = any(
+            w in {"lost", "inaccurate"} and not math.isfinite(y) for w, y in zip(self.words, self.y, strict=True)
+        )
+        return not fine if over else None if broken else False
 
     def _log_of_zero(self, lost: list[bool]) -> bool | None:
         """Or a division by a probability that was lost, in a divergence."""
@@ -428,6 +431,8 @@ def silent(seen: Seen, found: set[str]) -> Iterator[str]:
         b == 0 or v == -math.inf for b, v in zip(seen.row.signed, seen.x, strict=True)
     ):
         return  # a sum of nothing
+    if not FORMATS[seen.m.accumulate][3] and any(t in {math.inf, -math.inf} for t in seen.exact):
+        return  # of an infinite loss such a sum makes nan
     bad = {"lost", "inaccurate"} & set(seen.words)
     if bad and not found - {"SM301", "SM406"}:
         yield f"{sorted(bad)}, and no finding says so: {seen.y[:6]}"
