@@ -214,7 +214,7 @@ def test_the_contract_as_the_attack_reads_it(dtype, value, exact, word):
     assert judging.verdict(value, judging.truth(exact), dtype, hot=False) == word
 
 
-@pytest.mark.parametrize("name", ["allowed", "definition", "emulation", "problems"])
+@pytest.mark.parametrize("name", ["allowed", "definition", "emulation", "figures", "problems"])
 def test_the_oracles_import_nothing_of_smcli(name):
     text = (Path(__file__).parent / "attack" / f"{name}.py").read_text(encoding="utf-8")
     assert not re.search(r"^\s*(?:import|from) smcli", text, re.MULTILINE)
