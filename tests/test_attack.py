@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("flint")
 sys.path.insert(0, str(Path(__file__).parent / "attack"))
 
+import allowed
+import codes
 import definition
 import digits
 import emulation
@@ -157,6 +159,42 @@ def test_verdicts_errors_and_codes_are_what_the_contract_says(seed):
     assert count["problems"] >= 55 and count["values"] > 1000
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_codes_fire_exactly_when_they_are_due(seed):
+    count, wrong = codes.attack(seed, 60)
+    assert not wrong, "\n".join(wrong)
+    assert (
+        count["problems"] >= 55
+        and count["messages"] > 50
+        and sum(n for name, n in count.items() if name.endswith(" due")) > 1000
+    )
+
+
+def test_the_attack_sees_a_code_that_keeps_silent_and_one_that_fires_for_nothing():
+    problem = codes.Problem(
+        "float16", "softmax", [[0.0, 1.0]], {"dtype": "float16"}, [definition.Row([0.0, 1.0])], [False]
+    )
+    told = {"method": "shifted", "values": [0.5, 0.25], "verdicts": ["inaccurate", "inaccurate"], "ulp": [900, 900]}
+    exact = [judging.truth(text) for text in ("0.2689414213699951", "0.7310585786300049")]
+    seen = codes.Seen(
+        problem, 0, {"logits": [0.0, 1.0]}, "softmax", told, exact, emulation.Machine("float16", "float16")
+    )
+    due = seen.due()
+    assert due["SM401"] and due["SM403"] and not due["SM404"] and not due["SM203"]
+    assert list(codes.silent(seen, {"SM301"})) and not list(codes.silent(seen, {"SM401"}))
+
+
+def test_limits_as_the_attack_reads_the_numerics_page():
+    row = allowed.Limits(definition.Row([-12.3392, 0.0]))
+    assert row.condition_of_logsumexp() == pytest.approx(12.3, abs=0.1)
+    assert row.distant(row.far[0]) == 2 * (1 + 4 + 12.3392) and row.flat() == 10
+    near = allowed.Limits(definition.Row([-0.775, -0.6175]))
+    assert near.condition_of_logsumexp() == pytest.approx(130896, rel=0.1)  # NUMERICS has the infinity norm, 147962
+    one, other = (allowed.Limits(definition.Row(x)) for x in ([1.0, 2.0, 3.0], [1.0000001, 2.0, 3.0]))
+    base, parts, size, mixed = allowed.divergence(one, other)
+    assert mixed and base < 16 and parts > 1 and 1e-9 < size < 1e-7
+
+
 @pytest.mark.parametrize(
     ("dtype", "value", "exact", "word"),
     [
@@ -176,7 +214,7 @@ def test_the_contract_as_the_attack_reads_it(dtype, value, exact, word):
     assert judging.verdict(value, judging.truth(exact), dtype, hot=False) == word
 
 
-@pytest.mark.parametrize("name", ["definition", "emulation", "problems"])
+@pytest.mark.parametrize("name", ["allowed", "definition", "emulation", "figures", "problems"])
 def test_the_oracles_import_nothing_of_smcli(name):
     text = (Path(__file__).parent / "attack" / f"{name}.py").read_text(encoding="utf-8")
     assert not re.search(r"^\s*(?:import|from) smcli", text, re.MULTILINE)

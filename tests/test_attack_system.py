@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from smcli import read
+from smcli.render import names
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at the processes of Linux")
 resource = pytest.importorskip("resource")
@@ -64,13 +65,91 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(rows, tmp_path, words, sen
         assert done.read_text(encoding="utf-8").endswith("}\n")  # a whole document, which says that it is partial
 
 
-@pytest.mark.parametrize("words", [["--version"], ["compare", "1", "2"], ["limits"], ["explain", "SM201"], ["--help"]])
-def test_a_full_disk_is_an_error_without_traceback(words):
+FORMATS = names()
+COMMANDS = {
+    "eval": ["1", "2"], "compare": ["1", "2000"], "grad": ["1", "2", "-t", "0"], "check": ["x.npy", "p.npy"], "scan": ["x.npy"],
+    "limits": [], "explain": ["SM201"], "methods": [],
+}  # fmt: skip
+EVERY = [(name, *words, "-f", f) for f in FORMATS for name, words in COMMANDS.items()]
+EVERY += [
+    ("--version",),
+    ("--help",),
+    ("compare", "--help"),
+    (),
+    ("explain",),
+    ("completions", "zsh"),
+    ("limits", "-d", "all"),
+]
+SOME = (
+    EVERY
+    if MANY > 1
+    else [*EVERY[: len(FORMATS) * len(COMMANDS) : len(COMMANDS) + 1], *EVERY[len(FORMATS) * len(COMMANDS) : -1]]
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with logits and probabilities."""
+    folder = tmp_path_factory.mktemp("files")
+    x = np.random.default_rng(0).normal(0, 5, (9, 6))
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    np.save(folder / "x.npy", x)
+    np.save(folder / "p.npy", e / e.sum(axis=1, keepdims=True))
+    return folder
+
+
+def test_some_of_the_runs_are_of_each_command_and_format():
+    words = {word for run in SOME for word in run}
+    assert set(COMMANDS) | set(FORMATS) <= words
+
+
+@pytest.mark.parametrize("words", SOME, ids=" ".join)
+def test_a_reader_who_has_gone_is_no_error(words, files):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        done = subprocess.run(
+            [*SMCLI, *words], stdout=stdout, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=files, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", SOME, ids=" ".join)
+def test_a_full_disk_is_an_error_without_traceback(words, files):
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*SMCLI, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [*SMCLI, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=files,
+            check=False,
+        )
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "error: cannot write the result: No space left on device"
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["compare", "1", "2"], ["scan", "x.npy"], ["check", "x.npy", "p.npy"]], ids=" ".join)
+def test_a_full_disk_under_an_output_file_is_named(words, files):
+    done = subprocess.run(
+        [*SMCLI, *words, "-f", "json", "-o", "/dev/full"], capture_output=True, text=True, cwd=files, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "error: cannot write '/dev/full': No space left on device"
+
+
+@pytest.mark.parametrize("megabytes", [30, 60, 105, 200])
+@pytest.mark.parametrize("words", [["compare", "1", "2"], ["check", "x.npy", "p.npy"]], ids=" ".join)
+def test_memory_that_is_too_little_to_start_is_said(words, files, megabytes):
+    done = subprocess.run(
+        [*SMCLI, *words], capture_output=True, text=True, cwd=files, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)),
+    )  # fmt: skip
+    assert done.returncode in {0, 3} or "OpenBLAS" in done.stderr  # which ends the process by itself
+    assert done.returncode == 0 or done.stderr.startswith("error: not enough memory") or "OpenBLAS" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_too_little_memory_is_an_error_with_a_remedy(rows):

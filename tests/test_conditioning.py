@@ -175,3 +175,9 @@ def test_condition_with_a_target_a_temperature_or_another_loss() -> None:
         assert condition(other, "cross-entropy", Reference(other)) is None
     assert condition(hard, "gradient", Reference(hard)) is None
     assert condition(replace(p, softcap=5.0), "softmax", Reference(p)) is None
+
+
+def test_the_condition_of_a_likely_class_does_not_cancel():
+    problem = Problem("float64", np.array([[40.0, 0.0]]))
+    kappa = condition(problem, "log-softmax", Reference(problem))
+    assert kappa[0] == pytest.approx([40, 1], rel=1e-6)  # q(|40| + |0|)/q, and (|0| + 40)/40

@@ -523,7 +523,7 @@ def due(ev, code):
         "SM301": (v == Verdict.NOT_REPRESENTABLE) & (y == 0),
         "SM302": (v == Verdict.LOST) & (y == 0) & (q.name == "softmax"),
         "SM401": (v == Verdict.INACCURATE) & np.isfinite(y),
-        "SM402": (y == 0) & (t != 0) & ev.held & finite & q.is_log,
+        "SM402": (y == 0) & (t != 0) & ev.held & finite & q.is_log & np.isin(v, BAD),
         "SM501": ~np.isfinite(y) & finite & q.is_derivative,
         "SM502": (v == Verdict.LOST) & (y == 0) & q.is_derivative,
     }[code]

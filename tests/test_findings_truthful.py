@@ -210,6 +210,112 @@ def test_a_narrow_accumulator_is_named():
     assert "overflows its accumulator" in f.message and "1.79769e+308" not in f.message
 
 
+@pytest.mark.parametrize(
+    ("logits", "options", "words"),
+    [
+        ([1, -INF, 3], {"labels": [0, 0.5, 0.5]}, "is +inf, and"),
+        ([1, -INF, 3], {"labels": [0, -0.5, 1.5]}, "is −inf, and"),
+        ([-INF, -INF, 3], {"labels": [1, -0.5, 0.5]}, "is inf − inf = nan, and"),
+        ([1, -INF, 3], {"target": 1, "class_weights": [1, -1, 1]}, "is −inf, and"),
+        ([1, -65520, 3], {"target": 1, "class_weights": [1, -1, 1], "dtype": "float16"}, "the loss is −inf because"),
+        ([-65520, -65520, 3], {"labels": [1, -1, 1], "dtype": "float16"}, "the loss is inf − inf = nan"),
+    ],
+)  # fmt: skip
+def test_an_infinite_loss_is_told_with_its_sign(logits, options, words):
+    report = smcli.compare(logits, quantities="cross-entropy", methods="fused", **options)
+    (f,) = (f for f in report.findings if f.code in {"SM104", "SM902"})
+    assert words in f.message
+    (exact,) = report.rows[0].results[0].exact(range(1))
+    assert exact.replace("-", "−") in words.replace("+", "") and exact in {"inf", "-inf", "nan"}
+
+
+def test_what_the_attack_on_codes_found_stays_mended():
+    # 0·inf of an exp that overflowed is no log of 0
+    report = smcli.compare([1, 1000, 2], coefficients=[1, 0, 1], quantities="logsumexp", methods="naive")
+    assert {f.code for f in report.findings} == {"SM201"}
+    # a sum of losses that overflows its accumulator
+    x, labels = [0, -384, -384], [0.5, 1, 1]
+    report = smcli.compare(
+        x, labels=labels, quantities="cross-entropy", dtype="float8_e5m2", accumulate="float8_e4m3fn", methods="fused"
+    )
+    (f,) = (f for f in report.findings if f.code == "SM203")
+    assert "it is beyond float8_e4m3fn, which ends at 448" in f.message and "--accumulate float8_e5m2" in f.remedy
+    # a coefficient of 0 in a format without infinity
+    report = smcli.compare(
+        [0, -4, 3], coefficients=[1, 1, 0], quantities="logsumexp", dtype="float8_e4m3fn", methods="shifted"
+    )
+    assert np.isfinite(report.worst_ulp("shifted", "logsumexp"))
+    # rounding alone is no stall, and where infinity is due a nan has its reason, too
+    report = smcli.compare([0.0, 1.0] * 60, dtype="float8_e4m3fn", methods="online", quantities="softmax")
+    (f,) = (f for f in report.findings if f.code == "SM404")
+    assert float(re.search(r"and (\S+) %", f.message)[1]) > 50
+    report = smcli.compare([0.0, 1.0, 0.5] * 200, dtype="float32", methods="online", quantities="softmax")
+    assert "SM404" not in {f.code for f in report.findings}
+    report = smcli.compare([0, -INF, 1], against=[0, -INF, -INF], quantities="kl", reverse=True, methods="fused")
+    (f,) = (f for f in report.findings if f.code == "SM303")
+    assert f.message.endswith("the truth is inf")
+    # a divergence of 0 where nothing cancels
+    report = smcli.compare([0, -1277], against=[8, 0], dtype="float16", quantities="kl", reverse=True, methods="fused")
+    assert [f.code for f in report.findings if f.severity != "note"] == ["SM402"]
+    # a teacher's logits are divided by T, too
+    report = smcli.compare(
+        [1, 2], against=[60000, 0], temperature=0.1, dtype="float16", quantities="kl", methods="fused"
+    )
+    (f,) = (f for f in report.findings if f.code == "SM203")
+    assert f.message == "t/T overflows float16 at index 0: 60000/0.0999756 is beyond 65504"
+    # a running sum in a coarser format than the arithmetic errs by its own rounding
+    report = smcli.compare([-87.9, -89.4], dtype="float32", compute="float64", accumulate="float32", methods="online")
+    assert "SM404" not in {f.code for f in report.findings}
+
+
+def test_a_row_without_a_wrong_value_is_not_accused_beside_others():
+    x = [[60000, 3], [-60000, 3]]
+    options = {"temperature": 0.1, "dtype": "float16", "quantities": "sigmoid", "methods": "fused"}
+    both, alone = smcli.compare(x, **options), smcli.compare(x[:1], **options)
+    assert [f.code for f in both.rows[0].findings] == [f.code for f in alone.rows[0].findings]
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.1}, {"temperature": 3}, {"softcap": 0.1}])
+def test_what_becomes_of_probabilities_is_so(options):
+    x = np.array([0.2, 0.3, 0.5])
+    z = x / options.get("temperature", 1)
+    z = options["softcap"] * np.tanh(z / options["softcap"]) if "softcap" in options else z
+    largest = np.exp(z).max() / np.exp(z).sum()
+    (f,) = (f for f in smcli.compare(x, quantities="softmax", **options).findings if f.code == "SM903")
+    assert f.message.endswith(f"becomes {largest:.6g}")
+    assert ("flatter" in f.message) == ("flattens" in f.remedy) == (largest < 0.5)
+    report = smcli.compare(x, quantities="sigmoid", **options)
+    (f,) = (f for f in report.findings if f.code == "SM903")
+    assert f.message.endswith(f"{report.rows[0].results[0].truth.max():.6g}") and "0.5 and" in f.message
+
+
+@pytest.mark.parametrize(
+    ("logits", "options", "words"),
+    [
+        ([46, 3], {"accumulate": "float16"}, "its largest term, 9.49612e+19, is beyond 65504"),
+        ([46, 46, 0.25], {"accumulate": "float16", "coefficients": [1, -1, 1]}, "its largest term, 9.49612e+19, is beyond 65504"),
+        ([88.7, 88.7, 88.7], {"coefficients": [1, 1, -1]}, "Σ b·exp(x) overflows float32 on the way, though each of its 3 terms fits"),
+    ],
+)  # fmt: skip
+def test_a_sum_that_overflows_says_which_number_was_too_large(logits, options, words):
+    report = smcli.compare(logits, dtype="float32", methods="naive", quantities="logsumexp", **options)
+    (f,) = (f for f in report.findings if f.code == "SM202")
+    assert words in f.message
+
+
+def test_a_remedy_is_only_tried_where_the_method_computes_the_quantity():
+    report = smcli.compare([-12.3392, 0], quantities="logsumexp", coefficients=[1, 1], dtype="float32", methods="fused")
+    (f,) = (f for f in report.findings if f.code == "SM401")
+    assert f.remedy == "compute in float64 and round the result"  # log1p knows no coefficients
+    assert smcli.check([[1, 2]], [[np.nan]], quantity="logsumexp", coefficients=[1, 1]).findings == []
+
+
+def test_values_that_no_finding_explains_are_not_passed_over():
+    outputs = [np.nan, np.nan], [0.26894142136999512, 0.73105857863000488]
+    lost, fine = (str(smcli.check([[1, 2]], [y])).splitlines()[-1] for y in outputs)
+    assert lost.startswith("no finding says why") and fine.startswith("nothing to report")
+
+
 def test_the_zero_class_of_a_z_loss_may_be_masked():
     report = smcli.compare([-INF, 1, 2], target=1, z_loss=0.5, methods="all", quantities="cross-entropy")
     (q,) = report.rows[0].results

@@ -408,3 +408,13 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match=r"\\u202e") as caught:
         formats.get("\u202e")
     assert "did you mean" not in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("wide", FORMATS)
+@pytest.mark.parametrize("narrow", FORMATS)
+def test_a_format_holds_another_that_has_fewer_digits_and_no_further_numbers(wide: str, narrow: str) -> None:
+    w, n = FORMATS[wide], FORMATS[narrow]
+    ends = np.array([n.max, n.smallest_normal, n.smallest_normal * (2 - 2 ** (1 - n.p)), 1 + 2.0 ** (1 - n.p)])
+    with np.errstate(all="ignore"):
+        kept = bool((w.round(ends) == ends).all())
+    assert w.holds(n) == (kept and w.p > n.p)

@@ -29,7 +29,7 @@ TABLE = {  # NUMERICS, section 5
 
 def test_the_document():
     document = json.loads(json.dumps(Limits(FORMATS).to_dict(), allow_nan=False))
-    assert document["schema"] == "smcli.report.limits/1"
+    assert document["schema"] == "smcli.limits/1"
     assert [f["dtype"] for f in document["formats"]] == list(formats.FORMATS)
     for f in document["formats"]:
         assert list(f)[: len(KEYS)] == KEYS and f["stall"] == 2 ** f["p"]

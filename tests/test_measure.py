@@ -301,3 +301,17 @@ def test_the_short_way_of_plain_truths_is_the_long_way(name: str) -> None:
                 b = measure(values, other, long[0], f, limit, rows)
                 for left, right in zip((a.ulp, a.rel, a.verdicts), (b.ulp, b.rel, b.verdicts), strict=True):
                     assert np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "float8_e4m3fn"])
+def test_a_plain_truth_near_the_middle_of_two_numbers_is_undecided(name):
+    fmt = FORMATS[name]
+    middle = 1 + 2.0**-fmt.p  # between 1 and the next number
+    hi = np.array([[middle, middle * (1 + 2.0**-40), 1.0, fmt.smallest_subnormal * 1.5, fmt.smallest_subnormal / 8]])
+    nothing = np.broadcast_to(np.float64(0), hi.shape)
+    plain = Truth(hi, nothing, np.broadcast_to(np.int64(0), hi.shape), 2.0**-30)
+    whole = Truth(hi, np.zeros(hi.shape), np.zeros(hi.shape, np.int64), 2.0**-30)
+    for truth in (plain, whole):
+        assert round_truth(truth, fmt)[1].tolist() == [[True, True, False, True, False]]
+    sharp = Truth(hi, nothing, np.broadcast_to(np.int64(0), hi.shape), 2.0**-50)
+    assert round_truth(sharp, fmt)[1].tolist() == [[True, False, False, True, False]]

@@ -336,11 +336,29 @@ def test_a_long_row_is_walked_like_a_column(dtype: str, accumulate: str | None, 
     x[5], x[6, 200] = -np.inf, np.nan
     x[8, 300] = np.inf
     x = f.round(x)
-    for a, b in zip(one_pass._segments(x, o, threshold), one_pass._columns(x, o, threshold), strict=True):
+    (*found, left_out), (*due, by_column) = (walk(x, o, threshold) for walk in (one_pass._segments, one_pass._columns))
+    sums = np.isfinite(due[1][:, 0])
+    np.testing.assert_allclose(left_out[sums], by_column[sums], rtol=1e-12)
+    for a, b in zip(found, due, strict=True):
         if f.p == 53:  # a vector of exponentials and a single one may differ in the last bit
             np.testing.assert_allclose(a, b, rtol=1e-13)
         else:
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_running_sum_in_one_pass_tells_what_it_left_out(rows: int) -> None:
+    f = FORMATS["float16"]
+    o = Arithmetic(f, f)
+    x = np.zeros((rows, 3000))
+    x[:, 2500:] = 1.0  # from here on the terms count again, and those before count e times less
+    one_pass.walk(Rows(f.round(x), "x"), o, 0.0)
+    (step,) = o.steps
+    left, total = (2500 - 2048) * math.exp(-1), 2048 * math.exp(-1) + 500
+    assert step.ignored is not None
+    assert step.ignored[0] == pytest.approx(left / (left + total), rel=0.01)
+    one_pass.walk(Rows(f.round(x[:, :1000]), "x"), o, 0.0)
+    assert o.steps[-1].ignored is not None and not o.steps[-1].ignored.any()
 
 
 @pytest.mark.parametrize("name", ["online", "online-lazy"])

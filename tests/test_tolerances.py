@@ -203,3 +203,53 @@ def test_your_own_tolerance_is_judged() -> None:
         True,
         False,
     ]
+
+
+def test_what_is_below_one_spacing_is_not_asked_of_subnormal_truths():
+    f = FORMATS["float32"]
+    assert not Allclose(1e-5, 0).below_ulp(np.array([1e-42, 1.0]), f) and Allclose(1e-9, 0).below_ulp(
+        np.array([1.0]), f
+    )
+    assert not Allclose(1e-5, 0).below_ulp(np.array([np.inf, np.nan, 1e39]), f)
+
+
+def test_no_bound_is_told_of_rows_longer_than_the_largest_number_of_the_format():
+    f = FORMATS["float8_e4m3fn"]
+    for quantity, length, due in (("log-softmax", 448, 2), ("log-softmax", 449, 1), ("bce", 449, 2)):
+        found = tolerances(quantity, f, Span(length=length))
+        usual = tolerances(quantity, f, Span(length=3))
+        assert len(usual) == 2 and len(found) <= due and found[0].arithmetic.startswith("computed in float32"), quantity
+
+
+def test_the_limit_that_stands_where_no_bound_is_known_is_at_most_a_half():
+    (found,) = tolerances("entropy", FORMATS["float8_e5m2"], Span(length=1000, drop=50))
+    assert found.rtol == 0.5
+    (found,) = tolerances("entropy", FORMATS["float32"], Span(length=4, drop=3))
+    assert found.rtol == 2 * 2.0**-24 * 2 * (2 + 4 + 3) and found.atol == 2.0**-150
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_tolerances_are_those_of_the_derivation(soft):
+    """Of float32, by the module's own formulas: 8 logits that were divided by T, of at most 10, 3 apart."""
+    f, v = FORMATS["float32"], 2.0**-24
+    span = Span(length=8, drop=3.0, size=10.0, labels=2.0 if soft else 1.0, soft=soft, rounds=1.0)
+    h, c, d, r, log_n = 7, 8, 3, 20, math.log(8)
+    a = h + c + (1 + c) * log_n + 2 * r
+    k = h + 2 * c + 1 + d * 3 + (c + d) * log_n + r
+    g = h + 2 * c + 1 + d + (c + d) * log_n + r
+    s = h + 5 if soft else 0
+    under = f.smallest_subnormal / 2 + 4 * f.smallest_normal
+    due = {
+        "softmax": (k, 0.0),
+        "log-softmax": (2, a),
+        "logsumexp": (1, a),
+        "cross-entropy": (3 + s, span.labels * 2 * a),
+        "gradient": (k + 3 + s, span.labels * (g + s)),
+        "jacobian": (2 * k + 3, g),
+        "bce": (3, 10 + 2 * c + r),
+    }
+    for quantity, (relative, absolute) in due.items():
+        (found,) = tolerances(quantity, f, span)
+        assert found.rtol == pytest.approx(relative * v / (1 - relative * v), rel=1e-9), quantity
+        room = under * max(1.0, span.labels)
+        assert found.atol == pytest.approx(absolute * v + room, rel=1e-4), quantity

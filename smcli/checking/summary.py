@@ -185,7 +185,7 @@ class Summary(Shown):
         rows, values = plural(self.sums.rows, "row"), plural(self.sums.values, "value")
         return Document(
             "smcli check", f"{self.dtype} · {rows} · {values}", self._parts(style),
-            ending(self.digest(), f"; {self.dtype}, {rows}; exact certified", style), answer,
+            ending(self, f"; {self.dtype}, {rows}; exact certified", style), answer,
         )  # fmt: skip
 
     def _parts(self, style: Style) -> Iterator[Part]:

@@ -84,8 +84,17 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:
         silence()
         return report(f"cannot write the result: {error.strerror or error}", "", 2)
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        return _too_little_memory(error)
+
+
+def _too_little_memory(error: MemoryError | ImportError) -> int:
+    """Say that the input, or the libraries themselves, do not fit; an import that failed otherwise is a fault of ours."""
+    if isinstance(error, MemoryError):
         return report("not enough memory for this input", "work on fewer rows at once (--rows) or a shorter row", 3)
+    if not any(words in str(error).lower() for words in ("failed to map segment", "cannot allocate memory")):
+        raise error
+    return report("not enough memory to load the libraries that smcli needs", "NumPy alone takes some 100 MB", 3)
 
 
 def silence() -> None:

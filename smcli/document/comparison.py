@@ -83,9 +83,13 @@ def _relative(score: Score) -> str:
     """The worst relative error, or in a word why no number tells."""
     if "undefined" in score.counts:
         return "undefined"
-    if score.worst_rel == 1 and "not-representable" in score.counts and "lost" not in score.counts:
+    if (
+        score.worst_rel == 1
+        and "not-representable" in score.counts
+        and not {"lost", "inaccurate"} & score.counts.keys()
+    ):
         return "underflow"
-    return "lost" if math.isnan(score.worst_rel) else error(score.worst_rel)
+    return "lost" if math.isnan(score.worst_rel) and "lost" in score.counts else error(score.worst_rel)
 
 
 def _in_full(report: Report, style: Style) -> Iterable[Part]:

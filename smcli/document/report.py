@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from smcli.document.figure import Figure
     from smcli.document.style import Style
+    from smcli.document.verdicts import Told
     from smcli.model import Finding, QuantityResult, RowReport
     from smcli.report.report import CodeCount, Report
 
@@ -49,6 +50,7 @@ WORST_ROWS = 3  # of a batch, shown in full
 PLAIN_ROWS = 20  # of a batch without methods to judge
 SHORT = 16  # values of a healthy row up to which all are shown
 QUIET = {"SM104", "SM301", "SM406", "SM901"}  # notes that say what is as it should be, and ask for nothing
+NOTHING, NO_FINDING = "nothing to report", "no finding says why"
 SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
@@ -87,7 +89,7 @@ def closing(report: Report, style: Style) -> Paragraph:
     whence = f" ({report.origin})" if report.origin else ""
     by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
     truth = f"exact certified{by}{limit(report)}"
-    return ending(report.digest(), f"; {report.model}{whence}{rows}; {truth}{kernels(report)}", style)
+    return ending(report, f"; {report.model}{whence}{rows}; {truth}{kernels(report)}", style)
 
 
 def limit(report: Report) -> str:
@@ -96,8 +98,12 @@ def limit(report: Report) -> str:
     return ", by convention the limit as T falls to 0" if zero else ""
 
 
-def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:
-    """How much was found, in what, and where to read on; notes that ask for nothing by their codes."""
+def ending(report: Told, of: str, style: Style) -> Paragraph:
+    """How much was found, in what, and where to read on; notes that ask for nothing by their codes.
+
+    Where values are wrong and no finding is about them, as of code that returned nan and is not seen, that is said.
+    """
+    found = report.digest()
     quiet = [] if style.verbose else [c.code for c in found if c.code in QUIET]
     runs: list[Cell] = []
     for cell in counted([c for c in found if c.code not in quiet]):
@@ -106,7 +112,8 @@ def ending(found: Sequence[CodeCount], of: str, style: Style) -> Paragraph:
         said = f"note{'s' if len(quiet) > 1 else ''} {', '.join(quiet)} (-v)"
         runs += [Cell(", " if runs else ""), Cell(said, Severity.NOTE)]
     if not runs:
-        runs.append(Cell("nothing to report", "dim"))
+        bad = any({"lost", "inaccurate"} & s.counts.keys() for s in report.scores())
+        runs.append(Cell(NO_FINDING if bad else NOTHING, "dim"))
     more = f"; smcli explain {found[0].code}" if found else ""
     return Paragraph((*runs, Cell(f"{of}{more}", "dim")))
 

@@ -32,7 +32,7 @@ def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
     if yours["zeros_pass"]:
         yield f"{own}: all zeros would pass, too, so that such a test tells nothing"
     if yours["below_ulp"]:
-        yield f"{own} asks for less than one spacing of the format: even correctly rounded values may be refused"
+        yield f"{own} asks for less than one spacing of the format: a value next to the correctly rounded one may be refused"
 
 
 def _kernel(arithmetic: str) -> str:

@@ -70,8 +70,8 @@ def _line(scores: Sequence[Score], found: dict[str, CodeCount], dtype: str) -> C
     good = [f"{counts[label]} {label}" for label in ("correct", "ok") if label in counts]
     beyond = counts.get("not-representable", 0)
     if beyond:
-        below = any("SM301" in s.codes for s in ran)
-        good.append(f"{beyond} {'below' if below else 'beyond'} {dtype}")
+        where = [word for code, word in (("SM301", "below"), ("SM204", "beyond")) if any(code in s.codes for s in ran)]
+        good.append(f"{beyond} {' or '.join(where or ['beyond'])} {dtype}")
     if good:
         said.append(", ".join(good))
     worst = worst_verdict(counts)

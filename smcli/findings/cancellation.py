@@ -46,7 +46,8 @@ def cancelled_sum(ev: RunEvidence) -> Iterator[Hit]:
     sum has not: Σ p·(e^d − 1 − d) is the same number, since Σ p·e^d = Σ q = 1, and no term of it is negative.
 
     It is reported where the absolute values of the terms sum to 4 times their sum or more, and the error is beyond the limit
-    without that excuse, max(8, 2(log2 n + 4 + Σ w_i|x_i − max x|)), w_i being the weight of a term.
+    without that excuse, max(8, 2(log2 n + 4 + Σ w_i|x_i − max x|)), w_i being the weight of a term. Beyond 4 times what
+    SM401 allows something else went wrong, too, and SM401 says so.
 
     {table:unit_roundoff}
 

@@ -11,7 +11,7 @@ import numpy as np
 from smcli import quantities
 from smcli.judge import limits
 from smcli.judge.measure import as_float
-from smcli.model import Verdict
+from smcli.model import Choice, Verdict
 from smcli.numbers import formats
 from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
@@ -121,23 +121,25 @@ class RowEvidence:
         return lost
 
     @cached_property
-    def labelled(self) -> BoolArray | None:
-        """Where the loss puts weight [R, C], smoothing included; None without a target or labels."""
+    def weights(self) -> FloatArray | None:
+        """What the loss multiplies −log p of each class by [R, C], 0 in ignored rows; None without a target or labels."""
         loss = self.problem.loss
         if loss is None or (loss.target is None and loss.labels is None):
             return None
-        if loss.labels is not None:
-            where = loss.labels != 0
-        else:
-            where = np.zeros(self.x.shape, dtype=bool)
-            where[np.arange(len(where)), np.maximum(loss.target, 0)] = True  # type: ignore[arg-type] # or it has labels
-        if loss.smoothing:
-            where = np.ones_like(where)
-        if loss.weights is not None:
-            where = where & (loss.weights != 0)
-        if self.problem.ignored is not None:
-            where = where & ~self.problem.ignored[:, None]
-        return np.asarray(where)
+        found = limits.weights(self.problem, loss)
+        return found if self.problem.ignored is None else np.where(self.problem.ignored[:, None], 0.0, found)
+
+    @property
+    def labelled(self) -> BoolArray | None:
+        """Where the loss puts weight [R, C], smoothing included; None without a target or labels."""
+        return None if self.weights is None else np.asarray(self.weights != 0)
+
+    def infinite_loss(self, masked: BoolArray) -> Choice:
+        """Of rows with weight on masked classes [R, C] what the loss is, in words: infinities of both signs make nan."""
+        c = np.where(masked, 0.0 if self.weights is None else self.weights, 0.0)
+        up, down = (c > 0).any(axis=1), (c < 0).any(axis=1)
+        both = "infinite" if self.elementwise else "inf − inf = nan"  # of each logit its own
+        return Choice(("+inf", "−inf", both), np.where(up & down, 2, down).astype(np.uint8))
 
     def is_elementwise(self, quantity: Quantity) -> bool:
         """Whether every value of a quantity depends on its own logit alone, as in binary cross-entropy."""
@@ -279,9 +281,14 @@ class RunEvidence(TruthEvidence):
         return same
 
     @cached_property
+    def fine(self) -> BoolArray:
+        """The rows [R, 1] whose every value is correct or accurate."""
+        return np.asarray(self.verdict(Verdict.CORRECT, Verdict.OK).all(axis=1, keepdims=True))
+
+    @property
     def all_fine(self) -> bool:
         """Whether every value is correct or accurate."""
-        return bool(self.verdict(Verdict.CORRECT, Verdict.OK).all())
+        return bool(self.fine.all())
 
     def steps(self, *ops: str) -> list[Step]:
         """The steps of the run that are one of these operations."""

@@ -9,7 +9,7 @@ import numpy as np
 from smcli.findings.evidence import first, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, first_of, rule
-from smcli.model import Severity
+from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +84,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
     if not (ev.quantity.is_log or ev.quantity.is_loss):
         return
     wrong = ~np.isfinite(ev.y) & ev.finite_truth & ev.clean
+    odd = np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ~ev.finite_truth & ev.clean  # nan where infinity is due
     if ev.quantity.name == "kl":
         for step in ev.steps("div"):
             where = wrong & ev.over_values((step.inputs[1] == 0) & (step.inputs[0] > 0))
@@ -97,9 +98,10 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
                     {"step": step.expr, "got": pick(ev.y, first(where)),
                      "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
                 )  # fmt: skip
-        for hit in _nothing_by_nothing(ev, wrong):
-            wrong = wrong & ~hit.where
-            yield hit
+        for hit in _nothing_by_nothing(ev, wrong | odd):
+            wrong, odd = wrong & ~hit.where, odd & ~hit.where
+            if hit.where.any():
+                yield hit
     for step in ev.steps("log"):
         where = wrong & _taken(ev, step)
         if not where.any():
@@ -113,7 +115,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
             {"step": step.expr, "got": pick(ev.y, first(where)),
              "what": "a probability" if step.inputs[0].shape == ev.x.shape else "the sum of the exponentials"},
         )  # fmt: skip
-    yield from _zero_times_infinity(ev, np.isnan(ev.y) & ~np.isnan(ev.truth.hi) & ev.clean & (wrong | ~ev.finite_truth))
+    yield from _zero_times_infinity(ev, (np.isnan(ev.y) & wrong) | odd)
 
 
 def _nothing_by_nothing(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
@@ -199,7 +201,9 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
 def _zero_times_log_of_zero(ev: RunEvidence, step: Step) -> BoolArray:
     """Where a product is nan because one factor is 0 and the other the logarithm of 0."""
     a, b = step.inputs
-    where = ((a == 0) & np.isinf(b)) | (np.isinf(a) & (b == 0))
+    beyond = [s.output for s in ev.steps("exp", "exp2")]  # 0·inf of an exp that overflowed is SM201's
+    infinite = [np.isinf(x) & (not any(x is e for e in beyond)) for x in (a, b)]
+    where = ((a == 0) & infinite[1]) | (infinite[0] & (b == 0))
     if not ev.inner.has_inf:  # the logarithm of 0 is nan there
         for log in ev.steps("log"):
             for one, other in ((a, b), (b, a)):
@@ -225,7 +229,8 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
     {table:margin}
 
     A focal loss is 0 already where 1 − p is: the factor (1 − p)^γ cancels. Of an entropy −Σ p·log p both kinds of terms go,
-    the log of the likely class and the p of all others. log(sigmoid(x)) is 0 where 1 + exp(−x) is 1.
+    the log of the likely class and the p of all others; of a divergence too, where one class has all of p (where its terms
+    cancel instead, SM408 says so). log(sigmoid(x)) is 0 where 1 + exp(−x) is 1.
 
     log_softmax of PyTorch, JAX, TensorFlow and SciPy all return 0 for the float32 logits 16.942385 and 0; the truth is
     −4.3855e-08.
@@ -283,9 +288,10 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
 
     Blanchard, Higham & Higham 2021, Algorithm 4.1. Python and NumPy documentation, log1p.
     """
-    if not ev.quantity.is_log and ev.quantity.name not in {"entropy", "focal"}:
+    if not ev.quantity.is_log and not ev.quantity.is_loss:
         return
     stuck = (ev.y == 0) & (ev.truth.hi != 0) & ev.held & ev.finite_truth & ev.clean
+    stuck &= ev.verdict(Verdict.LOST, Verdict.INACCURATE)  # under a soft cap 0 may be as good as it gets
     if not stuck.any():
         return
     absorbed = []

@@ -261,8 +261,9 @@ def masked_target(ev: RowEvidence) -> Iterator[Hit]:
 
     ## Why it happens
 
-    The loss is −Σ y_i·log p_i, and log p_i is −inf at a masked class. Where y_i > 0 the term is +inf. Label smoothing gives
-    every class E/K, masked ones included, so PyTorch's cross_entropy with label_smoothing is +inf on such a row, by right.
+    The loss is −Σ y_i·log p_i, and log p_i is −inf at a masked class. Where y_i > 0 the term is +inf, and −inf
+    under a negative weight. Label smoothing gives every class E/K, masked ones included, so PyTorch's cross_entropy with
+    label_smoothing is +inf on such a row, by right.
     Where y_i = 0 the true term is 0, but IEEE arithmetic makes 0·(−inf) nan: a loss that multiplies dense labels by log p
     returns nan there although it should be finite.
 
@@ -329,7 +330,10 @@ def masked_target(ev: RowEvidence) -> Iterator[Hit]:
     smoothed = ev.problem.loss is not None and ev.problem.loss.smoothing > 0
     yield Hit(
         masked,
-        "{what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is +inf, and that is right",
+        "{what} weight on {at:class}, whose {logit is|logits are} −inf: the loss is {infinite}, and that is right",
         "smooth over the open classes only" if smoothed else "check that targets never fall on masked classes",
-        facts={"what": "label smoothing puts" if smoothed else "the labels put" if soft else "the target has"},
+        facts={
+            "what": "label smoothing puts" if smoothed else "the labels put" if soft else "the target has",
+            "infinite": ev.infinite_loss(masked),
+        },
     )

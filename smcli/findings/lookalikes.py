@@ -10,13 +10,13 @@ import numpy as np
 from smcli.findings.evidence import first, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
+from smcli.judge.logits import scaled
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.findings.evidence import RowEvidence, RunEvidence
-    from smcli.model import FloatArray
     from smcli.numbers.formats import Format
 
 
@@ -96,30 +96,28 @@ def looks_like_probabilities(ev: RowEvidence) -> Iterator[Hit]:
         "one value is 1 and the others are 0: this looks like a label or a prediction, not like logits",
         index=one_hot,
     )
-    largest = x.max(axis=1)
+    largest, z = x.max(axis=1), scaled(ev.problem)
     if ev.elementwise:
-        message, facts = "{looks}, and {function} of them stays within 0.5 and 0.7311", {"function": "sigmoid"}
+        message, becomes = (
+            "{looks}, and {function} of them stays within 0.5 and {becomes}",
+            1 / (1 + np.exp(-z.max(axis=1))),
+        )
     else:
-        message, facts = "{looks}, and softmax of them is flatter: the largest, {largest}, becomes {becomes}", {}
+        becomes = 1 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)
+        message = "{looks}, and softmax of them is {another}: the largest, {largest}, becomes {becomes}"
+    flatter = becomes < largest
     yield Hit(
         where,
         message,
         choice(
-            "pass the logits, from before any {function}: one applied twice flattens",
+            "pass the logits, from before any {function}: one applied twice {does}",
             "pass the logits of the model, from before any {function} or argmax",
             index=one_hot,
         ),
-        facts={"looks": looks, "largest": largest, "becomes": _largest_probability(ev), "function": "softmax"} | facts,
-    )
-
-
-def _largest_probability(ev: RowEvidence) -> FloatArray:
-    """The largest softmax of each row, to a few digits."""
-    x = ev.x / ev.problem.temperature
-    if ev.problem.softcap is not None:
-        x = ev.problem.softcap * np.tanh(x / ev.problem.softcap)
-    largest: FloatArray = 1 / np.exp(x - x.max(axis=1, keepdims=True)).sum(axis=1)
-    return largest
+        facts={"looks": looks, "largest": largest, "becomes": becomes, "function": "sigmoid" if ev.elementwise else "softmax",
+               "another": choice("another one", "flatter", index=flatter),
+               "does": choice("gives other probabilities", "flattens", index=flatter)},
+    )  # fmt: skip
 
 
 LATER = "Keras adds ε once more to the clipped 1 − p"

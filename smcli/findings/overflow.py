@@ -26,6 +26,11 @@ def sums_exponentials(ev: RunEvidence, step: Step) -> bool:
     )
 
 
+def is_signed(step: Step) -> bool:
+    """Whether a sum is of exponentials with coefficients, which may cancel."""
+    return step.op == "sum" and step.expr.startswith("Σ b·exp(")
+
+
 def is_running(step: Step) -> bool:
     """Whether a sum is that of a one-pass algorithm, over the logits themselves."""
     return step.op == "sum" and step.expr.startswith("d (running sum")
@@ -166,18 +171,21 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
     torch.nn.functional.softmax (dtype).
     """
     f = ev.inner
-    accumulator = ev.numerics.accumulate or f.name
+    accumulator = formats.get(ev.numerics.accumulate or f.name)
     for step in ev.steps("sum"):
         over = step.overflowed & ev.clean
         own = is_running(step)
         if own:  # terms that are beyond the format themselves are SM203's
             over &= (np.ptp(step.inputs[0], axis=1) <= f.max)[:, None]
-        if not over.any() or not (own or sums_exponentials(ev, step)):
+        if not over.any() or not (own or is_signed(step) or sums_exponentials(ev, step)):
             continue
         where = np.broadcast_to(over, ev.y.shape)
         terms = step.inputs[0]
         total = np.full(len(terms), np.nan) if own else terms.sum(axis=1)
         log10 = np.log10(np.ldexp(terms, -64).sum(axis=1)) + 64 * np.log10(2)  # also where float64 cannot hold it
+        largest = np.full(len(terms), np.nan) if own else np.abs(terms).max(axis=1)
+        kind = np.where(np.isinf(total), 2, total <= f.max)
+        kind = np.where(largest > accumulator.max, 5, 4 if is_signed(step) else kind)
         yield Hit(
             where,
             choice(
@@ -186,12 +194,14 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
                 "{step} overflows {format} though each of its {terms} terms fits: the sum is about {digits}e+{power}, the largest "
                 "number {max}",
                 "{step} overflows {accumulator}, whose largest number is {max}",
-                index=np.where(np.isnan(total), 3, np.where(np.isinf(total), 2, total <= f.max)),
+                "{step} overflows {accumulator} on the way, though each of its {terms} terms fits",
+                "{step} overflows its accumulator {accumulator}: its largest term, {largest}, is beyond {most}",
+                index=np.where(own, 3, kind),
             ),
             mend(ev, where, sums_first=True, whole_rows=True),
             step.expr,
-            {"step": step.expr, "terms": terms.shape[1], "format": f.name, "total": total, "accumulator": accumulator,
-             "max": formats.get(accumulator).max if own else f.max,
+            {"step": step.expr, "terms": terms.shape[1], "format": f.name, "total": total, "accumulator": accumulator.name,
+             "max": accumulator.max if own else f.max, "largest": largest, "most": accumulator.max,
              "digits": np.round(10 ** (log10 % 1), 3), "power": np.floor(log10).astype(np.int64)},
         )  # fmt: skip
 
@@ -208,7 +218,8 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     ## Why it happens
 
     |x|/T goes beyond the largest number when T is small: in float16 a logit of 700 is enough at T = 0.01. Annealed sampling
-    and attention scores scaled by a large factor do this. In a format without infinity, x − max(x) alone is enough.
+    and attention scores scaled by a large factor do this. In a format without infinity, x − max(x) alone is enough. Any
+    other step but exp and the sum of exps that leaves the format, and takes the result with it, is reported here, too.
 
     {table:max}
 
@@ -259,21 +270,22 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     """
     f = ev.inner
     for step in ev.steps("div"):
-        if step.expr != "x/T":
+        if step.expr not in {"x/T", "t/T"}:  # those of a teacher, too
             continue
         zero = step.inputs[1] == 0
         over = (step.overflowed | step.invalid) & ev.clean
         yield Hit(
             over,
-            "x/T is not finite at {at}: T is 0 in {format}, and the truth, by convention, the limit as T falls to 0" if zero.any()
-            else "x/T overflows {format} at {at}: {x}/{temperature} is beyond {max}",
+            "{step} is not finite at {at}: T is 0 in {format}, and the truth, by convention, the limit as T falls to 0" if zero.any()
+            else "{step} overflows {format} at {at}: {x}/{temperature} is beyond {max}",
             "choose a larger T, or take the argmax" if zero.any()
             else "subtract the maximum before dividing by T" + (", or divide in a wider format" if f.p < 53 else ""),
             step.expr,
-            {"format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
+            {"step": step.expr, "format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
              "max": f.max},
         )  # fmt: skip
-    lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST) & ~np.isfinite(ev.y))
+    lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ~np.isfinite(ev.y))
+    accumulator = formats.get(ev.numerics.accumulate or f.name)
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
     for step in ev.run.steps:
         if not lost.any():
@@ -284,7 +296,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             scaled.append(step.output)
         if is_running(step):  # x − m is computed inside it
             over &= (np.ptp(step.inputs[0], axis=1) > f.max)[:, None]
-        elif step.op in {"exp", "exp2", "sum"}:  # findings of their own
+        elif step.op in {"exp", "exp2"} or is_signed(step) or sums_exponentials(ev, step):  # findings of their own
             lost = lost & ~ev.in_row(over)
             continue
         elif step.op == "log" or (ev.quantity.is_derivative and not forward):  # a pole is no overflow
@@ -292,25 +304,34 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
         elif step.op == "div":
             over &= step.inputs[1] != 0
         where = np.broadcast_to(over, (len(lost), over.shape[1])) & lost[:, None]
+        held = accumulator if step.op == "sum" and accumulator.max < f.max else step.format
         yield Hit(
             where,
             choice(
                 "{step} is {becomes} at {at}: it is beyond {format}, which ends at {max}",
                 "{step} is {becomes}: a logit less the largest one is beyond {format}, which ends at {max}",
-                index=np.full(len(lost), is_running(step)),
+                "{step} is {becomes}: it is beyond {format}, which ends at {max}",
+                index=np.full(len(lost), 1 if is_running(step) else 2 * (step.op == "sum")),
             ),
-            "return the result in a wider format"
-            if step.op == "cast"
-            else "bring the logits closer together" + (", or use a wider format" if f.p < 53 else ""),
+            _less(ev, step),
             step.expr,
             {
                 "step": step.expr,
                 "becomes": pick(step.output, first(where)),
-                "format": step.format.name,
-                "max": step.format.max,
+                "format": held.name,
+                "max": held.max,
             },
         )
         lost = lost & ~ev.in_row(over)
+
+
+def _less(ev: RunEvidence, step: Step) -> str:
+    """What to do about a step other than exp that overflowed."""
+    if step.op == "cast":
+        return "return the result in a wider format"
+    if step.op == "sum" and ev.numerics.accumulate and formats.get(ev.numerics.accumulate).max < ev.inner.max:
+        return f"accumulate in {ev.inner.name} (--accumulate {ev.inner.name})"
+    return "bring the logits closer together" + (", or use a wider format" if ev.inner.p < 53 else "")
 
 
 @rule("SM204", "result-overflow", Severity.WARNING)

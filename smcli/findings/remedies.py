@@ -165,11 +165,11 @@ def _wider(ev: RunEvidence) -> list[Trial]:
 
 
 def _other_methods(ev: RunEvidence, first: str = "") -> list[Trial]:
-    name, loss = ev.quantity.name, ev.problem.loss
+    name = ev.quantity.name
     careful = sorted(CAREFUL, key=lambda m: m != first)
-    some = [m for m in map(methods.get, careful) if m.name != ev.method and m.defines(name)]
+    some = [m for m in map(methods.get, careful) if m.name != ev.method and m.suits(ev.problem, name)]
     if name == "gradient":  # the composed backward passes fail in the same ways
-        some = [m for m in some if m.backward == "fused" and (loss is None or m.differentiates(loss.kind))]
+        some = [m for m in some if m.backward == "fused"]
     if name in {"log-softmax", "cross-entropy"}:
         some = [m for m in some if m.name != "shifted"]
     return [Trial(_words(ev, m.name), m.name) for m in some]

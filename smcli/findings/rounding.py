@@ -250,7 +250,8 @@ def _consequence(ev: RowEvidence, lost: BoolArray) -> tuple[Choice | str, Choice
         return "nan", ": its value is nan too" if ev.elementwise else ": the whole row is nan"
     up, down = (lost & (x == np.inf)).any(axis=1), (lost & (x == -np.inf)).any(axis=1)
     became = choice("inf", "−inf", "±inf", index=np.where(up & down, 2, down))
-    hit = np.zeros(len(x), dtype=bool) if ev.labelled is None else (lost & (x == -np.inf) & ev.labelled).any(axis=1)
+    masked = lost & (x == -np.inf) & (False if ev.labelled is None else ev.labelled)
+    hit = masked.any(axis=1)
     if ev.elementwise:
         after = choice("", ": its loss is infinite now", index=up | hit)
         return became, after
@@ -260,6 +261,8 @@ def _consequence(ev: RowEvidence, lost: BoolArray) -> tuple[Choice | str, Choice
         ": its class is masked now, and the loss is +inf because the target is there",
         ": no class is left, and softmax is 0/0",
         ": frameworks return nan for the whole row",
-        index=np.where(up, 3, np.where(dead, 2, hit)),
+        ": its class is masked now, and the loss is −inf because the target is there",
+        ": classes with weights of both signs are masked now, and the loss is inf − inf = nan",
+        index=np.where(up, 3, np.where(dead, 2, np.where(hit, np.array([1, 4, 5])[ev.infinite_loss(masked).index], 0))),
     )
     return became, after

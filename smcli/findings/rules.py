@@ -53,7 +53,7 @@ class Rule:
     """A code, its name and severity, the question it puts to the evidence, and its page.
 
     With `once`, only the first of several hits in a row tells: the step that went wrong first, whatever the other rows
-    of the block are. A rule about a run looks only at blocks with a value that is neither correct nor accurate, unless
+    of the block are. A rule about a run looks only at rows with a value that is neither correct nor accurate, unless
     it is `always` to be asked.
     """
 
@@ -115,12 +115,15 @@ def examine(evidence: Evidence) -> tuple[Found, ...]:
             if r.about != evidence.about or (fine and not r.always):
                 continue
             open_rows = np.ones((len(evidence.x), 1), dtype=bool)
+            if isinstance(evidence, RunEvidence) and not r.always:  # alone, such a row would not have been looked at
+                open_rows = ~evidence.fine
             for hit in r.find(evidence):
-                where = hit.where & open_rows if r.once else hit.where
+                where = hit.where & open_rows
                 rows = np.flatnonzero(where.any(axis=1))
                 if rows.size:
                     found.append(_found(r, evidence, hit, where, rows))
-                    open_rows[rows] = False
+                    if r.once:
+                        open_rows[rows] = False
     return tuple(found)
 
 

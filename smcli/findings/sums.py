@@ -150,7 +150,9 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
     Higham 2002, Accuracy and Stability of Numerical Algorithms, chapter 4 (summation). Blanchard, Higham & Higham 2020, A
     class of fast and accurate summation algorithms, SIAM J. Sci. Comput. 42(3).
     """
-    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * ev.inner.unit_roundoff, 0.25)
+    running = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
+    u = max(ev.inner.unit_roundoff, running.unit_roundoff)
+    explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * u, 0.25)
     for step in ev.steps("sum"):
         if step.ignored is None or step.stalled_at is None:
             continue

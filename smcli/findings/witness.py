@@ -38,7 +38,7 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
     left = np.flatnonzero(lost.any(axis=1))
     known, out = {f.code for f in found}, []
     for method in map(methods.get, WITNESSES):
-        if not left.size or not method.defines(name):
+        if not left.size or not method.suits(ev.problem, name):
             continue
         part = rows_of(ev.problem, left)
         done = run(method, part, name, Arithmetic(ev.format, ev.format))

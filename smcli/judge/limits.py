@@ -28,7 +28,7 @@ from smcli.judge.measure import Limit, as_float
 from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
-    from smcli.model import FloatArray, Problem, Truth
+    from smcli.model import FloatArray, Loss, Problem, Truth
     from smcli.problem.specs import Tolerance
     from smcli.reference import Reference
 
@@ -133,17 +133,15 @@ def _loss_parts(problem: Problem, reference: Reference) -> FloatArray:
         y = np.asarray(loss.labels)
         return np.where((y == 0) | (y == 1), 0.0, 1 / (1 + np.exp(-x)) + np.abs(y))
     p = probabilities(problem)
-    size = np.abs(_weights(problem))
+    size = np.abs(weights(problem, loss))
     parts = np.where(size == 0, 0.0, p * size.sum(axis=1, keepdims=True) + size)
     if loss.z_loss:
         parts = parts + 2 * abs(loss.z_loss) * np.abs(as_float(reference.truth("logsumexp"))) * p
     return np.asarray(parts)
 
 
-def _weights(problem: Problem) -> FloatArray:
-    """What the loss multiplies −log p of each class by, to a few digits."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101
+def weights(problem: Problem, loss: Loss) -> FloatArray:
+    """What a loss with a target or labels multiplies −log p of each class by [R, C], to a few digits."""
     rows, classes = problem.logits.shape
     if loss.labels is not None:
         y = np.asarray(loss.labels)

@@ -79,6 +79,12 @@ class Method(ABC):
         """Whether it has the gradient of the loss of that name, where it has gradients at all."""
         return True
 
+    def suits(self, problem: Problem, quantity: str) -> bool:
+        """Whether it computes the quantity of this problem, with all that belongs to it."""
+        loss = problem.loss
+        differentiates = quantity != "gradient" or loss is None or self.differentiates(loss.kind)
+        return differentiates and self.defines(quantity)
+
     @abstractmethod
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """The values of a quantity that it defines, [R, N] or what broadcasts to that; arguments as in `run`."""
@@ -128,6 +134,11 @@ class Formula(Method):
     def differentiates(self, loss: str) -> bool:
         """Whether the algorithm differentiates it: every loss, where it does not say which."""
         return loss in getattr(self.algorithm, "losses", (loss,))
+
+    def suits(self, problem: Problem, quantity: str) -> bool:
+        """As of every method; a logsumexp with coefficients has a formula of its own."""
+        signed = quantity == "logsumexp" and problem.coefficients is not None
+        return Method.suits(self, problem, quantity) and (not signed or hasattr(self.algorithm, "signed_logsumexp"))
 
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """Evaluate the formula, the loss made of it, or its derivative."""

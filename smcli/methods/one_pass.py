@@ -20,58 +20,64 @@ def walk(x: Rows, o: Arithmetic, threshold: float) -> tuple[Rows, Rows]:
     multiplied by exp(old − new). The sum runs in the accumulator's format, one after the other.
     """
     by_column = x.values.shape[1] <= COLUMNS or x.values.shape[0] >= x.values.shape[1]
-    reference, total = _columns(x.values, o, threshold) if by_column else _segments(x.values, o, threshold)
-    m = Rows(reference, "m")
-    d = o.running(
-        "d (running sum of exp(x − m))", o.format.round(total), x.values, _missing(x.values - m.values, total)
-    )
-    return m, d
+    reference, total, left_out = (_columns if by_column else _segments)(x.values, o, threshold)
+    where = np.full(left_out.shape, -1.0)  # it is not told which term was the first
+    stall = (_share(left_out, total), where)
+    return Rows(reference, "m"), o.running("d (running sum of exp(x − m))", o.format.round(total), x.values, stall)
 
 
-def _missing(z: FloatArray, total: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Per row the share of the sum that the running sum did not take up; where it stopped is not known."""
-    whole = np.exp(z).sum(axis=1)
-    return np.maximum(1 - total[:, 0] / whole, 0.0), np.full(z.shape[0], -1.0)
+def _share(left_out: FloatArray, total: FloatArray) -> FloatArray:
+    """The share [R] of the sum that terms without effect were; 0 where the running sum is no number."""
+    whole = np.abs(total[:, 0]) + left_out
+    return np.divide(left_out, whole, out=np.zeros_like(whole), where=(whole > 0) & np.isfinite(whole))
 
 
-def _columns(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray]:
+def _columns(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     f, acc = o.format, o.accumulate
     m = np.full((x.shape[0], 1), -np.inf)
-    d = np.zeros((x.shape[0], 1))
+    d, left_out = np.zeros((x.shape[0], 1)), np.zeros((x.shape[0], 1))
     for i in range(x.shape[1]):
         xi = x[:, i : i + 1]
         new = np.where((xi > m + threshold) | np.isnan(xi) | ((m == -np.inf) & (xi > m)), np.maximum(m, xi), m)
         scale = np.where(new == m, 1.0, f.round(np.exp(f.round(m - new))))
         d = np.where(new == m, d, np.where(m == -np.inf, 0.0, acc.round(d * scale)))  # nothing to rescale at first
         term = np.where((xi == -np.inf) & (new == -np.inf), 0.0, f.round(np.exp(f.round(xi - new))))
-        d = acc.round(d + acc.round(term))
+        term = acc.round(term)
+        before, d = d, acc.round(d + term)
+        left_out = left_out * np.where(m == -np.inf, 0.0, scale) + np.where(
+            (d == before) & np.isfinite(term), term, 0.0
+        )
         m = new
-    return m, np.where(m == -np.inf, np.nan, d)
+    return m, np.where(m == -np.inf, np.nan, d), left_out[:, 0]
 
 
-def _segments(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray]:
+def _segments(x: FloatArray, o: Arithmetic, threshold: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     f, acc = o.format, o.accumulate
-    reference, total = np.empty((x.shape[0], 1)), np.empty((x.shape[0], 1))
+    reference, total, missed = np.empty((x.shape[0], 1)), np.empty((x.shape[0], 1)), np.zeros(x.shape[0])
     for r, row in enumerate(x):
-        m, d, start, window = -math.inf, 0.0, 0, COLUMNS
+        m, d, left_out, start, window = -math.inf, 0.0, 0.0, 0, COLUMNS
         while start < row.size:
             part = row[start : start + window]
             beyond = ~(part <= m + threshold)
             ahead = int(np.argmax(beyond)) if beyond.any() else part.size
             if ahead and m > -math.inf:
                 terms = acc.round(f.round(np.exp(f.round(part[:ahead] - m))))
-                d = float(sequential(terms[None], acc, np.array([d]))[0, -1])
+                running = np.concatenate([[d], sequential(terms[None], acc, np.array([d]))[0]])
+                d = float(running[-1])
+                left_out += float(terms[(running[1:] == running[:-1]) & np.isfinite(terms)].sum())
             start, window = start + ahead, 2 * window
             if ahead < part.size:
                 new, window = float(part[ahead]), COLUMNS
                 if m > -math.inf:
-                    d = float(acc.round(np.array(d * f.round(np.exp(f.round(np.array(m - new)))))))
+                    scale = float(f.round(np.exp(f.round(np.array(m - new)))))
+                    d, left_out = float(acc.round(np.array(d * scale))), left_out * scale
                 m = new
                 if math.isnan(new):
                     d = math.nan
                     break
         reference[r], total[r] = m, d if m > -math.inf or math.isnan(m) else math.nan
-    return reference, total
+        missed[r] = left_out
+    return reference, total, missed
 
 
 def two_pass_sum(x: Rows, o: Arithmetic) -> tuple[Rows, Rows, Rows, Rows]:

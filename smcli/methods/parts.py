@@ -90,10 +90,16 @@ def stable_sides(x: Rows, o: Arithmetic) -> tuple[Rows, Rows, Rows, Rows]:
 
 def signed(x: Rows, b: Rows, o: Arithmetic) -> Rows:
     """m + log |Σ b·exp(x − m)|, m the largest logit whose b is not 0, as SciPy's logsumexp with b."""
-    counted = Rows(np.where(b.values == 0, -np.inf, x.values), "x")
-    m = o.max(counted)
-    s = o.sum(o.mul(b, o.exp(o.sub(counted, m))))
+    terms, m = signed_terms(x, b, o)
+    s = o.sum(terms)
     return o.add(m, o.log(Rows(np.abs(s.values), f"|{s.expr}|")))
+
+
+def signed_terms(x: Rows, b: Rows, o: Arithmetic) -> tuple[Rows, Rows]:
+    """b·exp(x − m) and m; a logit whose b is 0 stands at m, where its exp cannot overflow."""
+    m = o.max(Rows(np.where(b.values == 0, -np.inf, x.values), "x"))
+    counted = Rows(np.where(b.values == 0, m.values, x.values), "x")
+    return o.mul(b, o.exp(o.sub(counted, m))), m
 
 
 def naive_signed(x: Rows, b: Rows, o: Arithmetic) -> Rows:

@@ -29,8 +29,7 @@ def product(algorithm: Any, problem: Problem, x: Rows, o: Arithmetic) -> Rows:
     v = o.given(np.broadcast_to(problem.cotangent, (len(x.values), np.size(problem.cotangent))), "v")  # type: ignore[arg-type]
     if problem.vjp_of == "logsumexp" and problem.coefficients is not None:
         b = o.given(np.broadcast_to(problem.coefficients, x.values.shape), "b")
-        counted = Rows(np.where(b.values == 0, -np.inf, x.values), "x")
-        terms = o.mul(b, o.exp(o.sub(counted, o.max(counted))))
+        terms, _ = parts.signed_terms(x, b, o)
         return o.mul(v, o.div(terms, o.sum(terms)))
     p = probabilities(algorithm, x, o)
     if problem.vjp_of == "logsumexp":

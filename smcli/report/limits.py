@@ -38,7 +38,7 @@ class Limits:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document (schema smcli.limits/1)."""
-        return {"schema": "smcli.report.limits/1", "formats": [_figures(f, self.inner(f)) for f in self.formats]}
+        return {"schema": "smcli.limits/1", "formats": [_figures(f, self.inner(f)) for f in self.formats]}
 
     def listings(self) -> Iterable[Listing]:
         """The limits as tables."""

@@ -63,7 +63,7 @@ class Sweep:
             return {"step": p.step, "error": json_number(p.error)}
 
         return {
-            "schema": "smcli.report.sweep/1",
+            "schema": "smcli.sweep/1",
             "smcli": __version__,
             "dtype": self.dtype,
             "quantity": self.quantity,

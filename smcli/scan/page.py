@@ -9,7 +9,7 @@ import numpy as np
 
 from smcli.document.figure import Axis, Figure, Series
 from smcli.document.parts import Cell, Code, Document, Drawing, Paragraph, Table
-from smcli.document.report import counted
+from smcli.document.report import NO_FINDING, NOTHING, counted
 from smcli.document.spelling import error
 from smcli.model import Verdict
 from smcli.numbers.words import plural
@@ -36,7 +36,8 @@ def document(report: ScanReport, style: Style) -> Document:
     for cell in counted(found):
         runs += [Cell(", "), cell] if runs else [cell]
     if not runs:
-        runs.append(Cell("nothing to report", "dim"))
+        bad = any(c.verdicts[[Verdict.LOST, Verdict.INACCURATE]].any() for c in t.counts.values())
+        runs.append(Cell(NO_FINDING if bad else NOTHING, "dim"))
     more = f"; smcli explain {found[0].code}" if found else ""
     origin = f" ({report.origin})" if report.origin and report.origin != "--dtype" else ""
     runs.append(Cell(f"; {report.dtype}{origin}, {plural(t.rows, 'row')}{part.replace(' · ', ', ')}{more}", "dim"))

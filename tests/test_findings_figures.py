@@ -1,0 +1,150 @@
+"""Figures, steps and remedies in findings, each found once more by hand: gaps that mutants of the rules have shown."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import smcli
+from smcli import read
+
+INF = float("inf")
+
+
+def the(code, report):
+    (found,) = (f for f in report.findings if f.code == code)
+    return found
+
+
+def codes(report):
+    return {f.code for f in report.findings}
+
+
+def figures(pattern, message):
+    return tuple(float(v.replace("−", "-")) for v in re.search(pattern, message).groups())
+
+
+def test_the_limit_that_was_given_is_told_as_such():
+    x = [-12.3392, 0]
+    options = {"quantities": "logsumexp", "dtype": "float32", "methods": "fused"}
+    assert "; your limit is 3 ulp" in the("SM401", smcli.compare(x, max_ulp=3, **options)).message
+    assert "; that is beyond your --max-rel" in the("SM401", smcli.compare(x, max_rel=1e-5, **options)).message
+    assert "; a careful float32 algorithm stays within" in the("SM401", smcli.compare(x, **options)).message
+
+
+def test_the_sum_of_a_gradient_in_ulp_of_its_largest_entry():
+    report = smcli.gradient([1.0, 2.0, 3.0], target=0, methods="fused", accumulate="float8_e5m2", dtype="float32")
+    f, y = the("SM503", report), np.array(report.rows[0].results[0].methods[0].values)
+    total, ulps = figures(r"sums to (\S+) \((\S+) ulp", f.message)
+    assert total == pytest.approx(y.sum(), rel=1e-5)
+    assert ulps == pytest.approx(abs(y.sum()) / np.spacing(np.float32(np.abs(y).max())), rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"softcap": 20.0}, {"temperature": 2.0}, {"reverse": True}])
+def test_a_cancelled_divergence_says_how_large_its_terms_are(options):
+    x, other = np.array([1.0000001, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])
+    report = smcli.compare(x, against=other, quantities="kl", methods="naive", **options)
+    with np.errstate(all="ignore"):
+        z, w = (v.astype(np.longdouble) / options.get("temperature", 1) for v in (x, other))
+        if "softcap" in options:
+            z, w = (options["softcap"] * np.tanh(v / options["softcap"]) for v in (z, w))
+        first, second = (z, w) if options.get("reverse") else (w, z)
+        log_p, log_q = (v - v.max() - np.log(np.exp(v - v.max()).sum()) for v in (first, second))
+        size = float(np.abs(np.exp(log_p) * (log_p - log_q)).sum())
+    assert figures(r"absolute values sum to ([^,]+),", the("SM408", report).message) == pytest.approx((size,), rel=1e-4)
+
+
+def test_the_first_step_that_went_wrong_is_that_of_the_values_concerned():
+    # a class whose exp underflows by right is not why the others were lost: their sum overflowed
+    report = smcli.compare([9.0] * 10 + [-20.0], dtype="float16", quantities="softmax", methods="naive")
+    assert the("SM302", report).step == "Σ exp(x)"
+    report = smcli.compare([40, 0], target=0, quantities="cross-entropy", methods="fused")
+    assert the("SM402", report).step == "log(Σ exp(x − max(x)))"
+    report = smcli.compare([0, -800], against=[0, 1], quantities="kl", methods="shifted")  # p/0 is no overflow
+    assert codes(report) == {"SM303"}
+
+
+def test_what_only_a_convention_gives_is_no_log_of_zero():
+    assert codes(smcli.compare([INF, 1], labels=[0, 1], quantities="bce", methods="fused")) == {"SM102"}
+    assert codes(smcli.compare([1, INF], labels=[1, 1], quantities="bce", methods="naive,fused")) == {"SM102"}
+
+
+def test_a_remedy_for_a_jacobian_names_its_whole_diagonal():
+    report = smcli.gradient([0, 40, 0], methods="fused")
+    f = the("SM502", report)
+    assert f.at == (4,) and "take 1 − p_i as the sum of the other probabilities" in f.remedy
+
+
+def test_a_wider_format_is_only_proposed_where_there_is_one():
+    assert "or use a wider format" in the("SM902", smcli.compare([1e5, 0], dtype="float16")).remedy
+    (row,) = read.from_arguments(["1e400", "0"])
+    assert row.tokens is not None
+    from decimal import Decimal
+
+    f = the("SM902", smcli.compare([Decimal("1e400"), Decimal(0)], quantities="softmax"))
+    assert "wider format" not in f.remedy and "(1E+400)" in f.message
+
+
+@pytest.mark.parametrize(("x", "dtype"), [([-0.775, -0.6175], "float64"), ([900.1, 300.7, 0], "float64")])
+def test_a_condition_number_in_a_finding_is_that_of_the_problem(x, dtype):
+    quantity = "logsumexp" if len(x) == 2 else "softmax"
+    report = smcli.compare(x, quantities=quantity, dtype=dtype)
+    if "SM406" not in codes(report):
+        pytest.skip("every method is accurate here")
+    f = the("SM406", report)
+    z = np.array(x, dtype=np.longdouble)
+    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    kappa, at = figures(r"number is (\S+) at index (\d+)", f.message)
+    lse = z.max() + np.log(np.exp(z - z.max()).sum())
+    due = (p * np.abs(z)).sum() / abs(lse)
+    if quantity == "softmax":
+        j = int(at)
+        due = np.delete(p, j).sum() * abs(z[j]) + np.delete(p * np.abs(z), j).sum()
+    assert kappa == pytest.approx(float(due), rel=1e-4)
+    change = re.search(r"by up to (\S+) relative, which", f.message)
+    assert change is None or float(change[1]) == pytest.approx(kappa * 2.0**-53, rel=1e-4)
+
+
+def test_the_share_that_a_stalled_sum_left_out():
+    n = 3000
+    report = smcli.compare([0.0] * n, dtype="float16", sum="sequential", quantities="softmax", methods="naive")
+    end, term, share = figures(r"ended at (\S+):.* first term (\d+), and (\S+) %", the("SM404", report).message)
+    assert (end, term) == (2048, 2048) and share == pytest.approx(100 * (n - 2048) / n, rel=1e-5)
+
+
+def test_a_sum_beyond_float64_is_told_in_figures():
+    told = the("SM202", smcli.compare([709.5] * 30, quantities="softmax", methods="naive")).message
+    mantissa, power = re.search(r"the sum is about (\S+)e\+(\d+), the largest", told).groups()
+    assert math.log10(float(mantissa)) + int(power) == pytest.approx((709.5 + math.log(30)) / math.log(10), rel=1e-6)
+
+
+def test_places_are_cut_in_a_batch_where_only_one_row_has_many():
+    rows = [[-104.0] * 150 + [-103.0] * 50, [0.0] * 199 + [-104.0]]
+    report = smcli.compare(rows, dtype="float32", quantities="softmax", methods="naive")
+    lost = {f.count: len(f.at) for row in report.rows for f in row.findings if f.code == "SM302"}
+    assert lost == {150: 100}
+    report = smcli.compare(
+        [[-104.0] * 150 + [-103.0], [-104.0] + [-103.0] * 150], dtype="float32", quantities="softmax", methods="naive"
+    )
+    lost = {f.count: f.at for row in report.rows for f in row.findings if f.code == "SM302"}
+    assert lost == {150: tuple(range(100)), 1: (0,)}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"])
+def test_thresholds_in_messages_are_those_of_the_format(dtype):
+    from smcli.numbers import formats
+
+    f = formats.get(dtype)
+    x = math.ceil(f.exp_overflow) + 1.0
+    told = the("SM201", smcli.compare([x, 0], dtype=dtype, quantities="softmax", methods="naive")).message
+    assert figures(r"exp\((\S+)\) is beyond", told) == (float(f.round(np.array(x))),)
+    assert figures(r"only below (\S+)$", told)[0] == pytest.approx(f.exp_overflow, rel=1e-5)
+    low = math.floor(f.exp_zero) - 1.0
+    told = the("SM304", smcli.compare([low, low], dtype=dtype, quantities="softmax", methods="naive")).message
+    largest, zero = figures(r"largest is ([^;]+); exp is 0 up to (\S+) in", told)
+    assert largest == float(f.round(np.array(low))) and zero == pytest.approx(f.exp_zero, rel=1e-5)
+    told = the("SM301", smcli.compare([0, -f.max / 2], dtype=dtype, quantities="softmax", methods="shifted")).message
+    assert figures(r"smallest number (\S+)$", told)[0] == pytest.approx(f.smallest_subnormal, rel=1e-5)
