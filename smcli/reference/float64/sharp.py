@@ -109,7 +109,7 @@ def sums(
 
 def powers(z: Pair) -> Pair:
     """e^z of pairs for -700 <= z <= 0."""
-    from smcli.reference.double_double.kernels import scaled_exp
+    from smcli.reference.double_double.functions import scaled_exp
 
     scaled, k = scaled_exp(z)
     return np.ldexp(scaled[0], k), np.ldexp(scaled[1], k)
