@@ -61,7 +61,7 @@ def along(
     """
     x, g = problem.logits, twofold.mul(rows.reciprocal(), scale(factor))
     pool, error = pool_for(x), unsure + 2.0**-104 * np.abs(mean[0])
-    masked, level = bool(x.min() == -np.inf), (mean[0] == 0) & (unsure == 0)
+    masked, level = not x.min() > -np.inf, (mean[0] == 0) & (unsure == 0)
     for (way, loose), tile in zip(directions, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])
         inner = twofold.add(way, minus(cut(mean, r)))

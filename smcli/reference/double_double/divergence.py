@@ -62,7 +62,7 @@ class Gaps:
         self._first, self._second = first, second
         a, z = (np.take_along_axis(q.logits, own.at, axis=1) for q in (first, second))
         self._start = self._difference(z, a)
-        self._masked = bool(first.logits.min() == -np.inf)
+        self._masked = not first.logits.min() > -np.inf
 
     def _difference(self, z: FloatArray, a: FloatArray) -> Pair:
         if self._first.softcap is None:
@@ -155,7 +155,7 @@ def _far(first: Problem, second: Problem, sheet: Sheet, _: FloatArray) -> None:
     own, other = reduce(first, pool, soft), reduce(second, pool)
     gaps, total, spread = Gaps(first, second, own), Total(len(x)), np.zeros((len(x), 1))
     bad = own.undefined | other.undefined
-    if second.logits.min() == -np.inf:
+    if not second.logits.min() > -np.inf:
         bad |= ((second.logits == -np.inf) & (x != -np.inf)).any(axis=1, keepdims=True)
     for tile in tiles(x.shape, PIECE):
         arrays = pool.cut(x[tile])

@@ -62,7 +62,7 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
     own = reduce(student, pool, sheet)
     top = t.max(axis=1, keepdims=True)
     lost = ~np.isfinite(top)
-    if t.min() == -np.inf:
+    if not t.min() > -np.inf:
         lost |= ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True)
     gaps, cap = Gaps(student, teacher, own), softcap.error(student)
     total, spread, noise = Total(len(x)), np.zeros((len(x), 1)), np.zeros((len(x), 1))
@@ -113,7 +113,7 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
     own, other = reduce(student, pool, sheet), reduce(teacher, pool, soft)
     mine, theirs = (twofold.mul(rows.reciprocal(), scale(factor)) for rows in (own, other))
     noise = 2 * exp_error(student) + 2.0**-98
-    masked = bool(x.min() == -np.inf)
+    masked = not x.min() > -np.inf
     for tile in tiles(x.shape, PIECE):
         r, arrays = tile[0], pool.cut(x[tile])
         p = twofold.mul(laid(sheet, tile, pool, arrays), cut(mine, r))
@@ -150,7 +150,7 @@ def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spr
     near = nearly(problems, own, sheet, spread)
     one = paired(np.ones_like(near.m[0]))
     whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
-    error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), bool(x.min() == -np.inf)
+    error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), not x.min() > -np.inf
     sure = np.fmax((near.loose * 1.1 * near.farthest + error) / (0.9 * LOOSE), SMALL)
     for change, tile in zip(near.moved, tiles(x.shape, PIECE), strict=True):
         r, arrays = tile[0], pool.cut(x[tile])

@@ -91,7 +91,7 @@ def shift(problem: Problem, x: FloatArray, top: Pair, arrays: Sequence[FloatArra
         high, low = twofold.two_sum(raised[0], -top[0])
         low += raised[1] - top[1]  # to u² of the cap: nothing beside the error of the logits themselves
         zh[...], zl[...] = twofold.fast_two_sum(high, low)
-        if x.size and x.min() == -np.inf:
+        if x.size and not x.min() > -np.inf:
             zh[x == -np.inf] = -np.inf
         return zh, zl
     np.subtract(x, top[0], zh)
