@@ -321,7 +321,7 @@ def test_a_plain_truth_near_the_middle_of_two_numbers_is_undecided(name):
 def test_an_error_is_excused_within_the_rounding_of_the_parts_and_no_further(dtype):
     fmt = FORMATS[dtype]
     spacing = 2.0 ** (1 - fmt.p)  # of the parts, which are 1
-    t = 2.0**-40  # their difference
+    t = 4 * spacing  # their difference
     hi = np.array([[t] * 4])
     truth = Truth(hi, np.zeros(hi.shape), np.zeros(hi.shape, np.int64), 2.0**-90)
     values = np.array([[0.0, t + 9 * spacing, t + 11 * spacing, 0.5]])
