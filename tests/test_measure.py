@@ -315,3 +315,16 @@ def test_a_plain_truth_near_the_middle_of_two_numbers_is_undecided(name):
         assert round_truth(truth, fmt)[1].tolist() == [[True, True, False, True, False]]
     sharp = Truth(hi, nothing, np.broadcast_to(np.int64(0), hi.shape), 2.0**-50)
     assert round_truth(sharp, fmt)[1].tolist() == [[True, False, False, True, False]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_an_error_is_excused_within_the_rounding_of_the_parts_and_no_further(dtype):
+    fmt = FORMATS[dtype]
+    spacing = 2.0 ** (1 - fmt.p)  # of the parts, which are 1
+    t = 4 * spacing  # their difference
+    hi = np.array([[t] * 4])
+    truth = Truth(hi, np.zeros(hi.shape), np.zeros(hi.shape, np.int64), 2.0**-90)
+    values = np.array([[0.0, t + 9 * spacing, t + 11 * spacing, 0.5]])
+    limit = Limit(np.array(8.0), parts=np.ones(hi.shape), base=np.array(10.0))
+    verdicts = measure(values, truth, fmt.round(hi), fmt, limit, np.zeros((1, 1), dtype=bool)).verdicts[0]
+    assert verdicts.tolist() == [Verdict.OK, Verdict.OK, Verdict.INACCURATE, Verdict.INACCURATE]
