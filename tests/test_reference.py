@@ -412,3 +412,53 @@ def test_reducing_many_rows_enters_no_integers(monkeypatch):
     for dtype in ("float64", "float32", "bfloat16"):
         reference = Reference(Problem(dtype, formats.get(dtype).round(x), Loss(target=target)))
         reduce_losses([reference], "cross-entropy", Fraction(1, 20000), 9)
+
+
+def _exactly(truth: Truth, r: int) -> list[Fraction | float]:
+    """The numbers that a row of a truth stands for."""
+    parts = zip(truth.hi[r].tolist(), truth.lo[r].tolist(), truth.exp2[r].tolist(), strict=True)
+    return [(Fraction(h) + Fraction(low)) * Fraction(2) ** k if math.isfinite(h) else h for h, low, k in parts]
+
+
+BESIDE = {
+    "softmax": {}, "log-softmax": {}, "logsumexp": {}, "sigmoid": {}, "log-sigmoid": {},
+    "entropy": {"kind": "entropy"}, "kl": {"kind": "kl"}, "cross-entropy": {}, "focal": {"kind": "focal"},
+    "gradient": {}, "gradient of entropy": {"kind": "entropy"}, "gradient of kl": {"kind": "kl"},
+    "gradient of reverse kl": {"kind": "kl", "reverse": True}, "gradient of focal": {"kind": "focal"},
+    "vjp": {"vjp_of": "softmax"}, "vjp of log-softmax": {"vjp_of": "log-softmax"}, "jacobian": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("option", [{}, {"softcap": 30.0}, {"temperature": 3.0}, {"temperature": 0.5}], ids=str)
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_row_does_not_depend_on_the_rows_beside_it(name, option, dtype):
+    """Rows with nan, infinities and masks in one block: each is what it is alone, within the bounds of both."""
+    rng, n = np.random.default_rng(len(name)), 5
+    x = formats.get(dtype).round(rng.normal(0, 4, (9, n)))
+    near = formats.get(dtype).round(x + 1e-4 * rng.normal(0, 1, x.shape))
+    x[1, 2] = near[1, 2] = x[2, :2] = near[2, :2] = -math.inf
+    x[3, 1], x[4, 3], x[5], x[6, 0], near[7, 4] = math.nan, math.inf, -math.inf, 700.0, math.nan
+    quantity, made = name.split(" of ")[0], dict(BESIDE[name])
+    of, kind = made.pop("vjp_of", ""), made.pop("kind", "cross-entropy")
+    target = rng.integers(2, n, 9)
+    if kind == "focal":
+        made["gamma"] = 2.0
+    loss = Loss(kind, target=target, teacher=near if kind == "kl" else None, **made)
+    if quantity in {"softmax", "log-softmax", "logsumexp", "sigmoid", "log-sigmoid", "vjp", "jacobian"}:
+        loss = None
+    extra = {"vjp_of": of, "cotangent": rng.normal(0, 1, n)} if of else {}
+    whole = Problem(dtype, x, loss, **option, **extra)
+    truth = Reference(whole).truth(quantity)
+    for r in range(len(x)):
+        own = (
+            None
+            if loss is None
+            else replace(loss, target=target[r : r + 1], teacher=near[r : r + 1] if kind == "kl" else None)
+        )
+        alone = Reference(replace(whole, logits=x[r : r + 1], loss=own)).truth(quantity)
+        for a, b in zip(_exactly(truth, r), _exactly(alone, 0), strict=True):
+            if isinstance(a, float) or isinstance(b, float):
+                assert a == b or (math.isnan(a) and math.isnan(b)), (r, a, b)
+            else:
+                assert abs(a - b) <= (Fraction(truth.bound) + Fraction(alone.bound)) * abs(b), (r, float(a), float(b))
