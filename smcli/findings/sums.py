@@ -76,6 +76,8 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
     if not off.any():
         return
     where, more = np.broadcast_to(off, y.shape), total[:, 0] - 1
+    for r in () if ev.counted else np.flatnonzero(off).tolist():
+        more[r] = math.fsum((*y[r].tolist(), -1.0))  # whose digits the sum itself has lost
     yield Hit(
         where,
         choice(

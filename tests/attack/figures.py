@@ -68,7 +68,10 @@ def _due(seen: Seen, code: str, at: list[int]) -> Iterator[tuple[str, float]]:
             if isinstance(t, Fraction) and t and abs(t) < Fraction(2) ** 1000:
                 yield r"\((\S+) relative", relative(y[worst], t)
     if code == "SM403":
-        yield r"sum to ([^;]+);", float(sum(map(Fraction, y)))
+        total = sum(map(Fraction, y))
+        yield r"sum to ([^+−;]+);", float(total)
+        yield r"sum to 1 \+ ([^;]+);", float(total - 1)
+        yield r"sum to 1 − ([^;]+);", float(1 - total)
     if code == "SM503":
         yield r"sums to (\S+) ", float(sum(map(Fraction, y)))
     if code == "SM404" and seen.steps is not None and seen.m.order == "sequential":
