@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -90,8 +90,10 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     most = ulp.argmax(axis=1)
     true = pick(ev.truth.hi, most)
     allowed = pick(np.broadcast_to(ev.limit.ulp, ulp.shape), most)
-    look = None if ev.run.steps or ev.counted else suspicion(ev, wrong)
     remedy = mend(ev, wrong)
+    looks: dict[str, Any] = {}
+    if not (ev.run.steps or ev.counted):
+        remedy, looks = suspicion(ev, wrong, remedy)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",
         "your limit is {allowed} ulp",
@@ -105,9 +107,9 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
             "{got} is returned at {most:place} where the truth is {true:most}",
             index=(true == 0) | np.isinf(true),
         ),
-        remedy if look is None else look.before(remedy),
+        remedy,
         facts={"ulp": pick(ulp, most), "rel": pick(ev.errors.rel, most), "got": pick(ev.y, most), "most": most,
-               "format": ev.format.name, "allowed": allowed, "against": against, **({} if look is None else look.facts)},
+               "format": ev.format.name, "allowed": allowed, "against": against, **looks},
     )  # fmt: skip
 
 

@@ -247,12 +247,14 @@ class RunEvidence(TruthEvidence):
         run: the values and the trace.
         errors: its errors.
         numerics: the arithmetic that was asked for.
+        told: bool [R], once all rules about runs were asked: the rows of which an error was found.
     """
 
     about: ClassVar[About] = "run"
     run: Run
     errors: Errors
     numerics: Numerics
+    told: BoolArray | None = None
 
     @property
     def method(self) -> str | None:
@@ -268,10 +270,6 @@ class RunEvidence(TruthEvidence):
     def y(self) -> FloatArray:
         """The returned values [R, N]."""
         return self.run.values
-
-    def with_told(self, told: BoolArray) -> LeftEvidence:
-        """What is left once other findings told of some rows [R] what went wrong in them."""
-        return LeftEvidence(**_fields(self), told=told)
 
     def verdict(self, *words: Verdict) -> BoolArray:
         """Where the verdict is one of those words."""
@@ -308,18 +306,6 @@ class RunEvidence(TruthEvidence):
             both: BoolArray = (mask[:, :, None] | mask[:, None, :]).reshape(shape)
             return both
         return np.broadcast_to(self.in_row(mask)[:, None], shape)
-
-
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class LeftEvidence(RunEvidence):
-    """A run without steps, once everything else was asked.
-
-    Attributes:
-        told: bool [R], the rows of which an error was found.
-    """
-
-    about: ClassVar[About] = "left"
-    told: BoolArray
 
 
 Evidence = RowEvidence | TruthEvidence | RunEvidence

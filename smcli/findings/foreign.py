@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from smcli.numbers.formats import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smcli.findings.evidence import LeftEvidence, RunEvidence
+    from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray
 
 WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
@@ -27,7 +26,7 @@ NEAR = 64.0  # spacings within which a value is taken for another class's
 
 
 @rule("SM409", "stray-nan", Severity.ERROR, about="left")
-def stray_nan(ev: LeftEvidence) -> Iterator[Hit]:
+def stray_nan(ev: RunEvidence) -> Iterator[Hit]:
     """Code whose steps are not seen returned nan or an infinity, and no method here that people write does so, too.
 
     ## What it means
@@ -88,7 +87,9 @@ def stray_nan(ev: LeftEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.2 and 7.3 (invalid operation, division by zero). PyTorch documentation, "Anomaly detection". JAX
     documentation, "Debugging NaNs and Infs".
     """
-    lost = ~np.isfinite(ev.y) & ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ev.clean & ~ev.told[:, None]
+    lost = ~np.isfinite(ev.y) & ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ev.clean
+    if ev.told is not None:
+        lost &= ~ev.told[:, None]
     if not lost.any():
         return
     names = [m.name for m in map(methods.get, WITNESSES) if m.defines(ev.quantity.name)]
@@ -106,26 +107,13 @@ def stray_nan(ev: LeftEvidence) -> Iterator[Hit]:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Suspicion:
-    """What wrong values of unseen code look like, for each row [R]: a text with names, or an empty one; and their facts."""
-
-    text: Choice
-    facts: dict[str, Any]
-
-    def before(self, remedy: str | Choice) -> Choice:
-        """This text where there is one, else the remedy."""
-        other = remedy if isinstance(remedy, Choice) else Choice((remedy,), np.zeros_like(self.text.index))
-        index = np.where(self.text.index > 0, self.text.index - 1, other.index + (len(self.text.options) - 1))
-        return Choice((*self.text.options[1:], *other.options), index.astype(np.uint8))
-
-
-def suspicion(ev: RunEvidence, wrong: BoolArray) -> Suspicion:
-    """What the wrong, finite values of unseen code look like, the likeliest cause first.
+def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[Choice, dict[str, Any]]:
+    """What the wrong, finite values of unseen code look like in each row [R], else the remedy; and the facts in it.
 
     Args:
         ev: a run without steps.
         wrong: bool [R, N], its wrong values.
+        remedy: what to say of values that look like nothing.
     """
     narrow, factor = _narrower(ev, wrong), _factor(ev, wrong)
     looks = [
@@ -139,11 +127,12 @@ def suspicion(ev: RunEvidence, wrong: BoolArray) -> Suspicion:
         ),
         ("these are the true values of other classes: look for the order of the classes there", _permuted(ev, wrong)),
     ]
-    index = np.zeros(len(wrong), np.uint8)
-    for k, (_, where) in enumerate(looks, 1):
-        index[(index == 0) & where] = k
-    facts = {"narrow": narrow, "factor": 0.0 if factor is None else factor}
-    return Suspicion(Choice(("", *(text for text, _ in looks)), index), facts)
+    other = remedy if isinstance(remedy, Choice) else choice(remedy, index=np.zeros(len(wrong)))
+    index = other.index + len(looks)
+    for k, (_, where) in reversed(list(enumerate(looks))):
+        index[where] = k
+    texts = (*(text for text, _ in looks), *other.options)
+    return choice(*texts, index=index), {"narrow": narrow, "factor": 0.0 if factor is None else factor}
 
 
 def _narrower(ev: RunEvidence, wrong: BoolArray) -> str:

@@ -106,13 +106,13 @@ def everything() -> dict[str, Rule]:
     return dict(sorted(RULES.items()))
 
 
-def examine(evidence: Evidence) -> tuple[Found, ...]:
-    """Put all rules about one kind of evidence to it, in the order of codes."""
-    found = []
+def examine(evidence: Evidence, about: About | None = None) -> tuple[Found, ...]:
+    """Put all rules about one kind of evidence to it, in the order of codes; `about` says which, if not what it is."""
+    found, about = [], about or evidence.about
     fine = isinstance(evidence, RunEvidence) and evidence.all_fine
     with np.errstate(all="ignore"):
         for r in everything().values():
-            if r.about != evidence.about or (fine and not r.always):
+            if r.about != about or (fine and not r.always):
                 continue
             open_rows = np.ones((len(evidence.x), 1), dtype=bool)
             if isinstance(evidence, RunEvidence) and not r.always:  # alone, such a row would not have been looked at

@@ -57,7 +57,7 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
     told = np.zeros(len(ev.x), bool)
     for f in (*found, *out):
         told[f.rows] |= f.severity == Severity.ERROR
-    return (*out, *examine(ev.with_told(told)))
+    return (*out, *examine(replace(ev, told=told), "left"))
 
 
 def _same(values: Any, y: Any, lost: Any) -> Any:
