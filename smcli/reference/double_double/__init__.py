@@ -35,49 +35,37 @@ to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.double_double import (
-    binary,
-    binary_focal,
-    derivatives,
-    divergence,
-    entropy,
-    focal,
-    sigmoid,
-    signed,
-    softcap,
-    values,
-)
+from smcli.reference.double_double import softcap
 from smcli.reference.double_double.reduce import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from smcli.model import BoolArray, FloatArray, Loss, Problem
 
 _WIDE, _SPAN = 2.0**900, 2.0**400  # above, products may overflow
 
-QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
-    "softmax": values.softmax,
-    "log-softmax": values.log_softmax,
-    "logsumexp": values.logsumexp,
-    "cross-entropy": values.cross_entropy,
-    "gradient": derivatives.gradient,
-    "bce": binary.bce,
-    "jacobian": derivatives.jacobian,
-    "vjp": derivatives.vjp,
-    "sigmoid": sigmoid.sigmoid,
-    "log-sigmoid": sigmoid.log_sigmoid,
-    "entropy": entropy.entropy,
-    "kl": divergence.kl,
-    "focal": binary_focal.focal,
+QUANTITIES = {  # by which function of which module beside this one, imported when it is asked for
+    "softmax": "values.softmax",
+    "log-softmax": "values.log_softmax",
+    "logsumexp": "values.logsumexp",
+    "cross-entropy": "values.cross_entropy",
+    "gradient": "derivatives.gradient",
+    "bce": "binary.bce",
+    "jacobian": "derivatives.jacobian",
+    "vjp": "derivatives.vjp",
+    "sigmoid": "sigmoid.sigmoid",
+    "log-sigmoid": "sigmoid.log_sigmoid",
+    "entropy": "entropy.entropy",
+    "kl": "divergence.kl",
+    "focal": "binary_focal.focal",
 }
 
 
@@ -92,7 +80,8 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     sheet = Sheet.of_pairs((len(problem.logits), asked.size(problem)))
     with np.errstate(all="ignore"):
         if _supported(problem, quantity):
-            QUANTITIES[quantity](problem, sheet)
+            module, _, name = QUANTITIES[quantity].partition(".")
+            getattr(import_module(f"{__name__}.{module}"), name)(problem, sheet)
             _overflowed(problem.logits, sheet)
         else:
             sheet.missing[...] = True
@@ -114,6 +103,8 @@ def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
     """The sign of Σ b_i e^x_i [R, 1] of a logsumexp with coefficients, and where this tier does not know it."""
     if problem.coefficients is None or not _supported(problem, "logsumexp"):
         return np.ones((len(problem.logits), 1)), np.ones((len(problem.logits), 1), np.bool_)
+    from smcli.reference.double_double import signed
+
     return signed.signs(problem)
 
 
@@ -137,5 +128,7 @@ def _supported(problem: Problem, quantity: str) -> bool:
 def _has_what_it_takes(loss: Loss) -> bool:
     if loss.kind == "kl":
         return loss.teacher is not None
+    from smcli.reference.double_double import focal
+
     plain = loss.labels is not None or is_hard(loss)
     return plain and not loss.smoothing and not loss.z_loss and 0 <= loss.gamma <= focal.MOST

@@ -24,8 +24,6 @@ from smcli.reference.double_double.reduce import (
     shift,
     times,
 )
-from smcli.reference.double_double.signed import signed_logsumexp
-from smcli.reference.double_double.soft_labels import soft_cross_entropy
 from smcli.reference.double_double.total import Total
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, tiles
@@ -130,6 +128,8 @@ def _minute_logs(problem: Problem, rows: Rows, sheet: Sheet) -> None:
 def logsumexp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with m + log1p(s), certified where that does not cancel; or that of the signed sum."""
     if problem.coefficients is not None:
+        from smcli.reference.double_double.signed import signed_logsumexp
+
         signed_logsumexp(problem, sheet)
         return
     rows = reduce(problem, pool_for(problem.logits))
@@ -147,6 +147,8 @@ def cross_entropy(problem: Problem, sheet: Sheet) -> None:
         np.subtract(0, sheet.hi, sheet.hi)
         np.subtract(0, sheet.lo, sheet.lo)
     elif loss.z_loss or not is_hard(loss):
+        from smcli.reference.double_double.soft_labels import soft_cross_entropy
+
         soft_cross_entropy(problem, loss, sheet)
     else:
         _hard_cross_entropy(problem, loss, sheet)

@@ -24,6 +24,7 @@ itself; below e^-700 it is nothing beside s >= 2^-900; rows with a smaller s are
 
 from __future__ import annotations
 
+from importlib import import_module
 from math import frexp
 from typing import TYPE_CHECKING
 
@@ -31,31 +32,28 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.float64 import kernels, losses, products, values
 from smcli.reference.float64.values import BOUND
 from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from smcli.model import BoolArray, Loss, Problem
 
 MOST = 64.0  # exponents of a focal loss beyond are left to pairs
 LARGEST = 2.0**200  # cotangents beyond are
 
-QUANTITIES: dict[str, Callable[[Problem, Sheet], None]] = {
-    "softmax": values.softmax,
-    "log-softmax": values.log_softmax,
-    "logsumexp": values.logsumexp,
-    "cross-entropy": values.cross_entropy,
-    "gradient": losses.gradient,
-    "vjp": products.vjp,
-    "sigmoid": kernels.sigmoid,
-    "log-sigmoid": kernels.log_sigmoid,
-    "entropy": kernels.entropy,
-    "kl": kernels.kl,
-    "focal": losses.focal,
+QUANTITIES = {  # by which function of which module beside this one, imported when it is asked for
+    "softmax": "values.softmax",
+    "log-softmax": "values.log_softmax",
+    "logsumexp": "values.logsumexp",
+    "cross-entropy": "values.cross_entropy",
+    "gradient": "losses.gradient",
+    "vjp": "products.vjp",
+    "sigmoid": "kernels.sigmoid",
+    "log-sigmoid": "kernels.log_sigmoid",
+    "entropy": "kernels.entropy",
+    "kl": "kernels.kl",
+    "focal": "losses.focal",
 }
 
 
@@ -70,7 +68,8 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     sheet = Sheet.of_numbers((len(problem.logits), asked.size(problem)))
     with np.errstate(all="ignore"):
         if _supported(problem, quantity):
-            QUANTITIES[quantity](problem, sheet)
+            module, _, name = QUANTITIES[quantity].partition(".")
+            getattr(import_module(f"{__name__}.{module}"), name)(problem, sheet)
         else:
             sheet.missing[...] = True
     if problem.ignored is not None and asked.zero_when_ignored:
