@@ -17,7 +17,6 @@ from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth, total_error
-from smcli.judge.reduce import reduce
 from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smcli.batch import Batch, Written
+    from smcli.judge.reduce import Reduced
     from smcli.methods import Method
     from smcli.model import FloatArray, Found, Problem
     from smcli.problem.specs import Settings
@@ -85,7 +85,11 @@ def _in_format(
         blocks.append(judge(problem, raw, reference, settings, fmt, truth, handed))
         if settings.loss.reduction != "none":
             references.append(reference)
-    reduced = reduce(blocks, references, settings, fmt, totals) if references else ()
+    reduced: tuple[Reduced, ...] = ()
+    if references:
+        from smcli.judge.reduce import reduce
+
+        reduced = reduce(blocks, references, settings, fmt, totals)
     report = Report.of(settings, fmt, blocks, reduced)
     if not settings.confirm:
         return report
@@ -131,7 +135,8 @@ def judge(
             except UnavailableError as error:
                 judged.append(Judged.missing(m.name, error))
                 continue
-            sided = reference.sided(quantity, done.values != rounded)
+            measured = (done.values != rounded) & np.isfinite(done.values)  # whose error depends on the truth's spacing
+            sided = reference.sided(quantity, measured)
             errors = errors_of[m.name] = measure(done.values, sided, rounded, fmt, limit, infinite)
             evidence = about_truth.with_run(done, errors, settings.numerics)
             own = examine(evidence)

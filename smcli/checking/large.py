@@ -21,7 +21,8 @@ from smcli.errors import InputError
 from smcli.findings.remedies import rows_of
 from smcli.judge.tolerances import Span
 from smcli.methods import run
-from smcli.methods.outputs import NAME, output
+from smcli.methods.base import OUTPUT
+from smcli.methods.outputs import output
 from smcli.model import Truth
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
@@ -131,7 +132,7 @@ def _judge(
             left = np.flatnonzero(~fine)
             problem, raw = _rows(problem, left), replace(raw, values=raw.values[left])
             reference = Reference(problem)
-    sums.add_block(analyse.judge(problem, raw, reference, settings, fmt, None, {NAME: outputs}))
+    sums.add_block(analyse.judge(problem, raw, reference, settings, fmt, None, {OUTPUT: outputs}))
 
 
 def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,8 @@ from smcli.checking.fit import Outputs, fitted, number_of, shape
 from smcli.checking.tolerance import Trials
 from smcli.errors import InputError
 from smcli.judge.tolerances import Allclose, Span
-from smcli.methods.outputs import NAME, output
+from smcli.methods.base import OUTPUT
+from smcli.methods.outputs import output
 from smcli.model import Finding, Verdict
 from smcli.numbers import formats
 from smcli.report.report import Report
@@ -61,7 +62,7 @@ def check(
         from smcli.checking.large import sum_up
 
         return sum_up(logits, source, settings, yours, forks=forks)
-    report = analyse(logits, settings, {NAME: output(source)})
+    report = analyse(logits, settings, {OUTPUT: output(source)})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     trials = Trials.of(quantity.name, formats.get(report.dtype), span_of(report.blocks), yours)
     for block in report.blocks:
@@ -98,7 +99,7 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     fmt = formats.get(settings.numerics.dtypes[0])
     total = Outputs(outputs).number(fmt)
     logits = logits if settings.numbers is None else logits.select(settings.numbers)
-    report = analyse(logits, replace(settings, methods=()), totals={NAME: total})
+    report = analyse(logits, replace(settings, methods=()), totals={OUTPUT: total})
     assert isinstance(report, Report)  # noqa: S101 - of one format
     (reduced,) = report.reduced
     (own,) = reduced.methods
@@ -106,7 +107,7 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     trials = Trials.of(reduced.quantity, fmt, span, yours)
     trials.add(own.values, np.array([float(reduced.exact)]), own.rel)
     found = _about_reduced(reduced, own, how)
-    return replace(report, methods=(NAME,), tolerance=trials.document(), about_all=found)
+    return replace(report, methods=(OUTPUT,), tolerance=trials.document(), about_all=found)
 
 
 def _about_reduced(reduced: Reduced, own: MethodResult, how: str) -> tuple[Finding, ...]:
@@ -119,7 +120,7 @@ def _about_reduced(reduced: Reduced, own: MethodResult, how: str) -> tuple[Findi
     off = f", wrong by {own.rel[0]:.3g} relative" if np.isfinite(own.rel[0]) else ""
     return (
         Finding(
-            rule.code, rule.name, rule.severity, reduced.quantity, NAME, (), 1, None,
+            rule.code, rule.name, rule.severity, reduced.quantity, OUTPUT, (), 1, None,
             f"the {how} of the losses is given as {y!r}, where it is {reduced.exact}{off}{told}",
             "compute the losses in float32 or wider and reduce them there; ignored rows count neither in the sum nor in the "
             "divisor of the mean",

@@ -16,7 +16,7 @@ from smcli.document.tolerance import sentences
 from smcli.document.values import HEAD
 from smcli.document.verdicts import verdicts
 from smcli.errors import UsageError
-from smcli.methods.outputs import NAME
+from smcli.methods.base import OUTPUT
 from smcli.model import Verdict
 from smcli.numbers.words import plural
 from smcli.report.document import SCHEMA, finding_document, json_number
@@ -94,20 +94,20 @@ class Summary(Shown):
         counts = {v.label: int(self.sums.counts[v]) for v in Verdict if self.sums.counts[v]}
         worst = self.sums.worst
         at = self.number(int(worst.place[0])), int(worst.at[0])
-        codes = tuple(sorted(c.code for c in self.sums.codes.values() if NAME in c.methods))
+        codes = tuple(sorted(c.code for c in self.sums.codes.values() if OUTPUT in c.methods))
         inaccurate = worst.ulp[worst.verdict == Verdict.INACCURATE]  # the worst come first
         return [
-            Score(self.quantity, NAME, counts, float(worst.ulp[0]), float(worst.rel[0]), at, codes=codes,
+            Score(self.quantity, OUTPUT, counts, float(worst.ulp[0]), float(worst.rel[0]), at, codes=codes,
                   inaccurate_ulp=float(inaccurate[0]) if inaccurate.size else math.nan)
         ]  # fmt: skip
 
-    def worst_ulp(self, method: str = NAME, quantity: str | None = None) -> float:
+    def worst_ulp(self, method: str = OUTPUT, quantity: str | None = None) -> float:
         """The worst error, in ulp; nan ranks worst.
 
         Raises:
             UsageError: it is of another quantity or method.
         """
-        if method != NAME or quantity not in {None, self.quantity}:
+        if method != OUTPUT or quantity not in {None, self.quantity}:
             raise UsageError(f"this report has no {quantity} by {method}")
         return float(self.sums.worst.ulp[0])
 
@@ -170,7 +170,7 @@ class Summary(Shown):
                         "quantity": self.quantity,
                         "certified": bound,
                         "methods": [
-                            {"method": NAME, "available": True, "verdicts": _labels(counts),
+                            {"method": OUTPUT, "available": True, "verdicts": _labels(counts),
                              "worst": {"at": at, "ulp": json_number(ulp), "rel": json_number(rel)}}
                         ],
                         "worst_values": of.get(row, []),
@@ -235,7 +235,7 @@ class Summary(Shown):
         x = np.array([self.number(place) for place in lines.place.tolist()], dtype=np.float64)
         told = f"The worst error of each of {lines.place.size} rows, in ulp of {self.dtype}; the worst of all is "
         yield Figure("the worst error of each row", f"{told}{error(self.worst_ulp())}.", Axis("row"),
-                     Axis("error in ulp", decades=True), (Series(NAME, x, size),))  # fmt: skip
+                     Axis("error in ulp", decades=True), (Series(OUTPUT, x, size),))  # fmt: skip
 
 
 def _labels(counts: Any) -> dict[str, int]:

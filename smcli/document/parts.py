@@ -40,7 +40,7 @@ class Cell:
         return replace(self, text=shorten(self.text, max(digits, self.least))) if self.least else self
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Heading:
     """A line that names what follows; level 1 is the document's own."""
 
@@ -48,7 +48,7 @@ class Heading:
     level: int = 2
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Paragraph:
     """A sentence or several, in pieces with a meaning each."""
 
@@ -65,7 +65,7 @@ class Paragraph:
         return "".join(run.text for run in self.runs)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Code:
     """Lines to be shown as they are, in a language."""
 
@@ -73,7 +73,7 @@ class Code:
     text: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdicts:
     """The answer: for each method its name and what became of its values."""
 
@@ -154,7 +154,7 @@ class Values:
         return fitting or (wide.at(wide.digits[1]) if wide.digits[0] else wide)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FindingBlock:
     """Something that was found: where, in what, what it means and what to do."""
 
@@ -167,14 +167,14 @@ class FindingBlock:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Drawing:
     """Figures, which are made only where they are drawn."""
 
     figures: Callable[[], Iterable[Figure]]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Folded:
     """A part of its own that is shown on demand, where the notation has such a thing; elsewhere it is left out."""
 
@@ -185,7 +185,7 @@ class Folded:
 Part = Heading | Paragraph | Code | Verdicts | Table | Values | FindingBlock | Drawing | Folded
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Document:
     """A title, what it is about, and parts.
 

@@ -10,7 +10,7 @@ import numpy as np
 from smcli import methods, quantities
 from smcli.findings.rules import choice
 from smcli.judge.measure import Limit, measure
-from smcli.methods.outputs import NAME
+from smcli.methods.base import OUTPUT
 from smcli.model import Choice, Truth, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
@@ -111,7 +111,7 @@ def mend(
     if formula:
         trials += [Trial(formula, formula=True)]
         trials += [Trial(f"{m.text}, and {formula}", m.method, formula=True) for m in others[:1]]
-    trials += [*([] if ev.run.method == NAME else wider), *wide]
+    trials += [*([] if ev.run.method == OUTPUT else wider), *wide]
     by_value = where.shape == ev.y.shape and not whole_rows
     hits = where if by_value else ev.verdict(Verdict.LOST, Verdict.INACCURATE)
     left = np.flatnonzero(where.any(axis=1))
@@ -235,7 +235,7 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     sum_format = formats.get(accumulate) if accumulate else f
     o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.inner else f, trial.order or ev.numerics.order)
     part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
-    if trial.method is None and ev.run.method == NAME:  # there is nothing to run again
+    if trial.method is None and ev.run.method == OUTPUT:  # there is nothing to run again
         values = ev.y[rows]
     else:
         method = methods.get(trial.method or ev.run.method)

@@ -25,6 +25,8 @@ Backward = Literal["composed", "fused", "autograd", "none"]
 T = TypeVar("T", bound=type)
 RAISED = "it raised "  # how the reason begins where code failed
 
+OUTPUT = "output"  # the name of values that other code computed
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Method(ABC):

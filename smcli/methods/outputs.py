@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from smcli.errors import InputError
-from smcli.methods.base import Method
+from smcli.methods.base import OUTPUT, Method
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from smcli.model import FloatArray, IntArray, Problem
     from smcli.quantities import Quantity
-
-NAME = "output"
 
 
 class Source(Protocol):
@@ -63,7 +61,7 @@ class Output(Method):
         due = quantity.size(problem)
         if values.shape[1] != due:
             raise InputError(f"{values.shape[1]} values for row {places[0]}, where {quantity.name} of it has {due}")
-        return Rows(values, NAME)
+        return Rows(values, OUTPUT)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -80,4 +78,4 @@ def output(rows: Source | Sequence[FloatArray]) -> Output:
     Args:
         rows: where they are: a source, or float64 numbers of the format, an array for each row of the input.
     """
-    return Output(NAME, "the file or array that is checked", "none", rows if hasattr(rows, "at") else _Listed(rows))
+    return Output(OUTPUT, "the file or array that is checked", "none", rows if hasattr(rows, "at") else _Listed(rows))
