@@ -5,13 +5,13 @@ They are immutable. Arrays have no single truth value, so nouns that hold some a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -130,6 +130,24 @@ class Problem:
     def formats(self) -> tuple[str, str]:
         """The names of the number formats of the values and of the logits."""
         return self.dtype, self.logits_dtype or self.dtype
+
+    def select(self, rows: Sequence[int] | IntArray) -> Problem:
+        """Some of its rows."""
+        loss = self.loss
+        if loss is not None:
+            loss = replace(
+                loss,
+                target=None if loss.target is None else loss.target[rows],
+                labels=None if loss.labels is None else loss.labels[rows],
+                teacher=None if loss.teacher is None else loss.teacher[rows],
+            )
+        return replace(
+            self,
+            logits=self.logits[rows],
+            loss=loss,
+            ignored=None if self.ignored is None else self.ignored[rows],
+            rows=None if self.rows is None else self.rows[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

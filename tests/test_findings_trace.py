@@ -16,7 +16,6 @@ import pytest
 from smcli import findings, methods
 from smcli.batch import Written
 from smcli.findings import RowEvidence
-from smcli.findings.remedies import rows_of
 from smcli.judge import limits
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth
@@ -427,7 +426,7 @@ def follow(c, ev, f, rows):
     name = method[1] if method else "fused" if logits_loss else ev.run.method
     f_wide = formats.get(compute[1]) if compute else ev.format
     acc = formats.get(accumulate[1] if accumulate else c.numerics.accumulate or f_wide.name)
-    part = rows_of(c.problem, rows)
+    part = c.problem.select(rows)
     o = Arithmetic(f_wide, acc if acc.p > f_wide.p or not compute else f_wide, order[1] if order else c.numerics.order)
     y = ev.format.round(methods.run(methods.get(name), replace(part, dtype=f_wide.name), c.quantity, o).values)
     truth = Truth(c.truth.hi[rows], c.truth.lo[rows], c.truth.exp2[rows], c.truth.bound)
@@ -584,7 +583,7 @@ def test_a_subnormal_is_blamed_only_where_more_exponents_help(quantity, seed):
             for found in findings.examine(ev):
                 if found.code != "SM405":
                     continue
-                part = rows_of(c.problem, found.rows)
+                part = c.problem.select(found.rows)
                 o = Arithmetic(
                     wide,
                     formats.get(c.numerics.accumulate or dtype) if c.numerics.accumulate else wide,

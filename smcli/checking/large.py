@@ -18,7 +18,6 @@ from smcli.checking.summary import Summary
 from smcli.checking.sums import Sums
 from smcli.checking.tolerance import Trials
 from smcli.errors import InputError
-from smcli.findings.remedies import rows_of
 from smcli.judge.tolerances import Span
 from smcli.methods import run
 from smcli.methods.base import OUTPUT
@@ -148,7 +147,7 @@ def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:
 
 def _rows(problem: Problem, rows: IntArray) -> Problem:
     places = np.arange(len(problem.logits)) if problem.rows is None else problem.rows
-    return replace(rows_of(problem, rows), rows=places[rows])
+    return replace(problem, rows=places).select(rows)
 
 
 def _values(outputs: Output, problem: Problem, quantity: str, fmt: formats.Format) -> FloatArray:

@@ -16,11 +16,10 @@ from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from smcli.findings.evidence import RunEvidence
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.model import BoolArray, FloatArray, IntArray
 
 RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
 CAREFUL = ("shifted", "fused", "log1p", "bregman")
@@ -234,7 +233,7 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     accumulate = trial.accumulate or ev.numerics.accumulate
     sum_format = formats.get(accumulate) if accumulate else f
     o = Arithmetic(f, sum_format if sum_format.p > f.p or f == ev.inner else f, trial.order or ev.numerics.order)
-    part = replace(rows_of(ev.problem, rows), dtype=f.name if trial.compute else ev.format.name)
+    part = replace(ev.problem.select(rows), dtype=f.name if trial.compute else ev.format.name)
     if trial.method is None and ev.run.method == OUTPUT:  # there is nothing to run again
         values = ev.y[rows]
     else:
@@ -251,17 +250,3 @@ def _limit_of(limit: Limit, rows: IntArray) -> Limit:
         return a[rows] if isinstance(a, np.ndarray) and a.ndim == 2 and len(a) > 1 else a
 
     return replace(limit, ulp=pick(limit.ulp), parts=pick(limit.parts), base=pick(limit.base))
-
-
-def rows_of(problem: Problem, rows: Sequence[int] | IntArray) -> Problem:
-    """Some rows of a block."""
-    loss = problem.loss
-    if loss is not None:
-        loss = replace(
-            loss,
-            target=None if loss.target is None else loss.target[rows],
-            labels=None if loss.labels is None else loss.labels[rows],
-            teacher=None if loss.teacher is None else loss.teacher[rows],
-        )
-    ignored = None if problem.ignored is None else problem.ignored[rows]
-    return replace(problem, logits=problem.logits[rows], loss=loss, ignored=ignored)

@@ -9,7 +9,6 @@ import numpy as np
 
 from smcli import methods
 from smcli.findings.foreign import WITNESSES
-from smcli.findings.remedies import rows_of
 from smcli.findings.rules import examine
 from smcli.methods import run
 from smcli.model import Choice, Severity, Verdict
@@ -40,13 +39,13 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
     for method in map(methods.get, WITNESSES):
         if not left.size or not method.suits(ev.problem, name):
             continue
-        part = rows_of(ev.problem, left)
+        part = ev.problem.select(left)
         done = run(method, part, name, Arithmetic(ev.format, ev.format))
         same = _same(done.values, ev.y[left], lost[left])
         if not same.any():
             continue
         own = left[same]
-        done = run(method, rows_of(ev.problem, own), name, Arithmetic(ev.format, ev.format))
+        done = run(method, ev.problem.select(own), name, Arithmetic(ev.format, ev.format))
         seen = _of_rows(ev, about, own, replace(done, values=ev.y[own]))
         out += [
             _told(f, own, method.name, ev.run.method)
@@ -68,7 +67,7 @@ def _same(values: Any, y: Any, lost: Any) -> Any:
 
 def _of_rows(ev: RunEvidence, about: RowEvidence, rows: IntArray, done: Any) -> RunEvidence:
     """The evidence of some rows, with the steps of a run of these rows alone."""
-    problem = rows_of(ev.problem, rows)
+    problem = ev.problem.select(rows)
     truth = replace(ev.truth, hi=ev.truth.hi[rows], lo=ev.truth.lo[rows], exp2=ev.truth.exp2[rows])
     errors = replace(ev.errors, ulp=ev.errors.ulp[rows], rel=ev.errors.rel[rows], verdicts=ev.errors.verdicts[rows])
 

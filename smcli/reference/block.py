@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from smcli.reference.zero_temperature import limit_problem, limit_truth
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
     from smcli.reference.arbitrary import ExactRow
 
 ARBITRARY_BOUND = 2.0**-100
@@ -107,24 +106,12 @@ class Reference:
         from smcli.reference import double_double
 
         some = np.unique(np.nonzero(missing)[0])
-        part, left = double_double.attempt(self._rows_of(some), quantity)
+        part, left = double_double.attempt(self.problem.select(some), quantity)
         at = np.zeros_like(missing)
         at[some] = missing[some] & ~left
         for array, better in zip((truth.hi, truth.lo, truth.exp2), (part.hi, part.lo, part.exp2), strict=True):
             array[at] = better[at[some]]
         return self._fill(quantity, truth, missing & ~at)
-
-    def _rows_of(self, rows: IntArray) -> Problem:
-        q = self.problem
-        loss = q.loss
-        if loss is not None:
-            loss = replace(
-                loss,
-                target=None if loss.target is None else loss.target[rows],
-                labels=None if loss.labels is None else loss.labels[rows],
-                teacher=None if loss.teacher is None else loss.teacher[rows],
-            )
-        return replace(q, logits=q.logits[rows], loss=loss, ignored=None if q.ignored is None else q.ignored[rows])
 
     def _fill(self, quantity: str, truth: Truth, missing: BoolArray) -> Truth:
         """Take elements from arbitrary precision, one by one."""
@@ -169,7 +156,7 @@ class Reference:
         widest = max(self.problem.logits.shape[1], quantities.get(quantity).size(self.problem))
         step = max(1, PIECE // widest)
         for some in (rows[start : start + step] for start in range(0, len(rows), step)):
-            truth, missing = double_double.attempt(self._rows_of(np.array(some)), quantity)
+            truth, missing = double_double.attempt(self.problem.select(np.array(some)), quantity)
             for k, row in enumerate(some):
                 for index in by_row[row]:
                     value = None if missing[k, index] else pairs.rounded(truth, k, index, fmt)
@@ -201,7 +188,7 @@ class Reference:
         nothing: list[float | None] = [None] * len(indices)
         if self._only_pairs:
             return nothing  # pairs were what left them open
-        truth, missing = double_double.attempt(self._rows_of(np.array([row])), quantity)
+        truth, missing = double_double.attempt(self.problem.select(np.array([row])), quantity)
         at = np.asarray(indices, dtype=np.int64)
         hi, lo, exp2 = truth.hi[0][at], truth.lo[0][at], truth.exp2[0][at]
         with np.errstate(all="ignore"):
