@@ -26,7 +26,7 @@ to 1. The tree adds 2^-96 for n < 2^26. EXP = 2^-89.1 + A bounds all this, for e
 - Gradient of soft labels or with a z-loss: a - b with a = p·(B - c), b = c(1 - p), B = Σc + 2·z_loss·logsumexp: certified
   where 2 EXP·(abs(a) + b) and p times the error of B are within DIFFERENCE, 2^-75.
 - Jacobian, p·p or p(1 - p): 4 EXP + 2^-102 and the slope: 2^-87; 2^-84 under a soft cap.
-- vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within DIFFERENCE
+- vjp, p_i·(d_i - Σ p_j d_j), d_j = v_j - v at the maximum, exactly: certified where 2 EXP·Σ p_j|d_j| is within LOOSE, 2^-70,
   of the second factor.
 - entropy, KL, focal loss, sigmoids, signed logsumexp, other products: see `entropy`, `divergence`, `divergence_gradients`,
   `focal`, `sigmoid`, `signed` and `products`.

@@ -10,7 +10,7 @@ import numpy as np
 from smcli.reference.double_double import binary_focal, divergence_gradients, entropy, focal, products, twofold
 from smcli.reference.double_double.binary import binary_gradient
 from smcli.reference.double_double.reduce import (
-    DIFFERENCE,
+    LOOSE,
     TINY,
     by_logit,
     complement,
@@ -113,7 +113,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
     x = problem.logits
     v = problem.cotangent
     assert v is not None  # noqa: S101 - the tier asks first
-    sheet.bound = DIFFERENCE
+    sheet.bound = LOOSE
     pool = pool_for(x)
     rows = reduce(problem, pool, sheet)
     d = twofold.two_sum(v[None, :], -v[rows.at])
@@ -137,7 +137,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
     for tile in tiles(x.shape, PIECE):
         r = tile[0]
         value = twofold.add_any((d[0][tile], d[1][tile]), (-mean[0][r], -mean[1][r]))
-        loose = ~(unsure[r] + 2.0**-104 * np.abs(mean[0][r]) <= 0.9 * DIFFERENCE * np.abs(value[0]))
+        loose = ~(unsure[r] + 2.0**-104 * np.abs(mean[0][r]) <= 0.9 * LOOSE * np.abs(value[0]))
         sheet.missing[tile] |= loose | rows.tiny[r] | (np.abs(value[0]) < TINY)
         value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
         sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), value)
