@@ -43,6 +43,7 @@ from smcli.reference.arbitrary.interval import (
 )
 from smcli.reference.arbitrary.logits import Logits, Sums
 
+LONG = 4096  # classes; of longer rows not all that was computed is kept
 SURE = 64  # sums below 2^-SURE are kept apart from the exact number that they are beside
 
 
@@ -145,9 +146,15 @@ class Divergence:
         return scale(value, 2 * self._softcap, size + 8)
 
     def _of(self, bits: int) -> Parts:
-        if bits not in self._parts:
-            self._parts = {bits: self._gathered(bits + len(self._first).bit_length() + 8)}
+        if bits not in self._parts:  # the next class begins with few bits again
+            self._forget()
+            self._parts[bits] = self._gathered(bits + len(self._first).bit_length() + 8)
         return self._parts[bits]
+
+    def _forget(self) -> None:
+        """Of long rows only what has the last number of bits is kept."""
+        if len(self._first) > LONG:
+            self._parts, self._means = {}, {}
 
     def _gathered(self, size: int) -> Parts:
         base = self._base or 0
@@ -226,7 +233,7 @@ class Divergence:
         if bits not in self._means:
             parts, size = self._of(bits), bits + 8
             moment = total((multiply(e, d, size) for e, d in zip(parts.mine, parts.apart, strict=True)), size)
-            self._means = {bits: (parts.apart, multiply(moment, reciprocal(parts.whole, size), size))}
+            self._means[bits] = parts.apart, multiply(moment, reciprocal(parts.whole, size), size)
         return self._means[bits]
 
     def difference(self, i: int, teacher: Sums, student: Sums) -> Interval:

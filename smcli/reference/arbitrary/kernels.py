@@ -92,7 +92,7 @@ class Kernels:
         self._reverse = reverse
         self._signed = signed
         self.teacher = teacher
-        self._taught: Sums | None = None
+        self._taught: dict[int, Sums] = {}
 
     def gradient_of(self, kind: str) -> Callable[[Sums, int], Enclosure]:
         """The gradient of such a loss."""
@@ -148,9 +148,9 @@ class Kernels:
         return self.divergence.value(s.bits)
 
     def _teacher_sums(self, teacher: Logits, bits: int) -> Sums:
-        if self._taught is None or self._taught.bits != bits:
-            self._taught = Sums(teacher, bits)
-        return self._taught
+        if bits not in self._taught:
+            self._taught[bits] = Sums(teacher, bits)
+        return self._taught[bits]
 
     def _kl_gradient(self, s: Sums, i: int) -> Enclosure:
         if self.divergence.equal(i) or self.teacher is None:
