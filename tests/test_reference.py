@@ -462,3 +462,22 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name, option, dtype):
                 assert a == b or (math.isnan(a) and math.isnan(b)), (r, a, b)
             else:
                 assert abs(a - b) <= (Fraction(truth.bound) + Fraction(alone.bound)) * abs(b), (r, float(a), float(b))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.1])
+@pytest.mark.parametrize("name", ["sigmoid", "log-sigmoid", "bce", "focal", "gradient of bce", "gradient of focal"])
+def test_a_value_of_one_logit_does_not_depend_on_the_others(name, temperature):
+    """Where every value is of its own logit, a nan beside it changes nothing, huge ones that overflow in x/T included."""
+    x, y = np.array([[0.0, math.nan, -5.187e307, 900.0, -math.inf, 1e308]]), np.array([[0.0, 1, 1, 0, 0, 1]])
+    quantity, kind = name.split(" of ")[0], name.split(" of ")[-1]
+    loss = Loss(kind, labels=y) if kind in {"bce", "focal"} else None
+    whole = Problem("float64", x, loss, temperature=temperature)
+    truth = Reference(whole).truth(quantity)
+    for i in range(x.shape[1]):
+        own = None if loss is None else replace(loss, labels=y[:, i : i + 1])
+        alone = Reference(replace(whole, logits=x[:, i : i + 1], loss=own)).truth(quantity)
+        a, b = _exactly(truth, 0)[i], _exactly(alone, 0)[0]
+        if isinstance(a, float) or isinstance(b, float):
+            assert a == b or (math.isnan(a) and math.isnan(b) and i == 1), (i, a, b)
+        else:
+            assert abs(a - b) <= (Fraction(truth.bound) + Fraction(alone.bound)) * abs(b), (i, float(a), float(b))

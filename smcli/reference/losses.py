@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli import quantities
+
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
     from smcli.reference.arbitrary import Extra
@@ -63,3 +65,11 @@ def hard_target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, Boo
     weight = np.ones(at.shape) if loss.weights is None else loss.weights[at]
     wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
     return at, weight, wrong | ~np.isfinite(weight)
+
+
+def is_elementwise(problem: Problem, quantity: str) -> bool:
+    """Whether each value depends on its own logit alone, as in binary losses and their gradients."""
+    loss = problem.loss
+    if loss is not None and quantity in {"gradient", loss.kind}:
+        return is_binary(loss)
+    return quantities.get(quantity).elementwise

@@ -44,7 +44,7 @@ from smcli import quantities
 from smcli.model import Truth
 from smcli.reference.double_double import softcap
 from smcli.reference.double_double.reduce import BOUND
-from smcli.reference.losses import is_hard
+from smcli.reference.losses import is_elementwise, is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
         if _supported(problem, quantity):
             module, _, name = QUANTITIES[quantity].partition(".")
             getattr(import_module(f"{__name__}.{module}"), name)(problem, sheet)
-            _overflowed(problem.logits, sheet)
+            _overflowed(problem.logits, sheet, elementwise=is_elementwise(problem, quantity))
         else:
             sheet.missing[...] = True
     if problem.ignored is not None and asked.zero_when_ignored:
@@ -91,12 +91,12 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
     return Truth(sheet.hi, sheet.lo, sheet.exp2, sheet.bound or BOUND), sheet.missing
 
 
-def _overflowed(x: FloatArray, sheet: Sheet) -> None:
+def _overflowed(x: FloatArray, sheet: Sheet, *, elementwise: bool) -> None:
     """Leave open what is no number although the logits are some, such as what x/T overflowed in."""
     odd = ~np.isfinite(sheet.hi)
     if odd.any():
         ends = np.isinf(x) if sheet.hi.shape == x.shape else np.zeros(sheet.hi.shape, bool)
-        sheet.missing |= odd & ~ends & np.isfinite(x.max(axis=1, keepdims=True))
+        sheet.missing |= odd & ~ends & np.isfinite(x if elementwise else x.max(axis=1, keepdims=True))
 
 
 def signs(problem: Problem) -> tuple[FloatArray, BoolArray]:
