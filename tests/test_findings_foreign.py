@@ -76,6 +76,13 @@ def test_one_stray_value_of_a_large_check_and_of_a_scan(tmp_path):
     assert f.at == (56,) and report.to_dict()["summary"]["findings"]["SM409"] == 1
 
 
+def test_values_that_are_a_little_off_are_not_taken_for_those_of_other_classes():
+    x = (2 * np.sin(np.arange(300.0)))[None].astype(np.float16)
+    p = softmax(x.astype(np.float64)).astype(np.float16)
+    off = smcli.check(x, (p * np.float16(1.01)).astype(np.float16), max_rel=1e-3)
+    assert of(off, "SM401") and not any("other classes" in f.remedy for f in off.findings)
+
+
 def remedy(outputs, x=X, **options):
     (f, *_) = of(smcli.check(x, outputs, **options), "SM401")
     return f.remedy

@@ -415,9 +415,12 @@ def test_reducing_many_rows_enters_no_integers(monkeypatch):
 
 
 def _exactly(truth: Truth, r: int) -> list[Fraction | float]:
-    """The numbers that a row of a truth stands for."""
-    parts = zip(truth.hi[r].tolist(), truth.lo[r].tolist(), truth.exp2[r].tolist(), strict=True)
-    return [(Fraction(h) + Fraction(low)) * Fraction(2) ** k if math.isfinite(h) else h for h, low, k in parts]
+    """The numbers that a row of a truth stands for; of what is far beyond floats the exponent alone."""
+    out = []
+    for h, low, k in zip(truth.hi[r].tolist(), truth.lo[r].tolist(), truth.exp2[r].tolist(), strict=True):
+        usual = math.isfinite(h) and abs(k) < 10**5
+        out.append((Fraction(h) + Fraction(low)) * Fraction(2) ** k if usual else float(k) if math.isfinite(h) else h)
+    return out
 
 
 BESIDE = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
 FEW = 3  # values from which on a pattern among them is none by chance
 ALIKE = 1e-3  # by how much, relatively, factors may differ that are called one; more in narrow formats
-NEAR = 64.0  # spacings within which a value is taken for another class's
+NEAR, FAR = 4.0, 64.0  # spacings within which a value is taken for another class's, and beyond which it is not its own
 
 
 @rule("SM409", "stray-nan", Severity.ERROR, about="left")
@@ -164,6 +164,8 @@ def _permuted(ev: RunEvidence, wrong: BoolArray) -> BoolArray:
     if ev.quantity.shape != "class":
         return same
     for r in np.flatnonzero(wrong.sum(axis=1) > 1).tolist():
-        y, t = np.sort(ev.y[r, wrong[r]]), np.sort(ev.t[r, wrong[r]])
-        same[r] = bool((np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
+        y, t = ev.y[r, wrong[r]], ev.t[r, wrong[r]]
+        far = np.abs(y - t) > FAR * spacing(t, ev.format)
+        y, t = np.sort(y), np.sort(t)
+        same[r] = bool(far.any() and (np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
     return same
