@@ -484,3 +484,15 @@ def test_a_value_of_one_logit_does_not_depend_on_the_others(name, temperature):
             assert a == b or (math.isnan(a) and math.isnan(b) and i == 1), (i, a, b)
         else:
             assert abs(a - b) <= (Fraction(truth.bound) + Fraction(alone.bound)) * abs(b), (i, float(a), float(b))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float8_e5m2"])
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.25])
+def test_a_masked_logit_stays_masked_under_a_soft_cap(dtype, label):
+    """−∞ is no −cap: binary focal losses are what they are without one, and so is their gradient, 0."""
+    own = Loss("focal", labels=np.array([[1.0, label]]), gamma=0.5)
+    capped = Problem(dtype, np.array([[37.0, -math.inf]]), own, softcap=1.75)
+    due = Reference(replace(capped, softcap=None)).truth("focal")
+    told = Reference(capped).truth("focal")
+    assert told.hi[0, 1] == due.hi[0, 1] == (0.0 if label == 0 else math.inf)
+    assert Reference(capped).truth("gradient").hi[0, 1] == 0 or label

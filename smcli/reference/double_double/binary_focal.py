@@ -90,6 +90,8 @@ def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
         _soft(problem, loss, sheet, factor, noise)
     if factor is not None:
         sheet.shift(factor[2])
+    if problem.softcap is not None:  # which a masked logit passes: it is no −cap
+        sheet.missing |= problem.logits == -np.inf
 
 
 def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> None:
