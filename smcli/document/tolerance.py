@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from smcli.numbers.words import plural
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,7 +21,7 @@ def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
     yield f"tolerance for a test: rtol={rtol}, atol={atol}; {tolerance['formula']}"
     tightest = tolerance["models"][0]
     if tolerance["looks_like"] and not tightest["passes"]:
-        beyond = "1 value is" if tightest["failures"] == 1 else f"{tightest['failures']} values are"
+        beyond = f"{plural(tightest['failures'], 'value')} {'is' if tightest['failures'] == 1 else 'are'}"
         yield (
             f"the tolerance of one {tightest['arithmetic']} is tighter, rtol={spelled(tightest['rtol'])}, "
             f"atol={spelled(tightest['atol'])}: {beyond} beyond it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,11 @@ def is_elementwise(problem: Problem, quantity: str) -> bool:
     if loss is not None and quantity in {"gradient", loss.kind}:
         return is_binary(loss)
     return quantities.get(quantity).elementwise
+
+
+def both(problem: Problem) -> tuple[Problem, Problem]:
+    """First and second row of a divergence as problems of logits alone."""
+    loss = problem.loss
+    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
+    student, teacher = (replace(problem, logits=x, loss=None, ignored=None) for x in (problem.logits, loss.teacher))
+    return (student, teacher) if loss.reverse else (teacher, student)

@@ -32,6 +32,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
 )
 from smcli.reference.double_double.total import Total
+from smcli.reference.losses import both
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -45,14 +46,6 @@ if TYPE_CHECKING:
 CLOSE = 2.0**-7  # differences up to which rows are taken to agree nearly at once, as that is quicker then
 FARTHEST = 2.0  # and those up to which they are where else too much cancels
 _LOST = 2.0**-700  # more than what sums of terms lose that are beyond the range of exponents
-
-
-def both(problem: Problem) -> tuple[Problem, Problem]:
-    """First and second row of a divergence as problems of their own."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
-    student, teacher = replace(problem, loss=None), replace(problem, logits=loss.teacher, loss=None)
-    return (student, teacher) if loss.reverse else (teacher, student)
 
 
 class Gaps:

@@ -18,7 +18,6 @@ from smcli.reference.double_double.divergence import (
     CLOSE,
     FARTHEST,
     Gaps,
-    both,
     laid,
     nearly,
     of_rows,
@@ -35,6 +34,7 @@ from smcli.reference.double_double.reduce import (
     reduce,
 )
 from smcli.reference.double_double.total import Total
+from smcli.reference.losses import both
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from smcli.reference.float64.along import DEEPEST
 from smcli.reference.float64.kernels import of_target, within
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.losses import both
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _PART, _LEAST_PART = 2.0**-16, 2.0**-40
 
 def divergence(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with p - t, times the scale and divided by the temperature."""
-    pair = near.both(problem)
+    pair = both(problem)
     near.by_parts(pair, sheet, near.difference, _difference)
     if sheet.missing.any():
         _sharpen(*pair, sheet)

@@ -21,7 +21,7 @@ import numpy as np
 from smcli.reference.float64 import near
 from smcli.reference.float64.near import LOOSEST
 from smcli.reference.float64.reduce import TINY, Rows, reduce, sum_parts, sum_rows
-from smcli.reference.losses import hard_target
+from smcli.reference.losses import both, hard_target
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def focal(problem: Problem, sheet: Sheet) -> None:
 
 def kl(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with Σ t_i (log t_i - log p_i)."""
-    near.by_parts(near.both(problem), sheet, near.divergence, _divergence)
+    near.by_parts(both(problem), sheet, near.divergence, _divergence)
     sheet.bound = LOOSEST
 
 

@@ -21,7 +21,6 @@ Terms of t below e^-600 count as FLOOR. Rows that differ by a constant are told 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import factorial
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ from smcli.reference.tiles import PIECE, Pool, Sheet, slabs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.model import BoolArray, FloatArray, Problem
 
 U = 2.0**-53
 FLOOR = 2.0**-830
@@ -54,19 +53,6 @@ def likely(first: Problem, second: Problem) -> BoolArray:
     return found
 
 
-def both(problem: Problem) -> tuple[Problem, Problem]:
-    """First and second row of a divergence as problems of logits alone."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
-    student, teacher = (replace(problem, logits=x, loss=None, ignored=None) for x in (problem.logits, loss.teacher))
-    return (student, teacher) if loss.reverse else (teacher, student)
-
-
-def rows_of(problem: Problem, rows: IntArray) -> Problem:
-    """Some rows of a problem of logits alone."""
-    return problem if len(rows) == len(problem.logits) else replace(problem, logits=problem.logits[rows])
-
-
 def by_parts(
     pair: tuple[Problem, Problem], sheet: Sheet, near: Callable[..., BoolArray], far: Callable[..., BoolArray]
 ) -> None:
@@ -79,9 +65,10 @@ def by_parts(
         rows = todo[some[todo]]
         if not rows.size:
             continue
-        part = sheet if rows.size == len(sheet.hi) else Sheet.of_numbers((rows.size, sheet.hi.shape[1]))
-        done = fill(*(rows_of(q, rows) for q in pair), part)[:, 0]
-        if part is not sheet:
+        whole = rows.size == len(sheet.hi)
+        part = sheet if whole else Sheet.of_numbers((rows.size, sheet.hi.shape[1]))
+        done = fill(*(q if whole else q.select(rows) for q in pair), part)[:, 0]
+        if not whole:
             sheet.hi[rows], sheet.missing[rows] = part.hi, part.missing
         todo = np.setdiff1d(todo, rows[done], assume_unique=True)
 
