@@ -184,6 +184,21 @@ def test_perplexity_to_any_number_of_digits(digits):
     assert reduced.exact == mpmath.nstr(mpmath.exp(mean), digits)
 
 
+@pytest.mark.parametrize(("far", "digits"), [(500, 700), (1e10, 17), (1e17, 30), (1.7e308, 700)])
+def test_the_perplexity_of_a_vanishing_loss_is_1(far, digits):
+    (reduced,) = smcli.compare(
+        [0, -far], target=0, quantities="cross-entropy", reduction="perplexity", methods="fused", digits=digits
+    ).reduced
+    with mpmath.workdps(digits + 10):
+        assert reduced.exact == mpmath.nstr(1 + mpmath.exp(-mpmath.mpf(far)), digits).removesuffix(".0")
+    assert reduced.methods[0].ulp[0] < 1e-60
+
+
+def test_a_mean_whose_exponent_is_long_is_told_by_the_first_digits_of_it(capsys):
+    assert run(["eval", "0", "-1e300", "--target", "0", "-q", "cross-entropy", "--reduction", "perplexity"]) == 0
+    assert "the exponential of the mean 10^-4.34294e299)" in capsys.readouterr().out
+
+
 def test_a_perplexity_beyond_the_format_tells_its_logarithm():
     (reduced,) = smcli.compare([[4000, 2]], target=1, quantities="cross-entropy", reduction="perplexity").reduced
     assert "beyond float64" in reduced.note and "3998" in reduced.note and reduced.exact.endswith("e1736")

@@ -16,7 +16,7 @@ from smcli.document.parts import (
     Part,
     Table,
 )
-from smcli.document.spelling import error, listed, number
+from smcli.document.spelling import error, listed, number, shorten
 from smcli.document.tolerance import sentences
 from smcli.document.values import (
     HEAD,
@@ -270,7 +270,8 @@ def _reduced(report: Report, style: Style) -> Iterator[Table]:
             word = Verdict(int(m.verdicts[0])).label
             told = error(float(m.rel[0])) if m.rel[0] < float("inf") else word
             cells += [Cell(number(float(m.values[0])), word, least=LEAST), Cell(told, word, near=True)]
-        note = f" ({r.note})" if r.note else ""
+        told = r.note.replace(r.mean, shorten(r.mean, report.digits)) if r.mean else r.note
+        note = f" ({told})" if told else ""
         yield Table(
             f"{r.quantity} reduced over the batch{note}",
             tuple(head),

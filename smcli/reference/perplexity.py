@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST = 2.0**52  # a mean up to which the exponent of the perplexity is an integer of 64 bits with room
 
+TINY = 256  # bits: more than any format or bound of a truth looks at beside 1
+
 
 def perplexity(references: Sequence[Reference], quantity: str, factor: Fraction, digits: int) -> tuple[Truth, str, str]:
     """The exponential of the mean: as a true value [1, 1], in digits, and the mean in digits.
@@ -32,7 +34,7 @@ def perplexity(references: Sequence[Reference], quantity: str, factor: Fraction,
     value = float(mean.nearest()[0, 0])
     if not math.isfinite(float(mean.hi[0, 0])):
         return _of((math.exp(value) if value == -math.inf else value, 0.0, 0)), str(value), text
-    if value == 0 and not mean.hi.any():
+    if _below(mean, digits):
         return _of((1.0, 0.0, 0)), "1", text
     if abs(value) > LARGEST:
         raise PrecisionError(
@@ -48,6 +50,15 @@ def perplexity(references: Sequence[Reference], quantity: str, factor: Fraction,
 
     rows = counted_rows(references, quantity)
     return _of(reduced_triple(rows, factor, exponential=True)), reduced(rows, factor, digits, exponential=True), text
+
+
+def _below(mean: Truth, digits: int) -> bool:
+    """Whether e^mean is 1 in all the digits and bits that are asked for: a mean m leaves it within 2|m| of 1.
+
+    The exponent of such a mean may have hundreds of digits itself, as that of e^-1e300.
+    """
+    fraction, exponent = math.frexp(float(mean.hi[0, 0]))
+    return fraction == 0 or int(mean.exp2[0, 0]) + exponent < -(4 * digits + TINY)
 
 
 def settle_perplexity(references: Sequence[Reference], quantity: str, factor: Fraction, fmt: Format) -> float:
