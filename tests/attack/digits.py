@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 import smcli
 from smcli.api.objects import Objects
-from smcli.errors import SmcliError
+from smcli.errors import PrecisionError, SmcliError
 from smcli.numbers import formats
 from smcli.problem.build import problems as built
 from smcli.read import from_object
@@ -313,6 +313,8 @@ def through_words(problem: Problem, rng: Random, count: Counter[str]) -> None:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = run(words)
+    if code == PrecisionError.exit_code:
+        raise PrecisionError(err.getvalue().removeprefix("error: ").splitlines()[0])
     if code:
         raise WrongError(f"exit {code} of {words}: {err.getvalue()}")
     head, *lines = [line.split("\t") for line in out.getvalue().splitlines()]
