@@ -93,6 +93,11 @@ class Loss:
     teacher: FloatArray | None = None
     reverse: bool = False
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether it looks at each logit alone."""
+        return self.kind == "bce" or (self.kind == "focal" and self.labels is not None)
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Problem:

@@ -25,7 +25,6 @@ from smcli import quantities
 from smcli.judge import own
 from smcli.judge.logits import finite, finite_sizes, probabilities, scaled
 from smcli.judge.measure import Limit, as_float
-from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Loss, Problem, Truth
@@ -93,7 +92,7 @@ def _against(parts: FloatArray, allowed: FloatArray, truth: Truth) -> Limit:
 def _distance(problem: Problem, quantity: str) -> FloatArray:
     """How far rounding the exponents can move a probability, in u."""
     x = scaled(problem)
-    if problem.loss is not None and is_binary(problem.loss):
+    if problem.loss is not None and problem.loss.is_binary:
         return np.asarray(np.nan_to_num(np.abs(x), posinf=0.0))
     top = x.max(axis=1, keepdims=True)
     below = np.abs(x) + np.abs(top) if problem.softcap is not None else np.abs(x - top)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import quantities
-
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
     from smcli.reference.arbitrary import Extra
@@ -36,11 +34,6 @@ def has_labels(loss: Loss) -> bool:
     return loss.labels is not None or loss.target is not None
 
 
-def is_binary(loss: Loss) -> bool:
-    """Whether the loss looks at each logit alone."""
-    return loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None)
-
-
 def extra_of(problem: Problem, row: int) -> Extra:
     """What else the exact row is told."""
     from smcli.reference.arbitrary import Extra
@@ -50,7 +43,7 @@ def extra_of(problem: Problem, row: int) -> Extra:
     if loss is None:
         return Extra(vjp_of=vjp_of, signed=signed)
     teacher = None if loss.teacher is None else loss.teacher[row].tolist()
-    return Extra(loss.kind, is_binary(loss), loss.gamma, teacher, loss.reverse, vjp_of, signed)
+    return Extra(loss.kind, loss.is_binary, loss.gamma, teacher, loss.reverse, vjp_of, signed)
 
 
 def is_hard(loss: Loss) -> bool:
@@ -66,14 +59,6 @@ def hard_target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, Boo
     weight = np.ones(at.shape) if loss.weights is None else loss.weights[at]
     wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
     return at, weight, wrong | ~np.isfinite(weight)
-
-
-def is_elementwise(problem: Problem, quantity: str) -> bool:
-    """Whether each value depends on its own logit alone, as in binary losses and their gradients."""
-    loss = problem.loss
-    if loss is not None and quantity in {"gradient", loss.kind}:
-        return is_binary(loss)
-    return quantities.get(quantity).elementwise
 
 
 def both(problem: Problem) -> tuple[Problem, Problem]:
