@@ -71,7 +71,7 @@ def _sum(truths: Sequence[Truth], factor: Fraction) -> Truth | None:
         return None
     bound = error / abs(high) * (1 + 2.0**-30) + ARBITRARY_BOUND
     numerator = twofold.of_fraction(factor)
-    product = twofold.mul((np.array(high), np.array(low)), (np.array(numerator[0]), np.array(numerator[1])))
+    product = twofold.mul((np.array(high), np.array(low)), twofold.significand(numerator))
     mantissa, power = np.frexp(product[0])
     below = float(np.ldexp(product[1], -power))
     distance = min(abs(abs(mantissa + below) - edge) for edge in (0.5, 1.0))
