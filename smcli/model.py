@@ -170,6 +170,10 @@ class Truth:
     exp2: IntArray
     bound: float
 
+    def part(self, at: Any) -> Truth:
+        """Some of them, by any index of an array."""
+        return Truth(self.hi[at], self.lo[at], self.exp2[at], self.bound)
+
     def nearest(self) -> FloatArray:
         """The true values to the nearest float64: 0 or infinite beyond its range."""
         import numpy as np

@@ -36,18 +36,17 @@ LEAST = 8.0
 
 def limit(problem: Problem, quantity: str, reference: Reference, tolerance: Tolerance) -> Limit:
     """What counts as accurate of a quantity of this block: the user's own limits, else those of the problem."""
-    if tolerance.given:
-        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
-        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
-    return _of_problem(problem, quantity, reference)
+    return _of_user(tolerance) if tolerance.given else _of_problem(problem, quantity, reference)
 
 
 def reduced(count: int, tolerance: Tolerance) -> Limit:
     """What counts as accurate of a sum or mean over that many rows."""
-    if tolerance.given:
-        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
-        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
-    return Limit(np.array(max(LEAST, 2 * (math.log2(max(count, 1)) + 4))))
+    return _of_user(tolerance) if tolerance.given else Limit(np.array(max(LEAST, 2 * (math.log2(max(count, 1)) + 4))))
+
+
+def _of_user(tolerance: Tolerance) -> Limit:
+    ulp, rel = (math.inf if most is None else most for most in (tolerance.max_ulp, tolerance.max_rel))
+    return Limit(np.array(ulp), rel)
 
 
 def _of_problem(problem: Problem, quantity: str, reference: Reference) -> Limit:

@@ -11,7 +11,7 @@ from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
 from smcli.numbers.arithmetic import Rows
-from smcli.reference import perplexity, reduce_losses, settle_perplexity, settle_reduced
+from smcli.reference import perplexity, reduce_losses, settle_reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,19 +87,19 @@ def _truth(
 ) -> tuple[Truth, str, FloatArray, str, str]:
     """The truth of a reduction, its digits, what it rounds to, what there is to say of it, and a perplexity's mean."""
     scale = known[0].problem.scale
-    if settings.loss.reduction == "perplexity" and scale:
+    mean, of_mean = "", settings.loss.reduction == "perplexity" and bool(scale)
+    if of_mean:
         truth, exact, mean = perplexity(known, quantity, scale, digits)
-        rounded, undecided = round_truth(truth, fmt)
-        if undecided.any():
-            rounded = np.array([[settle_perplexity(known, quantity, scale, fmt)]])
-        beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
-        note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
-        return truth, exact, rounded, note, mean
-    truth, exact = reduce_losses(known, quantity, scale, digits)
+    else:
+        truth, exact = reduce_losses(known, quantity, scale, digits)
     rounded, undecided = round_truth(truth, fmt)
     if undecided.any():
-        rounded = settle_reduced(known, quantity, scale, fmt)
-    return truth, exact, rounded, _divisor(scale, settings), ""
+        rounded = np.array([[settle_reduced(known, quantity, scale, fmt, exponential=of_mean)]])
+    if not of_mean:
+        return truth, exact, rounded, _divisor(scale, settings), ""
+    beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
+    note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
+    return truth, exact, rounded, note, mean
 
 
 def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
