@@ -9,7 +9,7 @@ import numpy as np
 from smcli import quantities
 from smcli.model import Truth
 from smcli.numbers import formats
-from smcli.reference.losses import coefficients, extra_of, has_labels
+from smcli.reference.losses import asked_of
 from smcli.reference.tiles import PIECE
 from smcli.reference.zero_temperature import limit_problem, limit_truth
 
@@ -38,20 +38,7 @@ class Reference:
         if row not in self._rows:
             from smcli.reference.arbitrary import ExactRow
 
-            q = self.problem
-            loss = q.loss
-            self._rows[row] = ExactRow(
-                q.logits[row].tolist(),
-                temperature=q.temperature,
-                softcap=q.softcap,
-                coefficients=coefficients(loss, row, q.logits.shape[1])
-                if loss is not None and has_labels(loss)
-                else None,
-                z_loss=loss.z_loss if loss is not None else 0.0,
-                scale=q.scale,
-                cotangent=q.cotangent.tolist() if q.cotangent is not None else None,
-                extra=extra_of(q, row),
-            )
+            self._rows[row] = ExactRow(self.problem.logits[row].tolist(), asked_of(self.problem, row))
         return self._rows[row]
 
     def signs(self) -> FloatArray:
