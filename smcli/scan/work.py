@@ -19,6 +19,7 @@ from smcli.scan.tally import Tally, of_block
 if TYPE_CHECKING:
     from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
+    from smcli.read import How
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,7 @@ class Place:
     """Where an array lies: what `read.block_from_file` needs to find it, and how many rows of how many classes it has."""
 
     path: str
-    kind: str | None
-    key: str | None
-    axis: int | None
+    how: How
     rows: int
     classes: int
 
@@ -61,7 +60,7 @@ def opened(place: Place) -> RawBlock:
     Raises:
         InputError: it is not there any more.
     """
-    block = read.block_from_file(place.path, place.kind, place.key, axis=place.axis)
+    block = read.block_from_file(place.path, place.how)
     if block is None or (len(block), block.classes) != (place.rows, place.classes):
         raise InputError(f"{place.path} is another array than before", "leave the file as it is while it is scanned")
     return block
