@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smcli import registry
 from smcli.errors import InputError, UsageError
-from smcli.numbers.words import HINT, escape, looks_like_number, not_a_number, parse, show
-from smcli.numbers.written import compare_exact, exact
+from smcli.numbers.words import HINT, escape, not_a_number, parse, show
+from smcli.numbers.written import compare_exact
 from smcli.read._kinds import kinds
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ __all__ = [
     "How",
     "array_of",
     "block_from_file",
-    "compare_exact",
-    "exact",
     "from_arguments",
     "from_file",
     "from_object",
@@ -41,9 +39,7 @@ __all__ = [
     "indices",
     "integers",
     "kinds",
-    "looks_like_number",
     "number",
-    "numbers",
     "numbers_or_file",
     "stream",
 ]
@@ -195,18 +191,6 @@ def number(text: str, what: str) -> tuple[float, str]:
     except ValueError:
         problem, hint = not_a_number(token)
         raise InputError(f"{what}: {problem}", hint) from None
-
-
-def numbers(text: str, what: str) -> RawRow:
-    """A list of numbers of the option `what`.
-
-    Raises:
-        InputError: something in it is not a number, there is none, or there are several rows.
-    """
-    rows = _option(text, what)
-    if len(rows) > 1:
-        raise InputError(f"{what}: {len(rows)} rows, where one list was expected", HINT)
-    return rows[0]
 
 
 def numbers_or_file(text: str, what: str) -> Batch:
