@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from smcli import analyse, read
 from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.scan import sound
@@ -77,16 +76,15 @@ def work(task: Task) -> Tally:
         block = opened(task.place).select(task.rows, range(len(task.rows)))
     else:
         block = task.rows
-    fmt = formats.get(task.settings.numerics.dtypes[0])
     if task.quick:
-        return look(block, fmt, task.first)
+        return look(block, task.settings.format, task.first)
     block = replace(block, rows=range(len(block)))
     tally = Tally()
-    for problem, raw in problems(Batch((block,)), task.settings, fmt):
+    for problem, raw in problems(Batch((block,)), task.settings):
         reference = Reference(problem)
-        known = sound.tally(problem, raw, reference, task.settings, fmt, task.first)
+        known = sound.tally(problem, raw, reference, task.settings, task.first)
         if known is None:
-            judged = analyse.judge(problem, raw, reference, task.settings, fmt, counted=True)
+            judged = analyse.judge(problem, raw, reference, task.settings, counted=True)
             known = of_block(judged, task.first, task.settings.tolerance)
         tally += known
     return tally

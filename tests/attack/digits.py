@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 import smcli
 from smcli.api.objects import Objects
 from smcli.errors import SmcliError
-from smcli.numbers import formats
 from smcli.problem.build import problems as built
 from smcli.read import from_object
 from smcli.reference import Reference
@@ -210,7 +209,7 @@ def through_reference(problem: Problem, rng: Random, count: Counter[str]) -> Non
     batch = from_object(problem.logits)
     settings = request.settle(batch)
     values = Values(problem, count)
-    ((inner, _),) = built(batch, settings, formats.get(problem.dtype))
+    ((inner, _),) = built(batch, settings)
     reference, q = Reference(inner), problem.quantity
     if inner.logits.tolist() != [row.x for row in problem.rows] and not any(
         v != v for row in problem.rows for v in row.x
