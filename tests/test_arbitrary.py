@@ -691,6 +691,13 @@ def test_text_is_the_same_with_and_without_gmpy2(monkeypatch):
     elementary._exponential.cache_clear()
 
 
+@pytest.mark.parametrize("far", [1e-20, 1e-40, 1e-300])
+def test_a_pair_tells_the_side_of_a_power_of_2(far):
+    above, below = (exact_row([0.0, -far]).triple("softmax", i) for i in (0, 1))
+    assert above[0] * 2.0 ** above[2] == below[0] * 2.0 ** below[2] == 0.5
+    assert above[1] >= 0 > below[1]
+
+
 def test_importing_it_takes_no_time():
     code = (
         "import sys, json, smcli.reference.arbitrary as a; a.ExactRow([1.0, 2.0]).decimal('softmax', 0, 17); "

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smcli.reference.arbitrary.asked import PLAIN
-from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded
+from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded, straddles
 from smcli.reference.arbitrary.interval import Enclosure, is_narrow
 from smcli.reference.arbitrary.kernels import Kernels
 from smcli.reference.arbitrary.logits import Sums
@@ -83,9 +83,15 @@ class ExactRow:
     def triple(self, quantity: str, index: int) -> tuple[float, float, int]:
         """(hi, lo, exp2): the value is (hi + lo)·2^exp2 to a relative 2^-100, with 1 <= |hi| <= 2.
 
-        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62.
+        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62. More bits are
+        taken where these leave open on which side of a power of 2 the value is, but not without end.
         """
-        return pair_of(self._enclose(quantity, index, PAIR_BITS))
+        bits = PAIR_BITS
+        value = self._enclose(quantity, index, bits)
+        while not isinstance(value, float) and bits < DISTANCE_BITS and straddles(value):
+            bits *= 2
+            value = self._enclose(quantity, index, bits)
+        return pair_of(value)
 
     def round_to(self, quantity: str, index: int, p: int, emin: int) -> Fraction | float:
         """The value rounded to nearest, ties to even, to p bits, smallest normal number 2^emin, no largest one.
