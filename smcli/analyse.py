@@ -17,7 +17,6 @@ from smcli.judge import limits
 from smcli.judge.block import Block, Judged, JudgedQuantity
 from smcli.judge.conditioning import condition
 from smcli.judge.measure import measure, round_truth, total_error
-from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.report.report import Comparison, Report
@@ -55,10 +54,7 @@ def analyse(
         raise InputError("no logits", "give a row of numbers, or several")
     models = settings.numerics.models
     given: list[Reference] | None = [] if len(models) > 1 else None
-    reports = tuple(
-        _in_format(rows, settings.computing(name, inner), formats.get(name), given, handed, totals)
-        for name, inner in models
-    )
+    reports = tuple(_in_format(rows, settings.computing(name, inner), given, handed, totals) for name, inner in models)
     _some_method_ran(reports)
     return reports[0] if len(reports) == 1 else Comparison(settings.command, reports)
 
@@ -72,25 +68,25 @@ def _some_method_ran(reports: Sequence[Report]) -> None:
 
 
 def _in_format(
-    rows: Batch, settings: Settings, fmt: formats.Format, given: list[Reference] | None, handed: Mapping[str, Method],
+    rows: Batch, settings: Settings, given: list[Reference] | None, handed: Mapping[str, Method],
     totals: Mapping[str, float],
 ) -> Report:  # fmt: skip
     """The report in one format; `given` keeps the truths of the logits as they were given, for all formats."""
     blocks, references = [], []
-    for k, (problem, raw) in enumerate(problems(rows, settings, fmt)):
+    for k, (problem, raw) in enumerate(problems(rows, settings)):
         reference = Reference(problem)
         if given is not None and k == len(given):
             given.append(Reference(replace(problem, dtype="float64", logits=raw.values)))
         truth = given[k] if given is not None else None
-        blocks.append(judge(problem, raw, reference, settings, fmt, truth, handed))
+        blocks.append(judge(problem, raw, reference, settings, truth, handed))
         if settings.loss.reduction != "none":
             references.append(reference)
     reduced: tuple[Reduced, ...] = ()
     if references:
         from smcli.judge.reduce import reduce
 
-        reduced = reduce(blocks, references, settings, fmt, totals)
-    report = Report.of(settings, fmt, blocks, reduced)
+        reduced = reduce(blocks, references, settings, totals)
+    report = Report.of(settings, blocks, reduced)
     if not settings.confirm:
         return report
     from smcli.confirm import confirm
@@ -103,7 +99,6 @@ def judge(
     raw: Written,
     reference: Reference,
     settings: Settings,
-    fmt: formats.Format,
     given: Reference | None = None,
     handed: Mapping[str, Method] = NONE,
     *,
@@ -113,6 +108,7 @@ def judge(
 
     Where all of it is only counted there are no bounds, no condition numbers and no remedies.
     """
+    fmt = settings.format
     about_rows = RowEvidence.of(problem, raw, settings.quantities, counted=counted)
     found: list[Found] = [*examine(about_rows)]
     infinite = (problem.logits == np.inf).any(axis=1, keepdims=True)
@@ -131,7 +127,7 @@ def judge(
             if not m.defines(quantity):
                 continue
             try:
-                done = methods.run(m, problem, quantity, settings.numerics.arithmetic(fmt), settings.numerics.step)
+                done = methods.run(m, problem, quantity, settings.arithmetic, settings.numerics.step)
             except UnavailableError as error:
                 judged.append(Judged.missing(m.name, error))
                 continue
@@ -143,7 +139,7 @@ def judge(
             found += own
             if not done.steps and not evidence.all_fine:
                 found += testify(evidence, about_rows, own)
-            bound = None if counted else m.bound(problem, quantity, fmt, settings)
+            bound = None if counted else m.bound(problem, quantity, settings)
             total = None if given is None else total_error(done.values, given.truth(quantity))
             judged.append(Judged.of(done, errors, bound, total, trace=settings.trace))
         if counted and not any((e.ulp <= WELL).all() for e in errors_of.values()):
@@ -151,7 +147,7 @@ def judge(
         found += examine(replace(about_truth, judged=errors_of))
         worst = None if conditions is None else np.fmax.reduce(conditions, axis=1)
         results.append(JudgedQuantity(quantity, truth, worst, tuple(judged), _signs(reference, quantity)))
-    return Block(problem, tuple(results), tuple(found), settings.numerics.digits or fmt.digits)
+    return Block(problem, tuple(results), tuple(found), settings.digits)
 
 
 def _signs(reference: Reference, quantity: str) -> FloatArray | None:

@@ -52,6 +52,11 @@ class Written:
         """What was written in one row, or None."""
         return None if self.tokens is None else self.tokens[row]
 
+    def select(self, rows: IntArray) -> Written:
+        """Some of them."""
+        tokens = None if self.tokens is None else [self.tokens[r] for r in rows.tolist()]
+        return Written(self.values[rows], tokens, self.dtype)
+
     def some(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """The rows of which there are tokens."""
         return ((r, tokens) for r, tokens in enumerate(self.tokens or ()) if tokens is not None)

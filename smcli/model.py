@@ -93,6 +93,11 @@ class Loss:
     teacher: FloatArray | None = None
     reverse: bool = False
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether it looks at each logit alone."""
+        return self.kind == "bce" or (self.kind == "focal" and self.labels is not None)
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Problem:
@@ -164,6 +169,10 @@ class Truth:
     lo: FloatArray
     exp2: IntArray
     bound: float
+
+    def part(self, at: Any) -> Truth:
+        """Some of them, by any index of an array."""
+        return Truth(self.hi[at], self.lo[at], self.exp2[at], self.bound)
 
     def nearest(self) -> FloatArray:
         """The true values to the nearest float64: 0 or infinite beyond its range."""

@@ -55,6 +55,11 @@ class Quantity:
         """Whether it is a loss that no target, label or other row belongs to."""
         return self.is_loss and self.shape == "row" and not self.needs
 
+    def is_elementwise(self, problem: Problem) -> bool:
+        """Whether every value of a problem depends on its own logit alone: also of a binary loss and its gradient."""
+        loss = problem.loss
+        return loss.is_binary if loss is not None and self.name in {"gradient", loss.kind} else self.elementwise
+
     @property
     def formula(self) -> str:
         """The name of the method of an algorithm that computes it."""

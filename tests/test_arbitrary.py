@@ -19,7 +19,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from smcli.errors import PrecisionError
-from smcli.reference.arbitrary import Enclosure, ExactRow, decimal_of, reduced, reduced_triple
+from smcli.reference.arbitrary import Asked, Enclosure, ExactRow, decimal_of, reduced, reduced_triple
 from smcli.reference.arbitrary.ziv import until
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ INF, NAN = math.inf, math.nan
 F = Fraction
 LARGEST = sys.float_info.max
 VECTORS = ("softmax", "log-softmax", "gradient", "vjp")
+
+
+def exact_row(logits, *, bce=False, **asked):
+    return ExactRow(logits, Asked(**({"kind": "bce", "binary": True} if bce else {}), **asked))
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +59,7 @@ class Oracle:
         softcap=None,
         coefficients=None,
         z_loss=0.0,
-        scale=1,
+        factor=1,
         cotangent=None,
         bce=False,
     ):
@@ -73,7 +77,7 @@ class Oracle:
         self.sum = sum(e, ball(0))
         self.p = [v / self.sum for v in e]
         self.c = None if coefficients is None else [ball(v) for v in coefficients]
-        self.z_loss, self.scale, self.bce = ball(z_loss), ball(scale), bce
+        self.z_loss, self.factor, self.bce = ball(z_loss), ball(factor), bce
         self.v = None if cotangent is None else [ball(v) for v in cotangent]
 
     def of(self, quantity: str, i: int) -> flint.arb:
@@ -103,7 +107,7 @@ class Oracle:
             by_logit = 1 / (1 + (-self.y[i]).exp()) - self.c[i]
         else:
             by_logit = self.p[i] * (sum(self.c, ball(0)) + 2 * self.z_loss * self.sum.log()) - self.c[i]
-        return by_logit * self.scale * self.slope[i]
+        return by_logit * self.factor * self.slope[i]
 
     def jacobian(self, i):
         a, b = divmod(i, self.n)
@@ -192,7 +196,7 @@ def some_options(rng: random.Random, x: list[float]) -> dict:
         "softcap": rng.choice([None, None, None, 1.0, 30.0, 0.1]),
         "coefficients": [F(0) if v == -INF else v2 for v, v2 in zip(x, c, strict=True)],
         "z_loss": rng.choice([0.0, 0.0, 1e-4, 0.5, -2.0]),
-        "scale": rng.choice([F(1), F(1, 3), F(-5, 7), F(1, 1 << 20)]),
+        "factor": rng.choice([F(1), F(1, 3), F(-5, 7), F(1, 1 << 20)]),
         "cotangent": [float(rng.choice([0, 1, -1, rng.gauss(0, 1)])) for _ in range(n)],
     }
 
@@ -212,7 +216,7 @@ def test_every_digit_of_every_quantity_against_arb(seed):
         n = rng.choice([1, 2, 2, 3, 4, 7])
         x = some_logits(rng, n)
         options = some_options(rng, x)
-        row, oracle = ExactRow(x, **options), Oracle(x, **options)
+        row, oracle = exact_row(x, **options), Oracle(x, **options)
         digits = rng.choice([1, 2, 17, 17, 30, 200])
         for quantity in ("softmax", "log-softmax", "logsumexp", "loss", "gradient", "jacobian", "vjp"):
             name = "cross-entropy" if quantity == "loss" else quantity
@@ -236,7 +240,7 @@ def test_binary_cross_entropy_against_arb(seed):
         options = some_options(rng, x)
         options.pop("z_loss")
         options["coefficients"] = [F(rng.choice([0, 1, 0.5, 0.9, 1.5, -1])) for _ in x]
-        row, oracle = ExactRow(x, bce=True, **options), Oracle(x, bce=True, **options)
+        row, oracle = exact_row(x, bce=True, **options), Oracle(x, bce=True, **options)
         digits = rng.choice([3, 17, 40])
         for i in range(len(x)):
             for quantity in ("bce", "gradient"):
@@ -250,7 +254,7 @@ def test_long_rows_against_arb():
     x = [rng.gauss(0, 10) for _ in range(400)]
     v = [rng.gauss(0, 1) for _ in x]
     c = [F(1, 400)] * 400
-    row, oracle = ExactRow(x, coefficients=c, cotangent=v), Oracle(x, coefficients=c, cotangent=v)
+    row, oracle = exact_row(x, coefficients=c, cotangent=v), Oracle(x, coefficients=c, cotangent=v)
     for quantity in ("softmax", "log-softmax", "gradient", "vjp"):
         for i in range(0, 400, 37):
             assert_digits(row.decimal(quantity, i, 17), 17, oracle.of(quantity, i))
@@ -264,7 +268,7 @@ def test_against_mpfr():
             x = [rng.gauss(0, 50) for _ in range(rng.randint(2, 8))]
             e = [gmpy2.exp(gmpy2.mpfr(v)) for v in x]
             s = gmpy2.fsum(e)
-            row = ExactRow(x)
+            row = exact_row(x)
             for digits in (17, 30, 200):
                 for i, text in enumerate(row.decimals("softmax", range(len(x)), digits)):
                     assert Decimal(text) == Decimal(f"{e[i] / s:.{digits - 1}e}")
@@ -302,7 +306,7 @@ def test_against_mpfr():
     ],
 )  # fmt: skip
 def test_known_values(logits, options, quantity, digits, expected):
-    row = ExactRow([float(x) for x in logits], **options)
+    row = exact_row([float(x) for x in logits], **options)
     assert row.decimals(quantity, range(len(expected)), digits) == expected
 
 
@@ -324,7 +328,7 @@ EDGES = [
 @pytest.mark.parametrize(("x", "softmax", "log_softmax", "lse"), EDGES)
 @pytest.mark.parametrize("softcap", [None, 1e9])
 def test_the_table_of_conventions(x, softmax, log_softmax, lse, softcap):
-    row = ExactRow(x, softcap=softcap)
+    row = exact_row(x, softcap=softcap)
     n = range(len(x))
     assert row.decimals("softmax", n, 5) == softmax
     assert row.decimals("log-softmax", n, 5) == log_softmax
@@ -353,7 +357,7 @@ def test_the_table_of_conventions(x, softmax, log_softmax, lse, softcap):
     ],
 )
 def test_losses_at_the_edges(x, c, z_loss, loss, gradient):
-    row = ExactRow(x, coefficients=[F(v) for v in c], z_loss=z_loss)
+    row = exact_row(x, coefficients=[F(v) for v in c], z_loss=z_loss)
     assert row.decimal("cross-entropy", 0, 17) == loss
     assert row.decimals("gradient", range(len(x)), 17) == gradient
 
@@ -367,28 +371,28 @@ def test_losses_at_the_edges(x, c, z_loss, loss, gradient):
     ],
 )  # fmt: skip
 def test_binary_losses_at_the_edges(y, label, loss, gradient):
-    row = ExactRow([y, NAN], coefficients=[F(label), F(0)], bce=True)
+    row = exact_row([y, NAN], coefficients=[F(label), F(0)], bce=True)
     assert row.decimal("bce", 0, 3) == loss
     assert row.decimal("gradient", 0, 3) == gradient
 
 
 def test_derivatives_of_rows_with_infinities():
-    assert ExactRow([INF, 1.0]).decimals("jacobian", range(4), 5) == ["0"] * 4
-    assert ExactRow([INF, INF]).decimals("jacobian", range(4), 5) == ["nan"] * 4
-    assert ExactRow([-INF, 1.0, 1.0]).decimals("jacobian", range(9), 5) == ["0"] * 4 + [
+    assert exact_row([INF, 1.0]).decimals("jacobian", range(4), 5) == ["0"] * 4
+    assert exact_row([INF, INF]).decimals("jacobian", range(4), 5) == ["nan"] * 4
+    assert exact_row([-INF, 1.0, 1.0]).decimals("jacobian", range(9), 5) == ["0"] * 4 + [
         "0.25",
         "-0.25",
         "0",
         "-0.25",
         "0.25",
     ]
-    assert ExactRow([0.0, 1.0], cotangent=[INF, 0.0]).decimal("vjp", 0, 5) == "nan"
-    assert ExactRow([0.0, -INF], cotangent=[3.0, 7.0]).decimals("vjp", range(2), 5) == ["0", "0"]
+    assert exact_row([0.0, 1.0], cotangent=[INF, 0.0]).decimal("vjp", 0, 5) == "nan"
+    assert exact_row([0.0, -INF], cotangent=[3.0, 7.0]).decimals("vjp", range(2), 5) == ["0", "0"]
 
 
 @pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "logsumexp"])
 def test_specials_as_pairs_and_enclosures(quantity):
-    row = ExactRow([NAN])
+    row = exact_row([NAN])
     assert math.isnan(row.triple(quantity, 0)[0])
     assert row.triple(quantity, 0)[1:] == (0.0, 0)
     assert isinstance(row.enclose(quantity, 0, 50), float)
@@ -396,15 +400,15 @@ def test_specials_as_pairs_and_enclosures(quantity):
 
 
 def test_exact_values_come_out_as_points():
-    assert ExactRow([2.0] * 4).enclose("softmax", 0, 10).exact
-    assert ExactRow([2.0] * 3).enclose("softmax", 0, 10).den == 3
-    assert ExactRow([-2.5], temperature=3.0).enclose("logsumexp", 0, 10).exact
-    assert ExactRow([-2.5], temperature=3.0).decimal("logsumexp", 0, 20) == "-0.83333333333333333333"
-    assert not ExactRow([0.0, -1e300]).enclose("softmax", 0, 10).exact
-    row = ExactRow([0.0, 0.0, 5.0], cotangent=[1.0, -1.0, 0.0])
+    assert exact_row([2.0] * 4).enclose("softmax", 0, 10).exact
+    assert exact_row([2.0] * 3).enclose("softmax", 0, 10).den == 3
+    assert exact_row([-2.5], temperature=3.0).enclose("logsumexp", 0, 10).exact
+    assert exact_row([-2.5], temperature=3.0).decimal("logsumexp", 0, 20) == "-0.83333333333333333333"
+    assert not exact_row([0.0, -1e300]).enclose("softmax", 0, 10).exact
+    row = exact_row([0.0, 0.0, 5.0], cotangent=[1.0, -1.0, 0.0])
     assert row.decimals("vjp", [2], 17) == ["0"]
-    assert ExactRow([0.3, 7.0, -2.0], cotangent=[2.5] * 3).decimals("vjp", range(3), 17) == ["0"] * 3
-    assert ExactRow([0.3, 7.0], coefficients=[F(1, 2), F(-1, 2)]).decimals("gradient", [0, 1], 17) == ["-0.5", "0.5"]
+    assert exact_row([0.3, 7.0, -2.0], cotangent=[2.5] * 3).decimals("vjp", range(3), 17) == ["0"] * 3
+    assert exact_row([0.3, 7.0], coefficients=[F(1, 2), F(-1, 2)]).decimals("gradient", [0, 1], 17) == ["-0.5", "0.5"]
 
 
 # Ties and numbers very close to one.
@@ -412,7 +416,7 @@ def test_exact_values_come_out_as_points():
 
 def loss(d: float, temperature: float = 1.0) -> ExactRow:
     """A loss of d / T + log1p(e^(−d/T))."""
-    return ExactRow([0.0, -d], coefficients=[F(0), F(1)], temperature=temperature)
+    return exact_row([0.0, -d], coefficients=[F(0), F(1)], temperature=temperature)
 
 
 @pytest.mark.parametrize(
@@ -440,18 +444,18 @@ def test_a_tie_with_a_tiny_rest_is_no_tie(value, digits, expected):
 @pytest.mark.parametrize("far", [-1e4, -1e308])
 def test_neighbours_of_rational_numbers_are_told_apart_at_once(far):
     start = time.perf_counter()
-    two, eight = ExactRow([0.0, 0.0, far], coefficients=[F(1, 2), F(1, 2), F(0)]), ExactRow([0.0] * 8 + [far])
+    two, eight = exact_row([0.0, 0.0, far], coefficients=[F(1, 2), F(1, 2), F(0)]), exact_row([0.0] * 8 + [far])
     assert two.decimal("jacobian", 0, 1) == "0.2"  # 1/4 − e^far²/16
     assert two.decimal("jacobian", 1, 1) == "-0.2"  # −1/4 + e^far/4
     assert eight.decimal("softmax", 0, 2) == "0.12"
-    assert ExactRow([0.0] * 40 + [far]).decimal("softmax", 3, 1) == "0.02"
-    assert ExactRow([0.0, far], cotangent=[0.0, 0.25]).triple("vjp", 1)[0] > 0
-    quarter = ExactRow([0.0, far], coefficients=[F(1), F(1, 4)])
+    assert exact_row([0.0] * 40 + [far]).decimal("softmax", 3, 1) == "0.02"
+    assert exact_row([0.0, far], cotangent=[0.0, 0.25]).triple("vjp", 1)[0] > 0
+    quarter = exact_row([0.0, far], coefficients=[F(1), F(1, 4)])
     assert quarter.decimal("gradient", 1, 1) == "-0.2"
-    assert ExactRow([0.0, far], coefficients=[F(0), F(-1, 4)]).decimal("gradient", 1, 1) == "0.2"
-    assert ExactRow([0.0, far, 0.0], cotangent=[0.5, 1.0, -0.5]).decimal("vjp", 0, 1) == "0.2"
-    assert ExactRow([far], coefficients=[F(3, 4)], bce=True).decimal("gradient", 0, 1) == "-0.7"
-    assert ExactRow([-far], coefficients=[F(3, 4)], bce=True).decimal("gradient", 0, 1) == "0.2"
+    assert exact_row([0.0, far], coefficients=[F(0), F(-1, 4)]).decimal("gradient", 1, 1) == "0.2"
+    assert exact_row([0.0, far, 0.0], cotangent=[0.5, 1.0, -0.5]).decimal("vjp", 0, 1) == "0.2"
+    assert exact_row([far], coefficients=[F(3, 4)], bce=True).decimal("gradient", 0, 1) == "-0.7"
+    assert exact_row([-far], coefficients=[F(3, 4)], bce=True).decimal("gradient", 0, 1) == "0.2"
     hi, lo, exp = two.triple("gradient", 0)  # −σ/2, e^far/4 in size
     assert hi < 0
     assert lo != 0
@@ -460,11 +464,11 @@ def test_neighbours_of_rational_numbers_are_told_apart_at_once(far):
 
 
 def test_exact_ties_go_to_even():
-    assert ExactRow([0.0] * 8).decimal("softmax", 0, 2) == "0.12"
-    assert ExactRow([2.5]).decimal("logsumexp", 0, 1) == "2"
-    assert ExactRow([3.5]).decimal("logsumexp", 0, 1) == "4"
-    assert ExactRow([-9.5]).decimal("logsumexp", 0, 1) == "-10"
-    assert ExactRow([0.0] * 40).decimal("softmax", 0, 1) == "0.02"
+    assert exact_row([0.0] * 8).decimal("softmax", 0, 2) == "0.12"
+    assert exact_row([2.5]).decimal("logsumexp", 0, 1) == "2"
+    assert exact_row([3.5]).decimal("logsumexp", 0, 1) == "4"
+    assert exact_row([-9.5]).decimal("logsumexp", 0, 1) == "-10"
+    assert exact_row([0.0] * 40).decimal("softmax", 0, 1) == "0.02"
 
 
 def log_of_text(text: str) -> tuple[flint.arb, int]:
@@ -476,7 +480,7 @@ def log_of_text(text: str) -> tuple[flint.arb, int]:
 @pytest.mark.parametrize("x", [[LARGEST, 1.0, 2.0, 3.0], [1e300, 1e299, -1e300, 7.25], [1e18, -1e18, 12345.678, 0.0]])
 def test_exponents_with_hundreds_of_digits(x):
     start = time.perf_counter()
-    row = ExactRow(x, cotangent=[1.0, 2.0, 3.0, 4.0])
+    row = exact_row(x, cotangent=[1.0, 2.0, 3.0, 4.0])
     for digits in (1, 17, 200):
         assert row.decimal("softmax", 0, digits) == "1"
         for i in range(1, 4):
@@ -493,15 +497,15 @@ def test_exponents_with_hundreds_of_digits(x):
 
 
 def test_a_temperature_can_stretch_logits_beyond_every_float():
-    row = ExactRow([LARGEST, 0.0], temperature=5e-324)
+    row = exact_row([LARGEST, 0.0], temperature=5e-324)
     assert Decimal(row.decimal("logsumexp", 0, 17)) == divided(F(LARGEST) / F(5e-324), 17)
     got, _ = log_of_text(row.decimal("softmax", 1, 20))
     assert abs(got + ball(LARGEST) / ball(5e-324)) < ball(F(1, 10**19))
-    assert ExactRow([1.0, 2.0], temperature=LARGEST).decimal("softmax", 0, 17) == "0.5"
+    assert exact_row([1.0, 2.0], temperature=LARGEST).decimal("softmax", 0, 17) == "0.5"
 
 
 def test_soft_caps_of_extreme_logits():
-    row = ExactRow([1e308, 1.0, -1e308], softcap=30.0, coefficients=[F(1), F(0), F(0)])
+    row = exact_row([1e308, 1.0, -1e308], softcap=30.0, coefficients=[F(1), F(0), F(0)])
     p = row.decimals("softmax", range(3), 17)
     flint.ctx.prec = 300
     e = [ball(30).exp(), (ball(30) * (ball(1) / 30).tanh()).exp(), ball(-30).exp()]
@@ -511,7 +515,7 @@ def test_soft_caps_of_extreme_logits():
 
 
 def test_a_value_that_cannot_be_settled_is_refused():
-    row = ExactRow([1e9, 2e9], softcap=1.0)  # 1/2 ∓ e^-2e9, and no formula that knows it
+    row = exact_row([1e9, 2e9], softcap=1.0)  # 1/2 ∓ e^-2e9, and no formula that knows it
     assert row.decimal("softmax", 0, 17) == "0.5"
     with pytest.raises(PrecisionError, match="bits of precision"):
         until(lambda _: None, 50)
@@ -578,7 +582,7 @@ def test_ten_thousand_digits(monkeypatch, wide):
 
     monkeypatch.setattr(elementary, "WIDE", wide)
     elementary._exponential.cache_clear()
-    text = ExactRow([0.1, 0.2, -3.7]).decimal("softmax", 1, 10000)
+    text = exact_row([0.1, 0.2, -3.7]).decimal("softmax", 1, 10000)
     elementary._exponential.cache_clear()
     flint.ctx.prec = 33600
     e = [ball(v).exp() for v in (0.1, 0.2, -3.7)]
@@ -601,7 +605,7 @@ def test_correct_rounding_to_formats(p, emin):
     rng = random.Random(p)
     for _ in range(150):
         x = [rng.gauss(0, rng.choice([1, 5, 40, 400])) for _ in range(3)]
-        row, oracle = ExactRow(x), Oracle(x)
+        row, oracle = exact_row(x), Oracle(x)
         for quantity in ("softmax", "log-softmax"):
             got, true = row.round_to(quantity, 0, p, emin), oracle.of(quantity, 0)
             assert isinstance(got, F)
@@ -613,13 +617,13 @@ def test_correct_rounding_to_formats(p, emin):
 
 
 def test_binary_ties_and_underflow():
-    assert ExactRow([0.0] * 3 + [-1e308]).round_to("softmax", 0, 8, -126) == F(171, 512)
-    assert ExactRow([9.0, -1e308]).round_to("logsumexp", 0, 3, -14) == 10  # 9 and a little
-    assert ExactRow([9.0]).round_to("logsumexp", 0, 3, -14) == 8  # 9 exactly: ties to even
-    assert ExactRow([0.0, -1e308]).round_to("softmax", 0, 53, -1022) == 1
-    assert ExactRow([0.0, -745.0]).round_to("softmax", 1, 53, -1022) == F(2) ** -1074
-    assert ExactRow([0.0, -746.0]).round_to("softmax", 1, 53, -1022) == 0
-    assert ExactRow([-INF, 0.0]).round_to("log-softmax", 0, 53, -1022) == -INF
+    assert exact_row([0.0] * 3 + [-1e308]).round_to("softmax", 0, 8, -126) == F(171, 512)
+    assert exact_row([9.0, -1e308]).round_to("logsumexp", 0, 3, -14) == 10  # 9 and a little
+    assert exact_row([9.0]).round_to("logsumexp", 0, 3, -14) == 8  # 9 exactly: ties to even
+    assert exact_row([0.0, -1e308]).round_to("softmax", 0, 53, -1022) == 1
+    assert exact_row([0.0, -745.0]).round_to("softmax", 1, 53, -1022) == F(2) ** -1074
+    assert exact_row([0.0, -746.0]).round_to("softmax", 1, 53, -1022) == 0
+    assert exact_row([-INF, 0.0]).round_to("log-softmax", 0, 53, -1022) == -INF
 
 
 # Sums over rows, and properties.
@@ -631,23 +635,23 @@ def test_reductions():
     for _ in range(20):
         x = [rng.gauss(0, 10) for _ in range(5)]
         c = [F(int(i == 2)) for i in range(5)]
-        rows.append(ExactRow(x, coefficients=c))
+        rows.append(exact_row(x, coefficients=c))
         true += Oracle(x, coefficients=c).of("cross-entropy", 0)
     assert_digits(reduced(rows, F(1), 30), 30, true)
     assert_digits(reduced(rows, F(1, 20), 17), 17, true / 20)
     assert_triple(reduced_triple(rows, F(1, 20)), true / 20)
     assert reduced([], F(1), 17) == "0"
     assert reduced([loss(2.0**1000), loss(0.25)], F(1), 1) == "1e301"
-    assert reduced([ExactRow([0.0], coefficients=[F(1)])] * 3, F(1, 3), 17) == "0"
-    assert reduced([loss(1.0), ExactRow([0.0, -INF], coefficients=[F(0), F(1)])], F(-1), 17) == "-inf"
-    assert reduced([loss(1.0), ExactRow([NAN, -INF], coefficients=[F(0), F(1)])], F(1), 17) == "nan"
-    binary = ExactRow([1.0, -2.0], coefficients=[F(1), F(0)], bce=True)
+    assert reduced([exact_row([0.0], coefficients=[F(1)])] * 3, F(1, 3), 17) == "0"
+    assert reduced([loss(1.0), exact_row([0.0, -INF], coefficients=[F(0), F(1)])], F(-1), 17) == "-inf"
+    assert reduced([loss(1.0), exact_row([NAN, -INF], coefficients=[F(0), F(1)])], F(1), 17) == "nan"
+    binary = exact_row([1.0, -2.0], coefficients=[F(1), F(0)], bce=True)
     assert_digits(reduced([binary], F(1, 2), 17), 17, ((1 + (-ball(1)).exp()).log() + (1 + ball(-2).exp()).log()) / 2)
 
 
 def test_reductions_that_cancel():
     up, down = ([F(1), F(0)], [F(-1), F(0)])
-    rows = [ExactRow([0.0, 1.0], coefficients=up), ExactRow([0.0, 1.0 + 2**-52], coefficients=down)]
+    rows = [exact_row([0.0, 1.0], coefficients=up), exact_row([0.0, 1.0 + 2**-52], coefficients=down)]
     true = (1 + ball(1).exp()).log() - (1 + ball(1 + 2**-52).exp()).log()
     assert_digits(reduced(rows, F(1), 30), 30, true)
 
@@ -659,13 +663,13 @@ def test_a_shift_changes_nothing_but_logsumexp(units, shift):
     moved = [(u + shift) / 1024 for u in units]
     for quantity in ("softmax", "log-softmax"):
         n = range(len(x))
-        assert ExactRow(x).decimals(quantity, n, 25) == ExactRow(moved).decimals(quantity, n, 25)
+        assert exact_row(x).decimals(quantity, n, 25) == exact_row(moved).decimals(quantity, n, 25)
 
 
 @given(st.lists(st.floats(-1e300, 1e300) | st.floats(-50, 50), min_size=1, max_size=5))
 @settings(deadline=None, max_examples=100)
 def test_softmax_adds_up_to_one(x):
-    row = ExactRow(x)
+    row = exact_row(x)
     total = F(0)
     for i in range(len(x)):
         value = row.enclose("softmax", i, 80)
@@ -680,11 +684,18 @@ def test_text_is_the_same_with_and_without_gmpy2(monkeypatch):
     from smcli.reference.arbitrary import elementary
 
     x = [random.Random(5).gauss(0, 10) for _ in range(20)]
-    fast = ExactRow(x).decimals("softmax", range(20), 700)
+    fast = exact_row(x).decimals("softmax", range(20), 700)
     monkeypatch.setattr(elementary, "WIDE", 1 << 40)
     elementary._exponential.cache_clear()
-    assert ExactRow(x).decimals("softmax", range(20), 700) == fast
+    assert exact_row(x).decimals("softmax", range(20), 700) == fast
     elementary._exponential.cache_clear()
+
+
+@pytest.mark.parametrize("far", [1e-20, 1e-40, 1e-300])
+def test_a_pair_tells_the_side_of_a_power_of_2(far):
+    above, below = (exact_row([0.0, -far]).triple("softmax", i) for i in (0, 1))
+    assert above[0] * 2.0 ** above[2] == below[0] * 2.0 ** below[2] == 0.5
+    assert above[1] >= 0 > below[1]
 
 
 def test_importing_it_takes_no_time():
@@ -699,4 +710,4 @@ def test_importing_it_takes_no_time():
 @pytest.mark.parametrize(("quantity", "match"), [("gradient", "coefficients"), ("vjp", "cotangent")])
 def test_missing_arguments_are_named(quantity, match):
     with pytest.raises(ValueError, match=match):
-        ExactRow([0.0, 1.0]).decimal(quantity, 0, 5)
+        exact_row([0.0, 1.0]).decimal(quantity, 0, 5)

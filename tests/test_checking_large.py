@@ -17,7 +17,6 @@ from smcli.checking.glance import Glance
 from smcli.checking.summary import Summary
 from smcli.checking.sums import KEPT, WORST, Sums
 from smcli.cli.app import run
-from smcli.numbers import formats
 from smcli.read import from_object
 from smcli.request import Request
 
@@ -260,7 +259,7 @@ def glanced(x, y):
     """The rows that a glance leaves, and what it keeps."""
     settings = checking.settle(Request.of("check", Objects({"quantities": "softmax"})), from_object(x), from_object(y))
     sums = Sums()
-    look = Glance.of(from_object(x), Outputs(from_object(y)), settings, formats.get(settings.numerics.dtypes[0]), sums)
+    look = Glance.of(from_object(x), Outputs(from_object(y)), settings, sums)
     return [] if look is None else np.concatenate([[], *look.left()]).astype(int).tolist(), sums, look
 
 

@@ -10,7 +10,7 @@ import flint
 import numpy as np
 import pytest
 
-from smcli.reference.arbitrary import ExactRow, Extra
+from smcli.reference.arbitrary import Asked, ExactRow
 
 ROWS = int(os.environ.get("SMCLI_ARB_ROWS", "60"))
 INF = float("inf")
@@ -31,7 +31,7 @@ def ball(x):
 
 def exact(x, teacher, quantity, i, **options):
     reverse = options.pop("reverse", False)
-    row = ExactRow(x, extra=Extra("kl", teacher=list(teacher), reverse=reverse), **options)
+    row = ExactRow(x, Asked(kind="kl", teacher=list(teacher), reverse=reverse, **options))
     start = time.process_time()
     found = row.enclose(quantity, i, 100)
     row.decimal(quantity, i, 17)
@@ -160,14 +160,14 @@ def test_what_a_far_class_changes():
 
 def test_a_divergence_beside_a_tie():
     """2^53 + 1 lies halfway between two float64, and the divergence is above it by e^-(2^53)."""
-    row = ExactRow([2.0**53 + 2, 1.0], extra=Extra("kl", teacher=[-1e18, 1e18]))
+    row = ExactRow([2.0**53 + 2, 1.0], Asked(kind="kl", teacher=[-1e18, 1e18]))
     assert row.round_to("kl", 0, 53, -1022) == 2**53 + 2
     assert row.decimal("kl", 0, 16) == "9007199254740993"
 
 
 def test_rows_under_a_soft_cap_that_agree():
     for x, a in (([1.0, 1.0], [1001.0, 1001.0]), ([5.0, 5.0, -INF], [0.0, 0.0, -INF])):
-        row = ExactRow(x, softcap=30.0, extra=Extra("kl", teacher=a))
+        row = ExactRow(x, Asked(kind="kl", softcap=30.0, teacher=a))
         assert row.triple("kl", 0) == (0, 0, 0) and row.decimal("gradient", 0, 17) == "0"
     assert exact([0.0, 1e5], [0.0, 2e5], "kl", 0, softcap=2.5) > 0
     assert exact([0.0, 1e5], [0.0, 2e5], "gradient", 0, softcap=2.5, reverse=True) > 0
@@ -176,7 +176,7 @@ def test_rows_under_a_soft_cap_that_agree():
 def test_a_long_row_costs_one_sum_and_not_one_for_each_class():
     rng = np.random.default_rng(9)
     x = rng.normal(0, 10, 2048)
-    row = ExactRow(x.tolist(), softcap=30.0, extra=Extra("kl", teacher=(x + 1e-5 * rng.normal(size=2048)).tolist()))
+    row = ExactRow(x.tolist(), Asked(kind="kl", softcap=30.0, teacher=(x + 1e-5 * rng.normal(size=2048)).tolist()))
     start = time.process_time()
     for i in range(100):
         row.triple("gradient", i)

@@ -468,6 +468,12 @@ def test_binary_losses_are_spoken_of_as_such():
     assert not told(smcli.compare([-INF, -INF], quantities="bce", labels=[0, 0]), "SM103")
 
 
+def test_a_nan_logit_beside_a_binary_focal_loss_spoils_no_sigmoid_but_its_own():
+    asked = {"quantities": ["focal", "sigmoid"], "labels": [0, 1], "methods": "fused"}
+    (finding,) = smcli.compare([math.nan, 1.0], **asked).findings
+    assert finding.code == "SM101" and "what is made of it is nan too" in finding.message
+
+
 def test_ill_conditioned_only_beside_an_error_that_it_explains():
     good = smcli.compare([1e9, 1e9 + 1], quantities="softmax,log-softmax", methods="shifted,log1p,fused")
     assert not told(good, "SM406")

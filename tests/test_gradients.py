@@ -160,7 +160,7 @@ def test_pairs_of_the_truth_are_within_their_bound(kind, dtype):
         x, options = draw(kind, rng, 12)
         name = "bce" if kind == "bce" else "cross-entropy"
         found = settings(dtype=dtype, quantities=name, **options)
-        for problem, _ in problems(read.from_object(x), found, fmt):
+        for problem, _ in problems(read.from_object(x), found):
             for quantity in (name, "gradient"):
                 truth = Reference(problem).truth(quantity)
                 for r, row in enumerate(problem.logits.tolist()):

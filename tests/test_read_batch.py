@@ -158,9 +158,9 @@ def test_rows_of_text_cost_a_few_hundred_bytes(form, tmp_path):
         text = repr(x) if form == "list" else "".join(lines[form](map(repr, row)) + "\n" for row in x)
         (tmp_path / "x").write_text(text)
         kind = form if form in read.kinds() else "text"
-        read.from_file(str(tmp_path / "x"), kind)  # modules are loaded
+        read.from_file(str(tmp_path / "x"), read.How(kind))  # modules are loaded
         tracemalloc.start()
-        batch = read.from_file(str(tmp_path / "x"), kind)
+        batch = read.from_file(str(tmp_path / "x"), read.How(kind))
         size, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert rows(batch) == x

@@ -35,7 +35,7 @@ def values(found):
 
 
 def streamed(path, *words, **choices):
-    return [row for block in read.stream(path, *words, **choices) for row in block.take()[0].tolist()]
+    return [row for block in read.stream(path, read.How(*words, **choices)) for row in block.take()[0].tolist()]
 
 
 def npy(array, **kwargs):
@@ -291,15 +291,15 @@ def test_large_integers_of_an_array_keep_their_digits(write):
 
 def test_key(write):
     path = write("x.json", '{"logits": [1], "other": [2, 3]}')
-    assert values(read.from_file(path, key="other")) == [[2, 3]]
+    assert values(read.from_file(path, read.How(key="other"))) == [[2, 3]]
     path = write("x.npz", npz(x=np.ones(1), y=np.zeros(2)))
-    assert values(read.from_file(path, key="y")) == [[0, 0]]
+    assert values(read.from_file(path, read.How(key="y"))) == [[0, 0]]
     with pytest.raises(InputError, match=r"x\.npz has no array 'z'; its arrays: 'x', 'y'"):
-        read.from_file(path, key="z")
+        read.from_file(path, read.How(key="z"))
     with pytest.raises(InputError, match="has no keys, it is a list"):
-        read.from_file(write("y.json", "[1]"), key="z")
+        read.from_file(write("y.json", "[1]"), read.How(key="z"))
     with pytest.raises(UsageError, match="has no keys"):
-        read.from_file(write("x.txt", "1"), key="z")
+        read.from_file(write("x.txt", "1"), read.How(key="z"))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_key(write):
 def test_targets_beside_the_logits(write, file, target):
     path = write(*file)
     assert read.from_file(path).target == target
-    assert read.from_file(path, key="logits").target is None
+    assert read.from_file(path, read.How(key="logits")).target is None
 
 
 def test_soft_labels_beside_the_logits(write):
@@ -369,12 +369,12 @@ TABLE = "id,a,B,label\n7,1,2,0\n8,3,4,1\n"
 @pytest.mark.parametrize("name", ["x.csv", "x.txt", "x"])
 def test_columns_by_name(write, name):
     path = write(name, TABLE)
-    batch = read.from_file(path, columns=["b", "a"])
+    batch = read.from_file(path, read.How(columns=("b", "a")))
     assert values(batch) == [[2, 1], [4, 3]] and batch.target is None
     assert batch.notes == (f"left out of {path}: 'id', 'label'",)
-    batch = read.from_file(path, columns=["a", "B"], target_column="label")
+    batch = read.from_file(path, read.How(columns=("a", "B"), target_column="label"))
     assert values(batch) == [[1, 2], [3, 4]] and batch.target == (0, 1)
-    assert values(read.from_file(path, columns=["label"])) == [[0, 1]]
+    assert values(read.from_file(path, read.How(columns=("label",)))) == [[0, 1]]
     assert streamed(path, columns=["a", "B"]) == [[1, 2], [3, 4]]
     for choice, message in {
         ("a", "c"): "has no column 'c'; its columns: 'id', 'a', 'B', 'label'",
@@ -382,23 +382,23 @@ def test_columns_by_name(write, name):
     }.items():
         if message:
             with pytest.raises(InputError, match=message):
-                read.from_file(path, columns=choice)
+                read.from_file(path, read.How(columns=choice))
     with pytest.raises(InputError, match="has a column 'id', which is hardly a logit") as caught:
-        read.from_file(path, target_column="label")
+        read.from_file(path, read.How(target_column="label"))
     assert "--columns" in caught.value.hint and "--target-column" in caught.value.hint
     with pytest.raises(UsageError, match="'label' is asked for as a logit and as the target"):
-        read.from_file(path, columns=["label"], target_column="label")
+        read.from_file(path, read.How(columns=("label",), target_column="label"))
 
 
 def test_columns_without_names(write):
     with pytest.raises(UsageError, match=r"x\.csv has no header, so no column 'a'"):
-        read.from_file(write("x.csv", "1,2\n"), columns=["a"])
+        read.from_file(write("x.csv", "1,2\n"), read.How(columns=("a",)))
     with pytest.raises(UsageError, match="has no columns with names"):
-        read.from_file(write("x.json", "[1]"), columns=["a"])
+        read.from_file(write("x.json", "[1]"), read.How(columns=("a",)))
     with pytest.raises(InputError, match=r"the target '0\.5' is not an integer"):
-        read.from_file(write("x.csv", "a,b\n1,0.5\n"), target_column="b")
+        read.from_file(write("x.csv", "a,b\n1,0.5\n"), read.How(target_column="b"))
     with pytest.raises(InputError, match="1 cells, fewer than in the header"):
-        read.from_file(write("x.csv", "a,b\n1\n"), columns=["b"])
+        read.from_file(write("x.csv", "a,b\n1\n"), read.How(columns=("b",)))
 
 
 def test_a_table_of_targets_may_have_a_column_of_that_name(tmp_path):
@@ -413,9 +413,9 @@ def test_many_keys_are_not_all_listed(write):
 
 def test_kind(write):
     assert list(read.kinds()) == ["csv", "json", "jsonl", "npy", "npz", "safetensors", "text"]
-    assert values(read.from_file(write("x.txt", "a,b\n1,2\n"), kind="csv")) == [[1, 2]]
+    assert values(read.from_file(write("x.txt", "a,b\n1,2\n"), read.How(kind="csv"))) == [[1, 2]]
     with pytest.raises(UsageError, match="unknown input format 'foo'"):
-        read.from_file(write("x.txt", "1"), kind="foo")
+        read.from_file(write("x.txt", "1"), read.How(kind="foo"))
 
 
 @pytest.mark.parametrize("path", ["no\x1b.txt", ".", "a\0b", "x" * 5000])
@@ -460,11 +460,11 @@ def test_pipe(tmp_path, content):
 )
 def test_standard_input(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    assert values(read.from_stdin()) == [[1, 2]]
+    assert values(read.from_file("-")) == [[1, 2]]
 
 
 def test_standard_input_of_a_file_is_mapped(write):
-    code = "from smcli import read; print([row.values.tolist() for row in read.from_stdin()])"
+    code = "from smcli import read; print([row.values.tolist() for row in read.from_file('-')])"
     with open(write("x", npy(np.array([1.0, 2.0]))), "rb") as stream:
         done = subprocess.run([sys.executable, "-c", code], stdin=stream, capture_output=True, text=True, check=True)
     assert done.stdout == "[[1.0, 2.0]]\n"
@@ -476,13 +476,13 @@ def test_closed_standard_input(monkeypatch, closed):
         closed.close()
     monkeypatch.setattr(sys, "stdin", closed)
     with pytest.raises(InputError, match="standard input is closed"):
-        read.from_stdin()
+        read.from_file("-")
 
 
 def test_bad_standard_input_is_named(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1 abc")))
     with pytest.raises(InputError, match="'abc' is not a number, standard input:1:3"):
-        read.from_stdin()
+        read.from_file("-")
 
 
 def test_words_need_only_the_text_reader():
@@ -515,7 +515,7 @@ HEADERS = st.sampled_from([b"", FOUR[:128], FOUR[:60], npz(x=np.ones(2))[:50], b
 @example("npy", b"\x93NUMPY\1\0\x0a\0" + b"(" * 9 + b"\n")
 def test_any_bytes_are_rows_or_a_clear_error(write, kind, content):
     path = write("x", content)
-    for reader in (lambda: values(read.from_file(path, kind)), lambda: streamed(path, kind)):
+    for reader in (lambda: values(read.from_file(path, read.How(kind))), lambda: streamed(path, kind)):
         try:
             found = reader()
         except SmcliError as error:
@@ -533,7 +533,7 @@ def test_a_checkpoint_of_pytorch_is_named_and_never_loaded(write, name):
             reading(path)
         assert "np.save" in error.value.hint and ".safetensors" in error.value.hint
     with pytest.raises(InputError, match="checkpoint of PyTorch"):
-        read.from_file(path, key="logits/data/0")
+        read.from_file(path, read.How(key="logits/data/0"))
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

@@ -164,9 +164,11 @@ def test_garbled_files(tmp_path, file):
     path = tmp_path / "x"
     path.write_bytes(content)
     for named in (kind, None):
-        assert outcome(lambda named=named: read.from_file(str(path), named)).isprintable()
+        assert outcome(lambda named=named: read.from_file(str(path), read.How(named))).isprintable()
         assert outcome(
-            lambda named=named: [b.take() and b for b in read.stream(str(path), named)] and read.from_object([1])
+            lambda named=named: (
+                [b.take() and b for b in read.stream(str(path), read.How(named))] and read.from_object([1])
+            )
         ).isprintable()
 
 
@@ -247,7 +249,7 @@ def test_what_is_written_is_read(tmp_path, rows):
     }  # fmt: skip
     for kind, content in contents.items():
         (tmp_path / "x").write_bytes(content)
-        found = np.concatenate([block.take()[0] for block in read.stream(str(tmp_path / "x"), kind)])
+        found = np.concatenate([block.take()[0] for block in read.stream(str(tmp_path / "x"), read.How(kind))])
         np.testing.assert_array_equal(found, want, kind)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from smcli import read
 from smcli.errors import InputError
+from smcli.numbers.written import exact
 
 
 def rows(obj):
@@ -137,7 +138,7 @@ def test_long_double_is_kept():
     for obj in ([third], np.array([third])):
         (row,) = read.from_object(obj)
         assert row.values.tolist() == [1 / 3]
-        assert read.exact(row.tokens[0]) == Fraction(*map(int, third.as_integer_ratio()))
+        assert exact(row.tokens[0]) == Fraction(*map(int, third.as_integer_ratio()))
 
 
 def test_negative_zero_is_kept():

@@ -106,10 +106,10 @@ def test_rows_of_several_lengths_end_a_block(write, small, name):
 def test_targets_come_along(write, small, name, content):
     path = write(name, content)
     choice = {"target_column": "label"} if name == "x.csv" else {}
-    blocks = list(read.stream(path, **choice))
+    blocks = list(read.stream(path, read.How(**choice)))
     assert len(blocks) > 1 and [t for block in blocks for t in block.target.tolist()] == [0] * 20 + [1] * 20
     if name != "x.txt":
-        assert read.from_file(path, **choice).target == (0,) * 20 + (1,) * 20
+        assert read.from_file(path, read.How(**choice)).target == (0,) * 20 + (1,) * 20
 
 
 def test_some_targets_are_missing(write):
@@ -125,7 +125,7 @@ def test_axis(write, small, name, axis):
     save = np.savez_compressed if name[0] == "d" else np.savez
     path = write(name, npy(given) if name.endswith("npy") else npz(save, x=given))
     last = np.moveaxis(array, axis, -1)
-    found = np.concatenate([block.take()[0] for block in read.stream(path, axis=axis)])
+    found = np.concatenate([block.take()[0] for block in read.stream(path, read.How(axis=axis))])
     np.testing.assert_array_equal(found, last.reshape(-1, last.shape[-1]))
 
 
@@ -239,9 +239,9 @@ def test_an_array_in_a_file_is_one_block_for_every_process(write, name):
 
 def test_a_mapped_block_has_its_targets_and_axis(write):
     path = write("x.npz", npz(logits=np.arange(6.0).reshape(2, 3), target=np.array([1, 0, 1])))
-    block = read.block_from_file(path, axis=0)
+    block = read.block_from_file(path, read.How(axis=0))
     assert block.take()[0].tolist() == [[0, 3], [1, 4], [2, 5]] and block.target.tolist() == [1, 0, 1]
-    assert read.block_from_file(path, key="target").take()[0].tolist() == [[1, 0, 1]]
+    assert read.block_from_file(path, read.How(key="target")).take()[0].tolist() == [[1, 0, 1]]
 
 
 @pytest.mark.parametrize(

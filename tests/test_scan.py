@@ -25,10 +25,10 @@ from smcli.cli.app import run
 from smcli.document.style import Style
 from smcli.errors import InputError, UsageError
 from smcli.problem.specs import IN_FLOAT64, NO_LIMIT, LossSpec, Numerics
-from smcli.read import _arrays
+from smcli.read import How, _arrays
 from smcli.request import Request
 from smcli.scan import pool
-from smcli.scan.run import How, Way, scan
+from smcli.scan.run import Way, scan
 from smcli.scan.tally import BadRow, Tally, histogram, worst_of
 
 RANDOM = np.random.default_rng(11)

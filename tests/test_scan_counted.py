@@ -34,13 +34,10 @@ def test_counts_are_those_of_what_is_told(dtype, quantity, order):
                 command="scan", methods=methods, quantities=(quantity,), loss=LossSpec(), tolerance=tolerance,
                 numerics=Numerics(dtypes=(dtype,), order=order),
             )  # fmt: skip
-            fmt = formats.get(dtype)
             for x in ROWS:
-                for problem, raw in problems(Batch((RawBlock(x, range(len(x))),)), settings, fmt):
+                for problem, raw in problems(Batch((RawBlock(x, range(len(x))),)), settings):
                     told, counted = (
-                        of_block(
-                            analyse.judge(problem, raw, Reference(problem), settings, fmt, counted=only), 0, tolerance
-                        )
+                        of_block(analyse.judge(problem, raw, Reference(problem), settings, counted=only), 0, tolerance)
                         for only in (False, True)
                     )
                     assert counted.findings == told.findings
@@ -54,8 +51,8 @@ def test_a_note_on_conditions_is_counted_too():
     settings = Settings(
         command="scan", methods=("fused",), quantities=("logsumexp",), numerics=Numerics(dtypes=("float64",))
     )
-    (problem, raw), = problems(Batch((RawBlock(ROWS[3][:1], range(1)),)), settings, formats.get("float64"))  # fmt: skip
-    judged = analyse.judge(problem, raw, Reference(problem), settings, formats.get("float64"), counted=True)
+    (problem, raw), = problems(Batch((RawBlock(ROWS[3][:1], range(1)),)), settings)  # fmt: skip
+    judged = analyse.judge(problem, raw, Reference(problem), settings, counted=True)
     assert "SM406" in of_block(judged, 0, Tolerance()).findings
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from smcli.cli.app import run
 from smcli.problem.specs import NO_LIMIT, LossSpec, Numerics
+from smcli.read import How
 from smcli.request import Request
 from smcli.scan.look import RANKS
-from smcli.scan.run import How, Way, scan
+from smcli.scan.run import Way, scan
 from smcli.scan.tally import WORST
 
 PAGE = (Path(__file__).parent.parent / "docs" / "scan.md").read_text(encoding="utf-8")

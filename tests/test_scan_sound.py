@@ -29,9 +29,9 @@ def settings(names=BOTH, **given):
 def both_ways(x, chosen):
     """The tallies of each row: in the cache, and the long way."""
     batch = Batch((RawBlock(x, range(len(x)), dtype="float32"),))
-    for problem, raw in problems(batch, chosen, SINGLE):
-        short = sound.tally(problem, raw, Reference(problem), chosen, SINGLE, 100)
-        judged = analyse.judge(problem, raw, Reference(problem), chosen, SINGLE)
+    for problem, raw in problems(batch, chosen):
+        short = sound.tally(problem, raw, Reference(problem), chosen, 100)
+        judged = analyse.judge(problem, raw, Reference(problem), chosen)
         yield short, of_block(judged, 100, chosen.tolerance)
 
 
@@ -101,11 +101,11 @@ def test_rows_with_ties_are_settled():
             asked.append(1)
             return super().settle(*args)
 
-    for problem, raw in problems(Batch((RawBlock(x, range(40), dtype="float32"),)), chosen, SINGLE):
-        short = sound.tally(problem, raw, Watched(problem), chosen, SINGLE, 0)
+    for problem, raw in problems(Batch((RawBlock(x, range(40), dtype="float32"),)), chosen):
+        short = sound.tally(problem, raw, Watched(problem), chosen, 0)
         assert short is not None
         if asked:
-            judged = analyse.judge(problem, raw, Reference(problem), chosen, SINGLE)
+            judged = analyse.judge(problem, raw, Reference(problem), chosen)
             same(short, of_block(judged, 0, chosen.tolerance))
             return
     pytest.fail("no tie among five million values")

@@ -264,7 +264,6 @@ def exact(
         SmcliError: the input or an option is wrong.
     """
     from smcli import quantities as table
-    from smcli.numbers import formats
     from smcli.problem.build import problems
     from smcli.read import from_object
     from smcli.reference import Reference
@@ -284,7 +283,7 @@ def exact(
             f"exact was asked for a {asked.name}, and given what makes a {name}",
             f"a {asked.name} takes {asked.needs or 'neither target nor labels nor cotangent'}",
         )
-    ((problem, _),) = problems(batch, settings, formats.get(settings.numerics.dtypes[0]))
+    ((problem, _),) = problems(batch, settings)
     return Reference(problem).strings(name, 0, range(asked.size(problem)), settings.numerics.digits or digits)
 
 

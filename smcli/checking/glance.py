@@ -59,9 +59,10 @@ class Glance:
         self.power = np.uint64((2 * 1023 + fmt.p - 1) << 52)
 
     @classmethod
-    def of(cls, logits: Batch, outputs: Outputs, settings: Settings, fmt: Format, sums: Sums) -> Glance | None:
+    def of(cls, logits: Batch, outputs: Outputs, settings: Settings, sums: Sums) -> Glance | None:
         """A look at these rows; None where what was asked, or how they are stored, calls for the rules."""
-        numerics, plain = settings.numerics, settings.quantities == ("softmax",) and fmt.p <= 24 and fmt.has_inf
+        numerics, fmt = settings.numerics, settings.format
+        plain = settings.quantities == ("softmax",) and fmt.p <= 24 and fmt.has_inf
         plain = plain and numerics.temperature is None and numerics.softcap is None
         if not plain or settings.loss.given or settings.tolerance.given:
             return None

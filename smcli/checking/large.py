@@ -68,10 +68,10 @@ def sum_up(
     """
     if not len(logits):
         raise InputError("no logits", "give a row of numbers, or several")
-    fmt, (quantity,) = formats.get(settings.numerics.dtypes[0]), settings.quantities
+    fmt, (quantity,) = settings.format, settings.quantities
 
     def some(rows: range) -> Part:
-        return _part(logits.select(rows), outputs.select(rows), settings, fmt)
+        return _part(logits.select(rows), outputs.select(rows), settings)
 
     whole, half = range(len(logits)), len(logits) // 2
     if forks and not settings.loss.given and number_of(logits) >= WORTHWHILE and half and can_fork():
@@ -79,30 +79,29 @@ def sum_up(
         part.sums.join(later.sums, half)
         part.span |= later.span
     else:
-        part = _part(logits, outputs, settings, fmt)
+        part = _part(logits, outputs, settings)
     sums, span = part.sums, part.span
     trials = Trials.of(quantity, fmt, span, yours)
     if not trials.settle(sums):
         trials = Trials.of(quantity, fmt, span, yours)
-        for problem, _ in problems(logits, settings, fmt):
+        for problem, _ in problems(logits, settings):
             truth = Reference(problem).truth(quantity).nearest()
-            values = _values(output(outputs), problem, quantity, fmt)
+            values = _values(output(outputs), problem, quantity)
             trials.add(values, truth, np.full(values.shape, np.inf))
-    digits = settings.numerics.digits or fmt.digits
-    texts = _texts(logits, settings, fmt, sums, part.scale, digits)
-    return Summary(settings, fmt.name, digits, sums, trials.document(), texts, targets(settings, len(logits)))
+    texts = _texts(logits, settings, sums, part.scale)
+    return Summary(settings, fmt.name, settings.digits, sums, trials.document(), texts, targets(settings, len(logits)))
 
 
-def _part(logits: Batch, outputs: Outputs, settings: Settings, fmt: formats.Format) -> Part:
+def _part(logits: Batch, outputs: Outputs, settings: Settings) -> Part:
     part = Part(Sums(), Span(scale=0.0), Fraction(1))
-    screen = None if settings.tolerance.given else Screen(settings.quantities[0], fmt, part.sums)
-    glance = Glance.of(logits, outputs, settings, fmt, part.sums)
+    screen = None if settings.tolerance.given else Screen(settings.quantities[0], settings.format, part.sums)
+    glance = Glance.of(logits, outputs, settings, part.sums)
     for batch in (logits,) if glance is None else _of_rows(logits, glance.left()):
-        for problem, raw in problems(batch, settings, fmt):
+        for problem, raw in problems(batch, settings):
             ends = _ends(logits, problem)
             part.span |= Span.of(problem, ends)
             part.scale = problem.scale
-            _judge(problem, raw, outputs, settings, fmt, part.sums, screen, ends)
+            _judge(problem, raw, outputs, settings, part.sums, screen, ends)
     if glance is not None:
         part.span |= glance.span
     return part
@@ -115,23 +114,23 @@ def _of_rows(logits: Batch, some: Iterable[IntArray]) -> Iterator[Batch]:
 
 
 def _judge(
-    problem: Problem, raw: Written, source: Outputs, settings: Settings, fmt: formats.Format, sums: Sums,
-    screen: Screen | None, ends: tuple[FloatArray, FloatArray],
+    problem: Problem, raw: Written, source: Outputs, settings: Settings, sums: Sums, screen: Screen | None,
+    ends: tuple[FloatArray, FloatArray],
 ) -> None:  # fmt: skip
     """Judge a block: the rows that are beyond doubt at a glance, the others by all the rules."""
     reference, outputs = Reference(problem), output(source)
     if screen is not None and screen.suits(problem, raw):
-        values = None if problem.rows is None else source.stored(problem.rows, fmt)
+        values = None if problem.rows is None else source.stored(problem.rows, screen.format)
         if values is None:
-            values = _values(outputs, problem, screen.quantity, fmt)
+            values = _values(outputs, problem, screen.quantity)
         fine = screen.sift(problem, reference, values, ends)
         if fine.all():
             return
         if fine.any():
             left = np.flatnonzero(~fine)
-            problem, raw = _rows(problem, left), replace(raw, values=raw.values[left])
+            problem, raw = _rows(problem, left), raw.select(left)
             reference = Reference(problem)
-    sums.add_block(analyse.judge(problem, raw, reference, settings, fmt, None, {OUTPUT: outputs}))
+    sums.add_block(analyse.judge(problem, raw, reference, settings, None, {OUTPUT: outputs}))
 
 
 def _ends(logits: Batch, problem: Problem) -> tuple[FloatArray, FloatArray]:
@@ -150,17 +149,16 @@ def _rows(problem: Problem, rows: IntArray) -> Problem:
     return replace(problem, rows=places).select(rows)
 
 
-def _values(outputs: Output, problem: Problem, quantity: str, fmt: formats.Format) -> FloatArray:
+def _values(outputs: Output, problem: Problem, quantity: str) -> FloatArray:
+    fmt = formats.get(problem.dtype)
     return run(outputs, problem, quantity, Arithmetic(fmt, fmt)).values
 
 
-def _texts(
-    logits: Batch, settings: Settings, fmt: formats.Format, sums: Sums, scale: Fraction, digits: int
-) -> list[str]:
+def _texts(logits: Batch, settings: Settings, sums: Sums, scale: Fraction) -> list[str]:
     """The digits of the worst values' truths; what the bound leaves open from a row alone."""
     from smcli.reference.double_double.decimal import MOST_DIGITS, texts
 
-    worst, (quantity,) = sums.worst, settings.quantities
+    worst, (quantity,), digits = sums.worst, settings.quantities, settings.digits
     nothing: list[str | None] = [None] * worst.at.size
     known = texts(Truth(worst.hi, worst.lo, worst.exp2, sums.bound), digits) if digits <= MOST_DIGITS else nothing
     out = []
@@ -168,7 +166,7 @@ def _texts(
         if text is not None:
             out.append(text)
             continue
-        ((problem, _),) = problems(logits.select([place]), _of_row(settings, place), fmt)
+        ((problem, _),) = problems(logits.select([place]), _of_row(settings, place))
         out += Reference(replace(problem, scale=scale)).strings(quantity, 0, [at], digits)
     return out
 

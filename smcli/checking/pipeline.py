@@ -96,7 +96,7 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
             f"the outputs have the shape {shape(outputs)}, where the {how} of the losses is one number",
             "leave out --reduction to check the losses of the rows",
         )
-    fmt = formats.get(settings.numerics.dtypes[0])
+    fmt = settings.format
     total = Outputs(outputs).number(fmt)
     logits = logits if settings.numbers is None else logits.select(settings.numbers)
     report = analyse(logits, replace(settings, methods=()), totals={OUTPUT: total})

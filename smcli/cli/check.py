@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smcli.cli.common import Compute, chosen_rows, request_of, write
+from smcli.cli.common import Compute, chosen_rows, how_of, request_of, write
 from smcli.cli.options import takes
 from smcli.quantities import QUANTITIES
 
@@ -101,14 +101,10 @@ def _read(options: Options, request: "Request") -> "tuple[Batch, Batch]":
     """Logits and outputs; what was left out of the files is said on stderr."""
     from smcli import checking, read
     from smcli.cli.messages import report_note
-    from smcli.cli.texts import split
 
-    logits = read.from_file(
-        options.logits, options.input_format, options.key, axis=options.axis,
-        columns=split(options.columns) or None, target_column=options.target_column,
-    )  # fmt: skip
+    logits = read.from_file(options.logits, how_of(options))
     axis = options.axis if checking.per_class(request, logits) else None
-    outputs = read.from_file(options.outputs, options.input_format, options.out_key, axis=axis)
+    outputs = read.from_file(options.outputs, read.How(options.input_format, options.out_key, axis))
     for note in (*logits.notes, *outputs.notes):
         report_note(note)
     return logits, outputs

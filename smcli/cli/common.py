@@ -6,12 +6,13 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Rendering
+from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Reading, Rendering
 from smcli.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
     from smcli.batch import Batch
     from smcli.problem.specs import Settings
+    from smcli.read import How
     from smcli.report.report import Comparison, Report
     from smcli.request import Request
 
@@ -20,6 +21,15 @@ class Compute(Output, LossOptions, Numbers, Input):
     """The options of a command that computes; what it adds to them says what is computed."""
 
     heading = OptionSet.heading
+
+
+def how_of(options: Reading) -> How:
+    """How the options want a file read."""
+    from smcli.cli.texts import split
+    from smcli.read import How
+
+    columns = split(options.columns) or None
+    return How(options.input_format, options.key, options.axis, columns, options.target_column)
 
 
 def read_input(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
@@ -33,7 +43,6 @@ def read_input(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
     """
     from smcli import read
     from smcli.cli.messages import report_note
-    from smcli.cli.texts import split
 
     if options.logits and options.input is not None and options.logits != ["-"]:
         raise UsageError("logits given twice, as arguments and with -i", "leave one of them out")
@@ -47,10 +56,7 @@ def read_input(options: Input) -> tuple[Batch, tuple[int, ...] | None]:
             raise UsageError(
                 "no logits", "give them as arguments (smcli compare 1 2 3), with -i FILE, or through a pipe"
             )
-        batch = read.from_file(
-            options.input or "-", options.input_format, options.key, axis=options.axis,
-            columns=split(options.columns) or None, target_column=options.target_column,
-        )  # fmt: skip
+        batch = read.from_file(options.input or "-", how_of(options))
     for note in batch.notes:
         report_note(note)
     if options.rows is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smcli.cli.common import request_of, write
+from smcli.cli.common import how_of, request_of, write
 from smcli.cli.options import Arithmetic, Judging, Loss, OptionSet, Reading, takes
 from smcli.quantities import values
 
@@ -69,11 +69,11 @@ def main(options: Options) -> int:
     Files are mapped or read block by block, so that their size does not matter. Ctrl-C ends with what was seen so far.
     """
     from smcli.cli.messages import report_error
-    from smcli.cli.texts import flag, split
+    from smcli.cli.texts import flag
     from smcli.errors import UsageError
     from smcli.report.report import fails
     from smcli.request import check_fail_on
-    from smcli.scan.run import How, Way, scan
+    from smcli.scan.run import Way, scan
 
     request = request_of("scan", options)
     if len(request.numerics.dtypes) > 1:
@@ -81,13 +81,6 @@ def main(options: Options) -> int:
     idle = [flag(name) for name in NOT_QUICK if getattr(options, name) is not None]
     if options.quick and idle:
         raise UsageError("--quick looks at the logits as they are", f"leave out {' and '.join(idle)}")
-    how = How(
-        kind=options.input_format,
-        key=options.key,
-        axis=options.axis,
-        columns=split(options.columns) or None,
-        target_column=options.target_column,
-    )
     way = Way(
         jobs=options.jobs or _cores(),
         scheduler=options.scheduler,
@@ -96,7 +89,7 @@ def main(options: Options) -> int:
     )
     paths = _expanded(options.files)
     with _progress() as told:
-        report = scan(paths, request, how, way, options=_repeated(options), progress=told)
+        report = scan(paths, request, how_of(options), way, options=_repeated(options), progress=told)
     write(report, options)
     for _, error in report.errors:
         report_error(error)

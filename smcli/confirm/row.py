@@ -50,7 +50,7 @@ class Row:
     def binary(self) -> bool:
         """Whether its loss looks at each logit alone."""
         loss = self.loss
-        return loss is not None and (loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None))
+        return loss is not None and loss.is_binary
 
     @property
     def teacher(self) -> list[float] | None:
@@ -62,7 +62,7 @@ class Row:
         """Whether the values are conventions: no number defines them."""
         if self.problem.temperature == 0:
             return True
-        if quantities.get(quantity).elementwise or (self.binary and quantity in {"focal", "gradient"}):
+        if quantities.get(quantity).is_elementwise(self.problem):
             return False  # each for itself
         of_teacher = self.loss is not None and quantity in {self.loss.kind, "gradient"}
         rows = [self.x, *([self.teacher] if of_teacher and self.teacher is not None else [])]

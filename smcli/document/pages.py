@@ -103,12 +103,6 @@ def fill(text: str) -> str:
     return PLACEHOLDER.sub(figures, text)
 
 
-def sections(page: str) -> dict[str, str]:
-    """A filled page as its sections, by heading; what stands before the first heading is left out."""
-    parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)[1:]
-    return {title: body.strip("\n") for title, body in zip(parts[::2], parts[1::2], strict=True)}
-
-
 def blocks(page: str) -> Iterator[Part]:
     """The Markdown that pages are written in, as parts: headings, paragraphs with code in them, tables and code."""
     for block in re.split(r"^(```\w+\n.*?^```$)", page, flags=re.MULTILINE | re.DOTALL):

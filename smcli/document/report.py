@@ -5,17 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smcli.document.parts import (
-    LEAST,
-    Cell,
-    Document,
-    Drawing,
-    FindingBlock,
-    Heading,
-    Paragraph,
-    Part,
-    Table,
-)
+from smcli.document.layouts import values
+from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Heading, Paragraph, Part, Table
 from smcli.document.spelling import error, listed, number, shorten
 from smcli.document.tolerance import sentences
 from smcli.document.values import (
@@ -29,7 +20,6 @@ from smcli.document.values import (
     relative,
     results,
     steps,
-    values,
     wrong,
 )
 from smcli.document.verdicts import verdicts

@@ -1,4 +1,4 @@
-"""The values of one quantity of one row beside their truth: which are shown, and in which layouts."""
+"""The values of one quantity of one row beside their truth: which are shown, and how each is written."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli import quantities
-from smcli.document.parts import LEAST, Cell, Table, Values
+from smcli.document.parts import LEAST, Cell, Table
 from smcli.document.spelling import error, error_above, number
 from smcli.model import Verdict
 from smcli.numbers import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from smcli.document.style import Style
     from smcli.model import BoolArray, MethodResult, QuantityResult, RowReport
@@ -134,143 +134,6 @@ def telling(q: QuantityResult, i: int) -> int:
 def short_title(q: QuantityResult) -> str:
     """What stands above the truths."""
     return f"exact {q.quantity}{f' of {q.of}' if q.of else ''}"
-
-
-def values(report: Report, row: RowReport, q: QuantityResult, style: Style) -> Values:
-    """A quantity of a row as a table, the widest layout first: with bars, a line a class, a line a number."""
-    indices = chosen(q, row, style)
-    exact = q.exact(indices)
-    digits = (most_digits(report, style), LEAST)
-    wide = _wide(report, row, q, indices, exact, style)
-    named = tuple(replace(c, text=q.quantity) if c.text == short_title(q) else c for c in wide[0])
-    layouts = [
-        Table("", *_with_bars(report, q, indices, wide, style), (digits[0], digits[0])),
-        Table("", *wide, digits),
-        Table("", named, wide[1], digits),
-        Table("", *_without(named, wide[1], "logit"), digits),
-        Table("", *_long(report, row, q, indices, exact, style), digits),
-    ]
-    said = "; --all shows every one"
-    return Values(
-        f"{title(q, row)}{': value and relative error' if q.methods else ''}",
-        tuple(layouts),
-        f"{len(indices)} of {q.size} are shown, those with errors and the largest{said}" if len(indices) < q.size else "",
-    )  # fmt: skip
-
-
-Grid = tuple[tuple[Cell, ...], tuple[tuple[Cell, ...], ...]]
-
-
-def _index(q: QuantityResult) -> str:
-    """What the values of a quantity are counted by: classes, or the targets that they might have."""
-    if q.size == 1:
-        return ""
-    return "i,j" if q.square else "t" if quantities.get(q.quantity).shape == "loss" else "i"
-
-
-def _wide(
-    report: Report, row: RowReport, q: QuantityResult, indices: Sequence[int], exact: Sequence[str], style: Style
-) -> Grid:
-    """A line a class: logit, truth, and for each method its value and its errors."""
-    index = _index(q)
-    logits = [logit(q, row, i) for i in indices] if index else []
-    head = [Cell(index, HEAD, right=True)] if index else []
-    head += [Cell("logit", HEAD, right=True)] if any(logits) else []
-    head.append(Cell(short_title(q), HEAD))
-    for m in q.methods:
-        head += [Cell(m.method, HEAD), *_errors(style)]
-    rows = []
-    for k, i in enumerate(indices):
-        least = telling(q, i)
-        cells = [Cell(place(q, i), "dim", right=True)] if index else []
-        cells += [Cell(logits[k], right=True, least=LOGIT)] if any(logits) else []
-        cells.append(Cell(exact[k], "exact", least=least))
-        for m in q.methods:
-            cells += _judged(report, q, m, i, least, style)
-        rows.append(tuple(cells))
-    return tuple(head), tuple(rows)
-
-
-def _without(head: tuple[Cell, ...], rows: tuple[tuple[Cell, ...], ...], name: str) -> Grid:
-    """A table without one of its columns, if it has it."""
-    kept = [k for k, cell in enumerate(head) if cell.text != name]
-    return tuple(head[k] for k in kept), tuple(tuple(cells[k] for k in kept) for cells in rows)
-
-
-def _errors(style: Style) -> list[Cell]:
-    """The heads of the columns that stand beside a method's value."""
-    return [Cell(name, HEAD, near=True) for name in ("rel", *(("ulp", "verdict") if style.verbose else ()))]
-
-
-def _judged(report: Report, q: QuantityResult, m: MethodResult, i: int, least: int, style: Style) -> list[Cell]:
-    """A method's value and its errors."""
-    word = Verdict(int(m.verdicts[i])).label
-    cells = [Cell(number(float(m.values[i])), word, least=least), Cell(relative(q, m, i), word, near=True)]
-    if style.verbose:
-        cells += [Cell(in_ulp(q, m, i, report.dtype), word, near=True), Cell(word, word, near=True)]
-    return cells
-
-
-def _with_bars(report: Report, q: QuantityResult, indices: Sequence[int], wide: Grid, style: Style) -> Grid:
-    """The same with a bar for each probability, and one with its number for the bits that each method lost."""
-    if q.size == 1 or q.square:
-        return wide
-    head, rows = list(wide[0]), [list(cells) for cells in wide[1]]
-    per_method = 4 if style.verbose else 2
-    first = len(head) - per_method * len(q.methods)
-    p = formats.get(report.dtype).p
-    for k in range(len(q.methods) - 1, -1, -1):
-        m, at = q.methods[k], first + per_method * (k + 1)
-        shares = [lost_share(m, i) for i in indices]
-        if not any(shares):
-            continue
-        head.insert(at, Cell("bits lost", HEAD, near=True))
-        for cells, i, share in zip(rows, indices, shares, strict=True):
-            drawn = f"{bar(share, 5):5} {round(share * p)}" if share else ""
-            cells.insert(at, Cell(drawn, Verdict(int(m.verdicts[i])).label, near=True))
-    if q.quantity == "softmax":
-        head.insert(first, Cell("", HEAD))
-        largest = max((float(q.truth[i]) for i in indices if q.truth[i] > 0), default=1.0)
-        for cells, i in zip(rows, indices, strict=True):
-            cells.insert(first, Cell(bar(float(q.truth[i]) / largest, 8), "exact"))
-    return tuple(head), tuple(map(tuple, rows))
-
-
-def lost_share(m: MethodResult, i: int) -> float:
-    """How many of its bits an inaccurate or lost value has lost, as a share: 1 where none is right or there is no number."""
-    ulp, rel = float(m.ulp[i]), float(m.rel[i])
-    if m.verdicts[i] not in {Verdict.INACCURATE, Verdict.LOST} or ulp <= 1:
-        return 0.0
-    if not rel < 1:
-        return 1.0
-    return math.log(ulp) / (math.log(ulp) - math.log(rel)) if rel else 0.0
-
-
-def bar(share: float, size: int) -> str:
-    """A bar of blocks, in eighths; nothing below half an eighth."""
-    eighths = round(min(max(share, 0.0), 1.0) * size * 8) if share > 0 else 0
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _long(
-    report: Report, row: RowReport, q: QuantityResult, indices: Sequence[int], exact: Sequence[str], style: Style
-) -> Grid:
-    """A line a number, for terminals that are too narrow for a line a class."""
-    index = _index(q)
-    head = [Cell(index, HEAD, right=True)] if index else []
-    head += [Cell("", HEAD), Cell(q.quantity, HEAD), *_errors(style)]
-    blanks = [Cell("")] * (2 if style.verbose else 0)
-    rows: list[tuple[Cell, ...]] = []
-    for k, i in enumerate(indices):
-        least = telling(q, i)
-        lines = [[Cell("exact"), Cell(exact[k], "exact", least=least), Cell(""), *blanks]]
-        if index and (of := logit(q, row, i)):
-            lines.insert(0, [Cell("logit"), Cell(of, least=LOGIT), Cell(""), *blanks])
-        lines += [[Cell(m.method), *_judged(report, q, m, i, least, style)] for m in q.methods]
-        for n, line in enumerate(lines):
-            lead = [Cell(place(q, i) if n == 0 else "", "dim", right=True)] if index else []
-            rows.append((*lead, *line))
-    return tuple(head), tuple(rows)
 
 
 def steps(m: MethodResult) -> Table:

@@ -141,18 +141,10 @@ class RowEvidence:
         both = "infinite" if self.elementwise else "inf − inf = nan"  # of each logit its own
         return Choice(("+inf", "−inf", both), np.where(up & down, 2, down).astype(np.uint8))
 
-    def is_elementwise(self, quantity: Quantity) -> bool:
-        """Whether every value of a quantity depends on its own logit alone, as in binary cross-entropy."""
-        loss = self.problem.loss
-        if loss is not None and loss.labels is not None and "focal" in {quantity.name, loss.kind}:
-            return quantity.name in {"focal", "gradient"}
-        of = quantities.QUANTITIES.get(loss.kind) if quantity.name == "gradient" and loss is not None else quantity
-        return of is not None and of.elementwise
-
     @property
     def elementwise(self) -> bool:
         """Whether no softmax is asked for, only quantities whose values depend on their own logits alone."""
-        return bool(self.asked) and all(map(self.is_elementwise, self.asked))
+        return bool(self.asked) and all(q.is_elementwise(self.problem) for q in self.asked)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -202,7 +194,7 @@ class TruthEvidence(RowEvidence):
     @property
     def elementwise(self) -> bool:
         """Whether every value depends on its own logit alone, as in binary cross-entropy."""
-        return self.is_elementwise(self.quantity)
+        return self.quantity.is_elementwise(self.problem)
 
     @cached_property
     def held(self) -> BoolArray:

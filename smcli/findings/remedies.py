@@ -9,15 +9,13 @@ import numpy as np
 
 from smcli import methods, quantities
 from smcli.findings.rules import choice
-from smcli.judge.measure import Limit, measure
+from smcli.judge.measure import measure
 from smcli.methods.base import OUTPUT
-from smcli.model import Choice, Truth, Verdict
+from smcli.model import Choice, Verdict
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray, FloatArray, IntArray
 
@@ -239,14 +237,6 @@ def _computed(ev: RunEvidence, rows: IntArray, f: formats.Format, trial: Trial) 
     else:
         method = methods.get(trial.method or ev.run.method)
         values = ev.format.round(methods.run(method, part, ev.quantity.name, o, ev.numerics.step).values)
-    truth = Truth(ev.truth.hi[rows], ev.truth.lo[rows], ev.truth.exp2[rows], ev.truth.bound)
     infinite = np.zeros((rows.size, 1), dtype=bool)  # rows with +inf are no method's fault
-    verdicts = measure(values, truth, ev.rounded[rows], ev.format, _limit_of(ev.limit, rows), infinite).verdicts
+    verdicts = measure(values, ev.truth.part(rows), ev.rounded[rows], ev.format, ev.limit.part(rows), infinite).verdicts
     return values, np.asarray(np.isin(verdicts, RIGHT))
-
-
-def _limit_of(limit: Limit, rows: IntArray) -> Limit:
-    def pick(a: Any) -> Any:
-        return a[rows] if isinstance(a, np.ndarray) and a.ndim == 2 and len(a) > 1 else a
-
-    return replace(limit, ulp=pick(limit.ulp), parts=pick(limit.parts), base=pick(limit.base))

@@ -68,17 +68,11 @@ def _same(values: Any, y: Any, lost: Any) -> Any:
 def _of_rows(ev: RunEvidence, about: RowEvidence, rows: IntArray, done: Any) -> RunEvidence:
     """The evidence of some rows, with the steps of a run of these rows alone."""
     problem = ev.problem.select(rows)
-    truth = replace(ev.truth, hi=ev.truth.hi[rows], lo=ev.truth.lo[rows], exp2=ev.truth.exp2[rows])
-    errors = replace(ev.errors, ulp=ev.errors.ulp[rows], rel=ev.errors.rel[rows], verdicts=ev.errors.verdicts[rows])
-
-    def pick(a: Any) -> Any:
-        return a[rows] if isinstance(a, np.ndarray) and a.ndim == 2 and len(a) > 1 else a
-
-    limit = replace(ev.limit, ulp=pick(ev.limit.ulp), parts=pick(ev.limit.parts), base=pick(ev.limit.base))
-    part = replace(about, problem=problem, change=about.change[rows], raw=replace(about.raw, values=about.raw.values[rows],
-                   tokens=None if about.raw.tokens is None else [about.raw.tokens[r] for r in rows.tolist()]))  # fmt: skip
-    told = part.with_truth(ev.quantity.name, truth, ev.rounded[rows], limit, tolerance=ev.tolerance)
-    return told.with_run(done, errors, ev.numerics)
+    part = replace(about, problem=problem, change=about.change[rows], raw=about.raw.select(rows))
+    told = part.with_truth(
+        ev.quantity.name, ev.truth.part(rows), ev.rounded[rows], ev.limit.part(rows), tolerance=ev.tolerance
+    )
+    return told.with_run(done, ev.errors.part(rows), ev.numerics)
 
 
 def _told(found: Found, rows: IntArray, method: str, own: str) -> Found:

@@ -130,8 +130,7 @@ def true_text(truth: Truth, row: int, index: int) -> str:
         return number(hi + 0.0)
     if abs(exp2) < 900 and abs(nearest := math.ldexp(hi + lo, exp2)) >= sys.float_info.min:
         return number(nearest)
-    at = (slice(row, row + 1), index)
-    text = texts(Truth(truth.hi[at], truth.lo[at], truth.exp2[at], truth.bound), 6)[0]
+    (text,) = texts(truth.part((slice(row, row + 1), index)), 6)
     if text is not None:
         return text
     if abs(exp2) > FARTHEST:  # its exponent may have been cut off

@@ -174,14 +174,13 @@ class JudgedQuantity:
     def row(self, r: int, problem: Problem, digits: int, texts: Texts | None = None) -> QuantityResult:
         """What was found of one row; `texts` holds its digits where those of its neighbours are wanted, too."""
         truth = self.truth
-        own = Truth(truth.hi[r], truth.lo[r], truth.exp2[r], truth.bound)
         condition = None if self.condition is None else float(self.condition[r])
         return QuantityResult(
             quantity=self.quantity,
             exact=partial(self._exact, problem, r, digits) if texts is None else partial(texts.row, r),
             size=truth.hi.shape[1],
             certified=truth.bound,
-            known=own,
+            known=truth.part(r),
             square=quantities.get(self.quantity).side(problem),
             methods=tuple(self._certified(m, m.row(r, condition), r, problem) for m in self.methods),
             sign=None if self.signs is None else float(self.signs[r, 0]),

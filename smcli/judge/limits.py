@@ -25,7 +25,6 @@ from smcli import quantities
 from smcli.judge import own
 from smcli.judge.logits import finite, finite_sizes, probabilities, scaled
 from smcli.judge.measure import Limit, as_float
-from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Loss, Problem, Truth
@@ -37,18 +36,17 @@ LEAST = 8.0
 
 def limit(problem: Problem, quantity: str, reference: Reference, tolerance: Tolerance) -> Limit:
     """What counts as accurate of a quantity of this block: the user's own limits, else those of the problem."""
-    if tolerance.given:
-        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
-        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
-    return _of_problem(problem, quantity, reference)
+    return _of_user(tolerance) if tolerance.given else _of_problem(problem, quantity, reference)
 
 
 def reduced(count: int, tolerance: Tolerance) -> Limit:
     """What counts as accurate of a sum or mean over that many rows."""
-    if tolerance.given:
-        ulp = math.inf if tolerance.max_ulp is None else tolerance.max_ulp
-        return Limit(np.array(ulp), math.inf if tolerance.max_rel is None else tolerance.max_rel)
-    return Limit(np.array(max(LEAST, 2 * (math.log2(max(count, 1)) + 4))))
+    return _of_user(tolerance) if tolerance.given else Limit(np.array(max(LEAST, 2 * (math.log2(max(count, 1)) + 4))))
+
+
+def _of_user(tolerance: Tolerance) -> Limit:
+    ulp, rel = (math.inf if most is None else most for most in (tolerance.max_ulp, tolerance.max_rel))
+    return Limit(np.array(ulp), rel)
 
 
 def _of_problem(problem: Problem, quantity: str, reference: Reference) -> Limit:
@@ -93,7 +91,7 @@ def _against(parts: FloatArray, allowed: FloatArray, truth: Truth) -> Limit:
 def _distance(problem: Problem, quantity: str) -> FloatArray:
     """How far rounding the exponents can move a probability, in u."""
     x = scaled(problem)
-    if problem.loss is not None and is_binary(problem.loss):
+    if problem.loss is not None and problem.loss.is_binary:
         return np.asarray(np.nan_to_num(np.abs(x), posinf=0.0))
     top = x.max(axis=1, keepdims=True)
     below = np.abs(x) + np.abs(top) if problem.softcap is not None else np.abs(x - top)

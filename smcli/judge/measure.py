@@ -31,6 +31,10 @@ class Errors:
     rel: FloatArray
     verdicts: ByteArray
 
+    def part(self, rows: IntArray) -> Errors:
+        """Those of some rows."""
+        return Errors(self.ulp[rows], self.rel[rows], self.verdicts[rows])
+
 
 def floor_log2(truth: Truth) -> IntArray:
     """floor(log2 |t|) of each true value; 0 where it is zero, infinite or nan."""
@@ -115,6 +119,14 @@ class Limit:
     rel: float = math.inf
     parts: FloatArray | None = None
     base: FloatArray | None = None
+
+    def part(self, rows: IntArray) -> Limit:
+        """That of some rows."""
+
+        def own(a: FloatArray) -> FloatArray:
+            return a[rows] if a.ndim == 2 and len(a) > 1 else a
+
+        return Limit(own(self.ulp), self.rel, *(None if a is None else own(a) for a in (self.parts, self.base)))
 
 
 def measure(

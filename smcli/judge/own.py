@@ -10,7 +10,6 @@ import numpy as np
 
 from smcli.judge.logits import finite, probabilities, scaled
 from smcli.judge.measure import as_float
-from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +76,7 @@ def divergence(problem: Problem, base: float) -> tuple[FloatArray, FloatArray | 
 
 def _depends(problem: Problem, loss: Loss) -> FloatArray:
     """How far below the maximum that is, on average, which 1 − p_t is made of; |x| of a sigmoid."""
-    if is_binary(loss):
+    if loss.is_binary:
         return finite(np.abs(scaled(problem)))
     x = scaled(problem)
     others = x - x.max(axis=1, keepdims=True)

@@ -11,7 +11,7 @@ from smcli.judge import limits
 from smcli.judge.measure import measure, round_truth
 from smcli.model import MethodResult
 from smcli.numbers.arithmetic import Rows
-from smcli.reference import perplexity, reduce_losses, settle_perplexity, settle_reduced
+from smcli.reference import perplexity, reduce_losses, settle_reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from smcli.judge.block import Block, Judged
     from smcli.judge.measure import Limit
     from smcli.model import FloatArray, Truth
-    from smcli.numbers import formats
     from smcli.problem.specs import Settings
     from smcli.reference import Reference
 
@@ -47,25 +46,23 @@ class Reduced:
 
 
 def reduce(
-    blocks: Sequence[Block], references: Sequence[Reference], settings: Settings, fmt: formats.Format,
-    totals: Mapping[str, float],
+    blocks: Sequence[Block], references: Sequence[Reference], settings: Settings, totals: Mapping[str, float]
 ) -> tuple[Reduced, ...]:  # fmt: skip
     """The loss that the options belong to, reduced as asked; `totals` are what other code made of it."""
     out = []
-    digits = settings.numerics.digits or fmt.digits
-    scale = references[0].problem.scale
+    fmt, scale = settings.format, references[0].problem.scale
     for k, quantity in enumerate(settings.quantities):
         if quantity != settings.loss.kind:
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
-        truth, exact, rounded, note, mean = _truth(known, quantity, settings, fmt, digits)
+        truth, exact, rounded, note, mean = _truth(known, quantity, settings)
         done = []
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
                 continue
             done_in = [b.results[k].methods[i] for b in blocks]
             losses = _in_order([_losses(m, b) for m, b in zip(done_in, blocks, strict=True)], blocks)
-            total = _total(losses, settings, fmt, float(1 / scale) if scale else 0.0)
+            total = _total(losses, settings, float(1 / scale) if scale else 0.0)
             limit = _limit(losses.size, truth, settings)
             errors = measure(total, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(first.method, total[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
@@ -82,24 +79,22 @@ def reduce(
     return tuple(out)
 
 
-def _truth(
-    known: Sequence[Reference], quantity: str, settings: Settings, fmt: formats.Format, digits: int
-) -> tuple[Truth, str, FloatArray, str, str]:
+def _truth(known: Sequence[Reference], quantity: str, settings: Settings) -> tuple[Truth, str, FloatArray, str, str]:
     """The truth of a reduction, its digits, what it rounds to, what there is to say of it, and a perplexity's mean."""
-    scale = known[0].problem.scale
-    if settings.loss.reduction == "perplexity" and scale:
+    fmt, digits, scale = settings.format, settings.digits, known[0].problem.scale
+    mean, of_mean = "", settings.loss.reduction == "perplexity" and bool(scale)
+    if of_mean:
         truth, exact, mean = perplexity(known, quantity, scale, digits)
-        rounded, undecided = round_truth(truth, fmt)
-        if undecided.any():
-            rounded = np.array([[settle_perplexity(known, quantity, scale, fmt)]])
-        beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
-        note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
-        return truth, exact, rounded, note, mean
-    truth, exact = reduce_losses(known, quantity, scale, digits)
+    else:
+        truth, exact = reduce_losses(known, quantity, scale, digits)
     rounded, undecided = round_truth(truth, fmt)
     if undecided.any():
-        rounded = settle_reduced(known, quantity, scale, fmt)
-    return truth, exact, rounded, _divisor(scale, settings), ""
+        rounded = np.array([[settle_reduced(known, quantity, scale, fmt, exponential=of_mean)]])
+    if not of_mean:
+        return truth, exact, rounded, _divisor(scale, settings), ""
+    beyond = f"; it is beyond {fmt.name}, whose largest number is {fmt.max:g}" if truth.hi[0, 0] < np.inf else ""
+    note = f"perplexity, the exponential of the mean {mean}{beyond if not np.isfinite(rounded).all() else ''}"
+    return truth, exact, rounded, note, mean
 
 
 def _limit(count: int, truth: Truth, settings: Settings) -> Limit:
@@ -170,12 +165,12 @@ def _in_order(values: Sequence[FloatArray], blocks: Sequence[Block]) -> FloatArr
     return np.concatenate([rows[i] for i in np.argsort(places).tolist()])
 
 
-def _total(losses: FloatArray, settings: Settings, fmt: formats.Format, count: float) -> FloatArray:
-    o = settings.numerics.arithmetic(fmt)
+def _total(losses: FloatArray, settings: Settings, count: float) -> FloatArray:
+    o = settings.arithmetic
     with np.errstate(all="ignore"):
         total = o.sum(Rows(losses[None], "losses"))
         if settings.loss.reduction in {"mean", "perplexity"}:
             total = o.div(total, o.const(count, "N"))
         if settings.loss.reduction == "perplexity":
             total = o.exp(total)
-        return o.cast(total, fmt).values
+        return o.cast(total, settings.format).values

@@ -66,7 +66,7 @@ def composed(
     p = probabilities(algorithm, x, o)
     y = losses.labels(loss, p.values.shape, o)
     g = through_softmax(p, _gated(o.neg(o.div(y, p)), p, passes), o)
-    return _with_z_loss(algorithm, loss, g, p, x, o)
+    return with_z_loss(algorithm, loss, g, p, x, o)
 
 
 def fused(algorithm: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
@@ -77,14 +77,15 @@ def fused(algorithm: Any, loss: Loss, x: Rows, o: Arithmetic) -> Rows:
     y = losses.labels(loss, p.values.shape, o)
     hard = losses.hard_targets(loss) is not None and loss.weights is None
     g = o.sub(p if hard else o.mul(p, o.sum(y)), y)
-    return _with_z_loss(algorithm, loss, g, p, x, o)
+    return with_z_loss(algorithm, loss, g, p, x, o)
 
 
 def _gated(v: Rows, p: Rows, passes: Callable[[FloatArray], BoolArray] | None) -> Rows:
     return Rows(v.values if passes is None else np.where(passes(p.values), v.values, 0.0), "v")
 
 
-def _with_z_loss(algorithm: Any, loss: Loss, g: Rows, p: Rows, x: Rows, o: Arithmetic) -> Rows:
+def with_z_loss(algorithm: Any, loss: Loss, g: Rows, p: Rows, x: Rows, o: Arithmetic) -> Rows:
+    """The gradient with what a z-loss adds to it."""
     if not loss.z_loss:
         return g
     lse = losses.logsumexp(algorithm, x, o)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from smcli.model import FloatArray, Problem
     from smcli.numbers.arithmetic import Arithmetic, Rows, Step
-    from smcli.numbers.formats import Format
     from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
 
@@ -91,7 +90,7 @@ class Method(ABC):
     def compute(self, problem: Problem, quantity: Quantity, o: Arithmetic, step: float | None) -> Rows:
         """The values of a quantity that it defines, [R, N] or what broadcasts to that; arguments as in `run`."""
 
-    def bound(self, problem: Problem, quantity: str, fmt: Format, settings: Settings) -> FloatArray | None:  # noqa: ARG002
+    def bound(self, problem: Problem, quantity: str, settings: Settings) -> FloatArray | None:  # noqa: ARG002
         """A bound of the error of every value of a row, in ulp at the truth, that holds before anything is computed.
 
         Returns:
@@ -159,12 +158,13 @@ class Formula(Method):
             return values
         return backward.derivative(self.algorithm, self.backward, problem, quantity, x, o)
 
-    def bound(self, problem: Problem, quantity: str, fmt: Format, settings: Settings) -> FloatArray | None:
+    def bound(self, problem: Problem, quantity: str, settings: Settings) -> FloatArray | None:
         """The algorithm's own bound, where it carries one and the problem is one that it speaks of."""
         from smcli.methods import bounds
 
         if not hasattr(self.algorithm, "bound"):
             return None
+        fmt = formats.get(problem.dtype)
         inner = settings.numerics.inner(fmt)
         inside = bounds.in_ulp(self.algorithm.bound, problem, quantity, inner, settings)
         return inside if inside is None or inner == fmt else bounds.rounded(inside, problem, inner, fmt)

@@ -81,6 +81,6 @@ def _evaluate(problem: Problem, row: int, quantity: Quantity, block: FloatArray,
         loss=replace(loss, target=pick(loss.target), labels=pick(loss.labels), teacher=pick(loss.teacher)),  # type: ignore[arg-type]
     )
     values = run(get("fused"), part, loss.kind, quiet).values
-    if loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None):
+    if loss.is_binary:
         values = np.diagonal(values)[:, None]
     return o.format.round(values * float(problem.scale))

@@ -79,10 +79,7 @@ class Epsilon:
         p = Rows(self.softmax(x, o).values, "p")
         y = losses.labels(loss, p.values.shape, o)
         g = through_softmax(p, Rows(o.neg(o.div(y, o.add(p, e))).values, "v"), o)
-        if not loss.z_loss:
-            return g
-        lse = losses.logsumexp(self, x, o)
-        return o.add(g, o.mul(o.mul(o.const(2 * loss.z_loss, "2z"), lse), p))
+        return backward.with_z_loss(self, loss, g, p, x, o)
 
 
 def _epsilon(o: Arithmetic) -> Rows:

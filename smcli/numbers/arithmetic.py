@@ -17,6 +17,8 @@ import numpy as np
 from smcli.model import StepSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smcli.model import BoolArray, FloatArray
     from smcli.numbers.formats import Format
 
@@ -136,6 +138,9 @@ class Arithmetic:
         self.steps.append(Step(expr, op, inputs, out, self.format))
         return Rows(out, expr)
 
+    def _each(self, op: str, function: np.ufunc, a: Rows, expr: str) -> Rows:
+        return self._done(op, expr or f"{op}({a.expr})", function(a.values), a.values)
+
     def const(self, value: float, expr: str = "") -> Rows:
         """A constant, rounded to the format."""
         return Rows(self.format.round(np.array([[value]], dtype=np.float64)), expr or f"{value:g}")
@@ -184,23 +189,23 @@ class Arithmetic:
 
     def exp(self, a: Rows, expr: str = "") -> Rows:
         """e to the power a."""
-        return self._done("exp", expr or f"exp({a.expr})", np.exp(a.values), a.values)
+        return self._each("exp", np.exp, a, expr)
 
     def exp2(self, a: Rows, expr: str = "") -> Rows:
         """2 to the power a."""
-        return self._done("exp2", expr or f"exp2({a.expr})", np.exp2(a.values), a.values)
+        return self._each("exp2", np.exp2, a, expr)
 
     def log(self, a: Rows, expr: str = "") -> Rows:
         """Natural logarithm; −inf at 0."""
-        return self._done("log", expr or f"log({a.expr})", np.log(a.values), a.values)
+        return self._each("log", np.log, a, expr)
 
     def log1p(self, a: Rows, expr: str = "") -> Rows:
         """log(1 + a), accurate for small a."""
-        return self._done("log1p", expr or f"log1p({a.expr})", np.log1p(a.values), a.values)
+        return self._each("log1p", np.log1p, a, expr)
 
     def expm1(self, a: Rows, expr: str = "") -> Rows:
         """exp(a) − 1, accurate for small a."""
-        return self._done("expm1", expr or f"expm1({a.expr})", np.expm1(a.values), a.values)
+        return self._each("expm1", np.expm1, a, expr)
 
     def pow(self, a: Rows, power: float, name: str = "") -> Rows:
         """a to a constant power, rounded to the format; infinite at 0 for a negative one."""
@@ -210,7 +215,7 @@ class Arithmetic:
 
     def tanh(self, a: Rows, expr: str = "") -> Rows:
         """Hyperbolic tangent."""
-        return self._done("tanh", expr or f"tanh({a.expr})", np.tanh(a.values), a.values)
+        return self._each("tanh", np.tanh, a, expr)
 
     def rint(self, a: Rows, expr: str = "") -> Rows:
         """The nearest integer."""
@@ -239,7 +244,7 @@ class Arithmetic:
         terms = self.accumulate.round(a.values)
         ignored = stalled = None
         if self.order == "pairwise" or terms.shape[1] == 0:
-            total = pairwise(terms, self.accumulate)
+            total = pairwise(terms, self.accumulate.round)
         else:
             running = sequential(terms, self.accumulate)
             total = running[:, -1:]
@@ -306,11 +311,11 @@ def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
     return high, a - high
 
 
-def pairwise(terms: FloatArray, fmt: Format) -> FloatArray:
+def pairwise(terms: FloatArray, rounded: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """Sum each row by adding neighbours in pairs, level by level; an odd last one is carried up. [R, C] -> [R, 1]."""
     while terms.shape[1] > 1:
         even = terms.shape[1] // 2 * 2
-        pairs = fmt.round(terms[:, 0:even:2] + terms[:, 1:even:2])
+        pairs = rounded(terms[:, 0:even:2] + terms[:, 1:even:2])
         terms = np.concatenate([pairs, terms[:, even:]], axis=1) if even < terms.shape[1] else pairs
     return terms if terms.shape[1] else np.zeros((terms.shape[0], 1))
 

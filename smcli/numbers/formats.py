@@ -135,6 +135,11 @@ class Format(NamedTuple):
             y = np.where(np.isfinite(x), y, x if self.has_inf else np.nan)
         return y
 
+    def bounded(self, value: Fraction | float) -> float:
+        """A number that is rounded to its bits already: itself, or what stands beyond the largest."""
+        fits = -self.max <= value <= self.max
+        return float(value) if fits else math.copysign(self.overflow, 1.0 if value > 0 else -1.0)
+
     def round_written(self, values: FloatArray, tokens: Sequence[str] | None) -> FloatArray:
         """Round what was written straight to the format: a decimal never passes through a second rounding.
 

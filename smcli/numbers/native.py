@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from smcli.numbers import formats
-from smcli.numbers.arithmetic import Arithmetic, Rows
+from smcli.numbers.arithmetic import Arithmetic, Rows, pairwise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from smcli.model import FloatArray
@@ -54,47 +52,21 @@ class Native(Arithmetic):
     def exp(self, a: Rows, expr: str = "") -> Rows:
         """e to the power a."""
         if self._known is not None and self._known[0] is a.values:
-            known: Any = self._known[1].astype(np.float32)
-            return Rows(known, expr or f"exp({a.expr})")
-        return self._through(np.exp, a, expr or f"exp({a.expr})")
-
-    def exp2(self, a: Rows, expr: str = "") -> Rows:
-        """2 to the power a."""
-        return self._through(np.exp2, a, expr or f"exp2({a.expr})")
-
-    def log(self, a: Rows, expr: str = "") -> Rows:
-        """Natural logarithm; −inf at 0."""
-        return self._through(np.log, a, expr or f"log({a.expr})")
-
-    def log1p(self, a: Rows, expr: str = "") -> Rows:
-        """log(1 + a), accurate for small a."""
-        return self._through(np.log1p, a, expr or f"log1p({a.expr})")
-
-    def expm1(self, a: Rows, expr: str = "") -> Rows:
-        """exp(a) − 1, accurate for small a."""
-        return self._through(np.expm1, a, expr or f"expm1({a.expr})")
-
-    def tanh(self, a: Rows, expr: str = "") -> Rows:
-        """Hyperbolic tangent."""
-        return self._through(np.tanh, a, expr or f"tanh({a.expr})")
+            return self.given(self._known[1], expr or f"exp({a.expr})")
+        return super().exp(a, expr)
 
     def sum(self, a: Rows, expr: str = "") -> Rows:
         """The sum of each row, [R, 1], neighbours added in pairs, level by level."""
-        terms: Any = a.values
-        if not terms.shape[1]:
+        if not a.values.shape[1]:
             raise UntracedError
-        while terms.shape[1] > 1:
-            even = terms.shape[1] // 2 * 2
-            pairs = terms[:, 0:even:2] + terms[:, 1:even:2]
-            terms = np.concatenate([pairs, terms[:, even:]], axis=1) if even < terms.shape[1] else pairs
-        return Rows(terms, expr or f"Σ {a.expr}")
+        return Rows(pairwise(a.values, np.asarray), expr or f"Σ {a.expr}")
 
     def _not_here(self, *_: object) -> NoReturn:
         raise UntracedError
 
     fma = ldexp = running = _not_here  # type: ignore[assignment]
 
-    def _through(self, function: Callable[..., Any], a: Rows, expr: str) -> Rows:
+    def _each(self, op: str, function: np.ufunc, a: Rows, expr: str) -> Rows:
         """A function of each number, computed in float64 and rounded once."""
         given: NDArray[Any] = np.ascontiguousarray(a.values)
         out: Any = np.empty(given.shape, np.float32)
@@ -105,4 +77,4 @@ class Native(Arithmetic):
             np.copyto(wide, part)
             function(wide, wide)
             np.copyto(result[start : start + TILE], wide, casting="unsafe")
-        return Rows(out, expr)
+        return Rows(out, expr or f"{op}({a.expr})")

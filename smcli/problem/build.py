@@ -25,14 +25,14 @@ BLOCK = 1 << 16  # logits that are worked on at once: the steps of a method on t
 HELD = "choose a value that the number format holds"
 
 
-def problems(batch: Batch, settings: Settings, fmt: formats.Format) -> Iterator[tuple[Problem, Written]]:
-    """The rows as problems in one format, block by block, with what was written of each block.
+def problems(batch: Batch, settings: Settings) -> Iterator[tuple[Problem, Written]]:
+    """The rows as problems in the format of the settings, block by block, with what was written of each block.
 
     Raises:
         InputError: targets, labels, weights or a cotangent do not fit the rows.
     """
-    whole = _Whole(settings, fmt, len(batch))
-    numerics = settings.numerics
+    whole = _Whole(settings, len(batch))
+    numerics, fmt = settings.numerics, settings.format
     given = numerics.given(fmt)
     inner = numerics.inner(given)  # in which constants are
     scale = whole.scale(batch)
@@ -119,8 +119,8 @@ def _finite_tokens(raw: RawRow) -> tuple[str, ...] | None:
 class _Whole:
     """What belongs to all rows of the input: targets and labels, and what a reduction divides by."""
 
-    def __init__(self, settings: Settings, fmt: formats.Format, count: int) -> None:
-        self._settings, self._fmt, self._count = settings, fmt, count
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._settings, self._fmt, self._count = settings, settings.format, count
         found = targets(settings, count)
         self._targets = None if found is None else np.array(found, dtype=np.int64)
 

@@ -100,11 +100,6 @@ class Numerics:
         wide = fmt if self.compute is None else formats.get(self.compute)
         return wide if wide.holds(fmt) else fmt
 
-    def arithmetic(self, fmt: formats.Format) -> Arithmetic:
-        """A fresh arithmetic for numbers of a format."""
-        inner = self.inner(fmt)
-        return Arithmetic(inner, formats.get(self.accumulate) if self.accumulate else inner, self.order)
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class LossSpec:
@@ -410,6 +405,23 @@ class Settings:
     numbers: Sequence[int] | None = None
     confirm: bool = False
     origin: str = ""
+
+    @property
+    def format(self) -> formats.Format:
+        """The number format, of settings that name one alone."""
+        (name,) = self.numerics.dtypes
+        return formats.get(name)
+
+    @property
+    def digits(self) -> int:
+        """Significant digits of the truth in that format."""
+        return self.numerics.digits or self.format.digits
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """A fresh arithmetic for numbers of that format."""
+        inner, accumulate = self.numerics.inner(self.format), self.numerics.accumulate
+        return Arithmetic(inner, formats.get(accumulate) if accumulate else inner, self.numerics.order)
 
     @property
     def notes(self) -> list[str]:

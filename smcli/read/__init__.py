@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smcli import registry
 from smcli.errors import InputError, UsageError
-from smcli.numbers.words import HINT, escape, looks_like_number, not_a_number, parse, show
-from smcli.numbers.written import compare_exact, exact
+from smcli.numbers.words import HINT, escape, not_a_number, parse, show
+from smcli.numbers.written import compare_exact
 from smcli.read._kinds import kinds
 
 if TYPE_CHECKING:
@@ -29,27 +29,46 @@ if TYPE_CHECKING:
     from smcli.read._stream import Stream
 
 __all__ = [
+    "How",
     "array_of",
     "block_from_file",
-    "compare_exact",
-    "exact",
     "from_arguments",
     "from_file",
     "from_object",
-    "from_stdin",
     "from_text",
     "indices",
     "integers",
     "kinds",
-    "looks_like_number",
     "number",
-    "numbers",
     "numbers_or_file",
     "stream",
 ]
 
 _EXACT_INTEGERS = 2**53  # below it every integer is a float64
 _NO_LOGITS = "give some, as in: 1000 2000 3000"
+
+
+class How(NamedTuple):
+    """How an input is read.
+
+    Attributes:
+        kind: one of `kinds()`; None: told from the ending, else from the first bytes, else text.
+        key: which array of it is asked for, or None.
+        axis: of arrays and nested lists, the axis of the classes, or None: the last.
+        columns: the names of the columns of a table that are logits, or None: all but the target's.
+        target_column: the name of the column of a table that is the target, or None.
+        plain: it holds the numbers of an option, not logits: nothing may be left out, no column is a target.
+    """
+
+    kind: str | None = None
+    key: str | None = None
+    axis: int | None = None
+    columns: tuple[str, ...] | None = None
+    target_column: str | None = None
+    plain: bool = False
+
+
+AS_IT_IS = How()
 
 
 def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
@@ -87,51 +106,33 @@ def from_text(text: str, where: str, *, axis: int | None = None) -> Batch:
     return _filled(parse(text, partial(line_and_column, where)).batch(where, axis), where)
 
 
-def from_file(
-    path: str, kind: str | None = None, key: str | None = None, *,
-    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
-) -> Batch:  # fmt: skip
-    """All rows of a file. A text without brackets and with one number a line is one row.
+def from_file(path: str, how: How = AS_IT_IS) -> Batch:
+    """All rows of a file, of a pipe, or of standard input, which is "-".
 
-    Args:
-        path: a file or a pipe; "-" is standard input.
-        kind: one of `kinds()`; by default told from the ending, else from the first bytes, else text.
-        key: which array of the file.
-        axis: of arrays and nested lists, the axis of the classes; by default the last.
-        columns: of a table with a header, the names of the columns of the logits.
-        target_column: the name of the column of the target.
+    A text without brackets and with one number a line is one row.
 
     Raises:
         InputError: it cannot be read, something in it is not a number, or there is none.
         UsageError: there is no such kind, or it has no keys or no columns.
     """
-    return _read(path, kind, key, axis=axis, columns=_names(columns), target_column=target_column)
+    from smcli.read._source import opened
+
+    with opened(path, how) as source:
+        batch: Batch = _reader(source, path).read(source)
+        return _filled(batch, source.name)
 
 
-def from_stdin(
-    kind: str | None = None, key: str | None = None, *,
-    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
-) -> Batch:  # fmt: skip
-    """All rows of standard input."""
-    return from_file("-", kind, key, axis=axis, columns=columns, target_column=target_column)
-
-
-def stream(
-    path: str, kind: str | None = None, key: str | None = None, *,
-    axis: int | None = None, columns: Sequence[str] | None = None, target_column: str | None = None,
-) -> Stream:  # fmt: skip
+def stream(path: str, how: How = AS_IT_IS) -> Stream:
     """The rows of a file block by block, in bounded memory where the kind allows it. A line of text is a row, always.
 
-    Arguments and errors are those of `from_file`; the first block is read at once.
+    Errors are those of `from_file`; the first block is read at once.
     """
     from smcli.read._stream import Stream
 
-    return Stream(path, _reader, kind, key, axis=axis, columns=_names(columns), target_column=target_column)
+    return Stream(path, how, _reader)
 
 
-def block_from_file(
-    path: str, kind: str | None = None, key: str | None = None, *, axis: int | None = None
-) -> RawBlock | None:
+def block_from_file(path: str, how: How = AS_IT_IS) -> RawBlock | None:
     """All rows of an array in a file as one block, mapped: each process may open it and take the rows it is to work on.
 
     None of text, CSV and JSON, of a pipe, and of an array that would have to be unpacked: `stream` reads these.
@@ -143,8 +144,8 @@ def block_from_file(
 
     if path == "-" or not os.path.isfile(path):
         return None
-    with opened(path, key, axis=axis) as source:
-        read = getattr(_reader(source, path, kind), "mapped", None)
+    with opened(path, how) as source:
+        read = getattr(_reader(source, path), "mapped", None)
         block: RawBlock | None = read(source) if read else None
         return block
 
@@ -192,18 +193,6 @@ def number(text: str, what: str) -> tuple[float, str]:
         raise InputError(f"{what}: {problem}", hint) from None
 
 
-def numbers(text: str, what: str) -> RawRow:
-    """A list of numbers of the option `what`.
-
-    Raises:
-        InputError: something in it is not a number, there is none, or there are several rows.
-    """
-    rows = _option(text, what)
-    if len(rows) > 1:
-        raise InputError(f"{what}: {len(rows)} rows, where one list was expected", HINT)
-    return rows[0]
-
-
 def numbers_or_file(text: str, what: str) -> Batch:
     """The numbers of the option `what`, or the rows of the file that it names; FILE:KEY is one of its arrays.
 
@@ -225,7 +214,7 @@ def numbers_or_file(text: str, what: str) -> Batch:
 def _array_of_option(path: str, key: str | None) -> Batch:
     """The rows of a file that an option names; its errors speak of FILE:KEY, as --key is that of the logits."""
     try:
-        return _read(path, None, key, plain=True)
+        return from_file(path, How(key=key, plain=True))
     except (InputError, UsageError) as error:
         error.hint = error.hint.replace("with --key NAME", f"as {escape(path)}:NAME")
         error.hint = error.hint.replace("leave out --key", f"leave out :{key}")
@@ -272,39 +261,27 @@ def _option(text: str, what: str) -> Batch:
     return parsed.batch(what)
 
 
-def _names(columns: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if columns is None else tuple(columns)
-
-
 def _filled(batch: Batch, where: str) -> Batch:
     if not batch.blocks or not len(batch):
         raise InputError(f"no logits in {where}", _NO_LOGITS)
     return batch
 
 
-def _read(path: str, kind: str | None, key: str | None, **choices: Any) -> Batch:
-    from smcli.read._source import opened
-
-    with opened(path, key, **choices) as source:
-        module = _reader(source, path, kind)
-        batch: Batch = module.read(source)
-        return _filled(batch, source.name)
-
-
-def _reader(source: Source, path: str, kind: str | None) -> ModuleType:
+def _reader(source: Source, path: str) -> ModuleType:
     """The module that reads a source: by its kind, its ending, its first bytes, else as text."""
-    names = (kind,) if kind else kinds()
+    how = source.how
+    names = (how.kind,) if how.kind else kinds()
     modules = {name: registry.module(__name__, kinds(), name, "input format") for name in names}
     suffix = os.path.splitext(path)[1].lower()
     module = (
-        (modules[kind] if kind else None)
+        (modules[how.kind] if how.kind else None)
         or next((m for m in modules.values() if suffix in m.SUFFIXES), None)
         or next((m for m in modules.values() if _begins(source, m)), None)
         or modules["text"]
     )
-    if source.key is not None and not getattr(module, "KEYED", False):
+    if how.key is not None and not getattr(module, "KEYED", False):
         raise UsageError(f"{source.name} has no keys, it holds one array", "leave out --key")
-    if (source.columns or source.target_column) and not getattr(module, "NAMED", False):
+    if (how.columns or how.target_column) and not getattr(module, "NAMED", False):
         raise UsageError(
             f"{source.name} has no columns with names, it is no table", "a CSV file with a header has some"
         )

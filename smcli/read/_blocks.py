@@ -27,7 +27,6 @@ class Blocks:
         self._source = source
         self._first = 0
         self._targets: list[int] = []
-        self._votes: list[Vote] = []
         self.gather = Gather(source.name)
 
     def targets(self, found: Sequence[int]) -> None:

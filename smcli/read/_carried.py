@@ -55,7 +55,7 @@ def logits_key(keys: Collection[str], source: Source) -> str:
     Raises:
         InputError: there is none, or no one can tell.
     """
-    key = source.key
+    key = source.how.key
     if key is None and LOGITS in keys and all(k == LOGITS or is_target(k) for k in keys):
         return LOGITS
     if key is not None and key not in keys:
@@ -69,7 +69,7 @@ def logits_key(keys: Collection[str], source: Source) -> str:
 
 def beside(keys: Collection[str], source: Source, key: str) -> list[str]:
     """The keys of the targets that a file carries, unless one array was asked for."""
-    return [k for k in keys if k != key] if source.key is None else []
+    return [k for k in keys if k != key] if source.how.key is None else []
 
 
 def with_targets(batch: Batch, carried: Iterable[Beside], source: Source) -> Batch:
@@ -86,7 +86,7 @@ def with_targets(batch: Batch, carried: Iterable[Beside], source: Source) -> Bat
     shape = batch.blocks[0].array.shape
     for found in carried:
         several = found.array.ndim > 1  # a single number is the target of a single row
-        last = classes_last(found.array, source.axis, found.name) if several else found.array
+        last = classes_last(found.array, source.how.axis, found.name) if several else found.array
         if batch.target is not None or batch.labels is not None:
             raise InputError(
                 f"{source.name} has several arrays of targets", "choose the logits alone with --key logits"
@@ -119,7 +119,7 @@ def _target(stored: Stored, carried: Iterable[Beside], source: Source) -> Any:
     found = list(carried)
     if len(found) > 1:
         raise InputError(f"{source.name} has several arrays of targets", "choose the logits alone with --key logits")
-    return _classes(found[0], stored.rows(source.axis)) if found else None
+    return _classes(found[0], stored.rows(source.how.axis)) if found else None
 
 
 def _classes(found: Beside, rows: int) -> Any:

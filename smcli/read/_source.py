@@ -11,13 +11,15 @@ import stat
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from smcli.errors import InputError
 from smcli.numbers.words import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from smcli.read import How
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")  # the protocols since Python 2.3; no UTF-8 begins so
 _PART = 1 << 20  # bytes of text that are taken at once
@@ -52,21 +54,13 @@ class Source:
     Attributes:
         name: what messages call it, safe to print.
         stream: its bytes, from the beginning; may be a pipe.
-        key: which array of it is asked for, or None.
-        axis: of arrays and nested lists, the axis of the classes, or None: the last.
-        columns: the names of the columns of a table that are logits, or None: all but the target's.
-        target_column: the name of the column of a table that is the target, or None.
-        plain: it holds the numbers of an option, not logits: nothing may be left out, no column is a target.
+        how: how it is to be read.
         about: filled in while it is streamed, before the first block is given.
     """
 
     name: str
     stream: io.BufferedReader
-    key: str | None = None
-    axis: int | None = None
-    columns: tuple[str, ...] | None = None
-    target_column: str | None = None
-    plain: bool = False
+    how: How
     about: About = field(default_factory=About)
 
     def head(self) -> bytes:
@@ -146,8 +140,8 @@ class Source:
 
 
 @contextmanager
-def opened(path: str, key: str | None = None, **choices: Any) -> Iterator[Source]:
-    """Open a file, or standard input for "-"; `choices` are further attributes of the source.
+def opened(path: str, how: How) -> Iterator[Source]:
+    """Open a file, or standard input for "-".
 
     Raises:
         InputError: it cannot be opened, or reading from it fails.
@@ -155,10 +149,10 @@ def opened(path: str, key: str | None = None, **choices: Any) -> Iterator[Source
     name = "standard input" if path == "-" else escape(path)
     try:
         if path == "-":
-            yield Source(name, _standard_input(), key, **choices)
+            yield Source(name, _standard_input(), how)
         else:
             with _file(path) as stream:
-                yield Source(name, stream, key, **choices)
+                yield Source(name, stream, how)
     except OSError as error:
         if error.errno == errno.ENOMEM:  # of a file that is mapped
             raise MemoryError from None

@@ -47,19 +47,19 @@ class Stored(NamedTuple):
 
     def batch(self, source: Source) -> Batch:
         """All its rows, mapped where it can be."""
-        whole = block(self.array(), self.name, source.axis, self.coding)
+        whole = block(self.array(), self.name, source.how.axis, self.coding)
         return Batch((whole,), whole.dtype, "the file's dtype" if whole.dtype else "", shape=self.shape)
 
     def blocks(self, source: Source) -> Iterator[RawBlock]:
         """Its rows in blocks, in bounded memory unless a stream would have to be read across."""
         source.about.dtype = number_format(self.dtype, self.coding)
         source.about.origin = "the file's dtype" if source.about.dtype else ""
-        source.about.rows = self.rows(source.axis)
+        source.about.rows = self.rows(source.how.axis)
         axes = len(self.shape)
         straight = not self.fortran or axes < 2
-        if self.offset is None and straight and check_axis(source.axis, axes or 1, self.name) in {-1, axes - 1}:
+        if self.offset is None and straight and check_axis(source.how.axis, axes or 1, self.name) in {-1, axes - 1}:
             return self._rows()
-        return slices(block(self.array(), self.name, source.axis, self.coding))
+        return slices(block(self.array(), self.name, source.how.axis, self.coding))
 
     def rows(self, axis: int | None) -> int:
         """How many rows it has along an axis."""

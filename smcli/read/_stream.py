@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from smcli.errors import InputError
 from smcli.read._arrays import slices
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from smcli.batch import RawBlock
+    from smcli.read import How
     from smcli.read._source import Source
 
 
@@ -28,14 +29,12 @@ class Stream:
         column: whether `from_file` would make one row of it if every line held one number.
     """
 
-    def __init__(
-        self, path: str, reader: Callable[[Source, str, str | None], ModuleType], kind: str | None, key: str | None, **choices: Any
-    ) -> None:  # fmt: skip
+    def __init__(self, path: str, how: How, reader: Callable[[Source, str], ModuleType]) -> None:
         self._stack = ExitStack()
         try:
-            self._source = self._stack.enter_context(opened(path, key, **choices))
+            self._source = self._stack.enter_context(opened(path, how))
             self.name = self._source.name
-            module = reader(self._source, path, kind)
+            module = reader(self._source, path)
             self.column: bool = getattr(module, "COLUMN", False)
             self._blocks = self._begin(module)
             self._first = next(self._blocks, None)

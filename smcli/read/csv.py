@@ -110,7 +110,7 @@ def table(source: Source, lines: Lines) -> Batch:
         pass
     if len(gather) == gather.size > 1 and not found:
         gather.join()
-    blocks = gather.blocks(None, source.axis)
+    blocks = gather.blocks(None, source.how.axis)
     carried = targets(found, sum(map(len, blocks)), source.name) if found else None
     return Batch(blocks, target=carried, notes=left_out(source.name, dropped))
 
@@ -186,7 +186,7 @@ def _class(cell: str, record: _Record, name: str) -> int:
 
 def _chosen(source: Source, header: list[str] | None, dropped: list[str]) -> _Columns:
     """The columns that are asked for by name; without names, all of them."""
-    asked, target = source.columns, source.target_column
+    asked, target = source.how.columns, source.how.target_column
     if header is None:
         if asked or target:
             name = (asked or (target or "",))[0]
@@ -200,7 +200,7 @@ def _chosen(source: Source, header: list[str] | None, dropped: list[str]) -> _Co
     else:
         logits = [i for i in range(len(header)) if i != right]
         doubtful = [header[i] for i in logits if is_target(header[i].lower()) or header[i].lower() in _NO_LOGITS]
-        if doubtful and len(header) > 1 and not source.plain:
+        if doubtful and len(header) > 1 and not source.how.plain:
             raise InputError(f"{source.name} has a column {show(doubtful[0])}, which is hardly a logit", _CHOOSE)
         if not logits:
             raise InputError(f"no logits in {source.name}: its only column is the target", _CHOOSE)

@@ -61,7 +61,7 @@ def read(source: Source) -> Batch:
 
 def values(text: str, source: Source, place: Callable[[str, int], str]) -> Batch:
     """The rows of the JSON values in a text."""
-    nested = JsonRows(Gather(source.name), source.key)
+    nested = JsonRows(Gather(source.name), source.how.key)
     nested.add(text, source.name, place)
     return nested.batch(source)
 
@@ -120,10 +120,10 @@ class JsonRows(Nested):
         Raises:
             InputError: there are not as many targets as rows, or both targets and labels.
         """
-        blocks = self.gather.blocks(self.shape(), source.axis) if len(self.gather) else ()
+        blocks = self.gather.blocks(self.shape(), source.how.axis) if len(self.gather) else ()
         rows, labels = sum(map(len, blocks)), None
         if self.labels is not None:
-            labels = Batch(self.labels.gather.blocks(self.labels.shape(), source.axis))
+            labels = Batch(self.labels.gather.blocks(self.labels.shape(), source.how.axis))
             if len(labels) != rows or self.target is not None:
                 problem = f"{plural(len(labels), 'row of labels')} for {plural(rows, 'row of logits')}, {source.name}"
                 raise InputError(problem, "give targets, or labels for each row")

@@ -24,7 +24,7 @@ KEYED = True
 
 def read(source: Source) -> Batch:
     """The rows of each line: a list of numbers, a list of rows, or an object with the logits under a key."""
-    rows = JsonRows(Gather(source.name), source.key)
+    rows = JsonRows(Gather(source.name), source.how.key)
     for number, line in source.lines():
         _line(rows, number, line, source.name)
     return rows.batch(source)
@@ -33,7 +33,7 @@ def read(source: Source) -> Batch:
 def stream(source: Source) -> Iterator[RawBlock]:
     """The rows of the lines, in blocks."""
     blocks = Blocks(source)
-    rows = JsonRows(blocks.gather, source.key)
+    rows = JsonRows(blocks.gather, source.how.key)
     for part in source.parts():
         if part is None:
             yield from blocks.rest()

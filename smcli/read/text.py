@@ -35,9 +35,9 @@ _AROUND = re.compile(r"\[|\][ \t]*,?")
 def read(source: Source) -> Batch:
     """The innermost brackets of a text; without brackets its lines, or one row when every line holds one number."""
     text = source.text()
-    if csv.has_header(text) or source.columns or source.target_column:
+    if csv.has_header(text) or source.how.columns or source.how.target_column:
         return csv.table(source, csv.numbered(text))
-    return parse(text, partial(line_and_column, source.name)).batch(source.name, source.axis)
+    return parse(text, partial(line_and_column, source.name)).batch(source.name, source.how.axis)
 
 
 def stream(source: Source) -> Iterator[RawBlock]:
@@ -47,7 +47,7 @@ def stream(source: Source) -> Iterator[RawBlock]:
     while first is None:
         if (first := next(parts, (0, ""))) == (0, ""):
             return
-    if csv.has_header(first[1]) or source.columns or source.target_column:
+    if csv.has_header(first[1]) or source.how.columns or source.how.target_column:
         yield from csv.streamed(source, csv.lines_of(chain([first], parts)))
         return
     blocks = Blocks(source)

@@ -8,13 +8,13 @@ import numpy as np
 
 from smcli.errors import PrecisionError
 from smcli.reference.block import Reference
-from smcli.reference.perplexity import perplexity, settle_perplexity
+from smcli.reference.perplexity import perplexity
 from smcli.reference.reduction import reduce_losses, settle_reduced
 
 if TYPE_CHECKING:
     from smcli.model import Problem
 
-__all__ = ["Reference", "check_reach", "perplexity", "reduce_losses", "settle_perplexity", "settle_reduced"]
+__all__ = ["Reference", "check_reach", "perplexity", "reduce_losses", "settle_reduced"]
 
 FARTHEST = 2.0**62  # beyond it a true value's exponent no longer fits 64 bits
 

@@ -9,7 +9,7 @@ import numpy as np
 from smcli import quantities
 from smcli.model import Truth
 from smcli.numbers import formats
-from smcli.reference.losses import coefficients, extra_of, has_labels
+from smcli.reference.losses import asked_of
 from smcli.reference.tiles import PIECE
 from smcli.reference.zero_temperature import limit_problem, limit_truth
 
@@ -38,20 +38,7 @@ class Reference:
         if row not in self._rows:
             from smcli.reference.arbitrary import ExactRow
 
-            q = self.problem
-            loss = q.loss
-            self._rows[row] = ExactRow(
-                q.logits[row].tolist(),
-                temperature=q.temperature,
-                softcap=q.softcap,
-                coefficients=coefficients(loss, row, q.logits.shape[1])
-                if loss is not None and has_labels(loss)
-                else None,
-                z_loss=loss.z_loss if loss is not None else 0.0,
-                scale=q.scale,
-                cotangent=q.cotangent.tolist() if q.cotangent is not None else None,
-                extra=extra_of(q, row),
-            )
+            self._rows[row] = ExactRow(self.problem.logits[row].tolist(), asked_of(self.problem, row))
         return self._rows[row]
 
     def signs(self) -> FloatArray:
@@ -137,9 +124,7 @@ class Reference:
         if places and not self._only_pairs:
             places = self._settle_by_pairs(quantity, rounded, places, fmt)
         for row, index in places:
-            exact = self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin)
-            fits = -fmt.max <= exact <= fmt.max
-            rounded[row, index] = float(exact) if fits else np.copysign(fmt.overflow, 1.0 if exact > 0 else -1.0)
+            rounded[row, index] = fmt.bounded(self.exact_row(row).round_to(quantity, index, fmt.p, fmt.emin))
         return rounded
 
     def _settle_by_pairs(
@@ -190,9 +175,10 @@ class Reference:
             return nothing  # pairs were what left them open
         truth, missing = double_double.attempt(self.problem.select(np.array([row])), quantity)
         at = np.asarray(indices, dtype=np.int64)
-        hi, lo, exp2 = truth.hi[0][at], truth.lo[0][at], truth.exp2[0][at]
+        own = truth.part((0, at))
         with np.errstate(all="ignore"):
-            apart = (np.ldexp(np.asarray(values), np.clip(-exp2, -3000, 3000).astype(np.int32)) - hi - lo) / hi
+            apart = np.ldexp(np.asarray(values), np.clip(-own.exp2, -3000, 3000).astype(np.int32)) - own.hi - own.lo
+            apart /= own.hi
         sure = ~missing[0][at] & (np.abs(apart) > 2**7 * truth.bound)
         return [float(a) if ok else None for a, ok in zip(apart, sure, strict=True)]
 
@@ -228,9 +214,8 @@ class Reference:
             return [str(ends[i]) if np.isinf(ends[i]) else t for i, t in zip(indices, texts_of, strict=True)]
         if digits > MOST_DIGITS:
             return self.exact_row(row).decimals(quantity, indices, digits)
-        truth = self.truth(quantity)
         at = np.asarray(indices, dtype=np.int64)
-        found = texts(Truth(truth.hi[row][at], truth.lo[row][at], truth.exp2[row][at], truth.bound), digits)
+        found = texts(self.truth(quantity).part((row, at)), digits)
         return self._settled(quantity, row, indices, digits, found)
 
     def strings_of_rows(self, quantity: str, start: int, stop: int, digits: int) -> list[list[str]]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli import quantities
+from smcli.model import Loss
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
-    from smcli.reference.arbitrary import Extra
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.reference.arbitrary import Asked
 
 
 def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
@@ -36,21 +36,26 @@ def has_labels(loss: Loss) -> bool:
     return loss.labels is not None or loss.target is not None
 
 
-def is_binary(loss: Loss) -> bool:
-    """Whether the loss looks at each logit alone."""
-    return loss.kind == "bce" or (loss.kind == "focal" and loss.labels is not None)
+def asked_of(problem: Problem, row: int) -> Asked:
+    """What is asked of one row, in exact numbers."""
+    from smcli.reference.arbitrary import Asked
 
-
-def extra_of(problem: Problem, row: int) -> Extra:
-    """What else the exact row is told."""
-    from smcli.reference.arbitrary import Extra
-
-    loss, b = problem.loss, problem.coefficients
-    signed, vjp_of = None if b is None else b.tolist(), problem.vjp_of
-    if loss is None:
-        return Extra(vjp_of=vjp_of, signed=signed)
-    teacher = None if loss.teacher is None else loss.teacher[row].tolist()
-    return Extra(loss.kind, is_binary(loss), loss.gamma, teacher, loss.reverse, vjp_of, signed)
+    loss, v, b = problem.loss or Loss(), problem.cotangent, problem.coefficients
+    return Asked(
+        temperature=problem.temperature,
+        softcap=problem.softcap,
+        kind=loss.kind,
+        binary=loss.is_binary,
+        coefficients=coefficients(loss, row, problem.logits.shape[1]) if has_labels(loss) else None,
+        z_loss=loss.z_loss,
+        factor=problem.scale,
+        gamma=loss.gamma,
+        teacher=None if loss.teacher is None else loss.teacher[row].tolist(),
+        reverse=loss.reverse,
+        cotangent=None if v is None else v.tolist(),
+        vjp_of=problem.vjp_of,
+        signed=None if b is None else b.tolist(),
+    )
 
 
 def is_hard(loss: Loss) -> bool:
@@ -66,14 +71,6 @@ def hard_target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, Boo
     weight = np.ones(at.shape) if loss.weights is None else loss.weights[at]
     wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
     return at, weight, wrong | ~np.isfinite(weight)
-
-
-def is_elementwise(problem: Problem, quantity: str) -> bool:
-    """Whether each value depends on its own logit alone, as in binary losses and their gradients."""
-    loss = problem.loss
-    if loss is not None and quantity in {"gradient", loss.kind}:
-        return is_binary(loss)
-    return quantities.get(quantity).elementwise
 
 
 def both(problem: Problem) -> tuple[Problem, Problem]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from smcli.model import FloatArray
     from smcli.numbers.formats import Format
     from smcli.reference.arbitrary import ExactRow
 
@@ -31,17 +30,17 @@ def reduce_losses(references: Sequence[Reference], quantity: str, factor: Fracti
     those of the rows' own truths, unless neither float64 nor pairs settle the digits or the side of a power of 2.
     """
     if not factor:
-        return _of((np.nan, 0.0, 0)), "nan"
+        return single((np.nan, 0.0, 0)), "nan"
     for sharp in (False, True) if digits <= MOST_DIGITS else ():
         truth = _sum([r.truth(quantity, sharp=sharp) for r in references], factor)
         if truth is not None:
-            (text,) = texts(Truth(truth.hi[0], truth.lo[0], truth.exp2[0], truth.bound), digits)
+            (text,) = texts(truth.part(0), digits)
             if text is not None:
                 return truth, text
     from smcli.reference.arbitrary import reduced, reduced_triple
 
     rows = counted_rows(references, quantity)
-    return _of(reduced_triple(rows, factor)), reduced(rows, factor, digits)
+    return single(reduced_triple(rows, factor)), reduced(rows, factor, digits)
 
 
 def _sum(truths: Sequence[Truth], factor: Fraction) -> Truth | None:
@@ -56,9 +55,9 @@ def _sum(truths: Sequence[Truth], factor: Fraction) -> Truth | None:
     )
     special = hi[~np.isfinite(hi)]
     if special.size:
-        return _of((float(sum(special.tolist())) * copysign(1.0, factor), 0.0, 0))
+        return single((float(sum(special.tolist())) * copysign(1.0, factor), 0.0, 0))
     if not hi.any():
-        return _of((0.0, 0.0, 0))
+        return single((0.0, 0.0, 0))
     bound = max(truth.bound for truth in truths)
     size = np.frexp(hi)[1] + exp2
     top = int(size[hi != 0].max())
@@ -71,13 +70,13 @@ def _sum(truths: Sequence[Truth], factor: Fraction) -> Truth | None:
         return None
     bound = error / abs(high) * (1 + 2.0**-30) + ARBITRARY_BOUND
     numerator = twofold.of_fraction(factor)
-    product = twofold.mul((np.array(high), np.array(low)), (np.array(numerator[0]), np.array(numerator[1])))
+    product = twofold.mul((np.array(high), np.array(low)), twofold.significand(numerator))
     mantissa, power = np.frexp(product[0])
     below = float(np.ldexp(product[1], -power))
     distance = min(abs(abs(mantissa + below) - edge) for edge in (0.5, 1.0))
     if distance <= 2 * bound and abs(below) <= 2 * bound:
         return None
-    return _of((float(mantissa), below, int(power) + numerator[2] + top), bound)
+    return single((float(mantissa), below, int(power) + numerator[2] + top), bound)
 
 
 def _exact_sum(terms: list[float]) -> tuple[float, float]:
@@ -86,17 +85,19 @@ def _exact_sum(terms: list[float]) -> tuple[float, float]:
     return high, fsum([*terms, -high])
 
 
-def _of(value: tuple[float, float, int], bound: float = ARBITRARY_BOUND) -> Truth:
+def single(value: tuple[float, float, int], bound: float = ARBITRARY_BOUND) -> Truth:
+    """One true value [1, 1], of a pair and an exponent."""
     return Truth(np.array([[value[0]]]), np.array([[value[1]]]), np.array([[value[2]]], dtype=np.int64), bound)
 
 
-def settle_reduced(references: Sequence[Reference], quantity: str, factor: Fraction, fmt: Format) -> FloatArray:
-    """The reduced loss rounded to a format, [1, 1], with as many bits as that takes."""
+def settle_reduced(
+    references: Sequence[Reference], quantity: str, factor: Fraction, fmt: Format, *, exponential: bool = False
+) -> float:
+    """The reduced loss, or its exponential, rounded to a format with as many bits as that takes."""
     from smcli.reference.arbitrary import reduced_rounded
 
-    value = reduced_rounded(counted_rows(references, quantity), factor, fmt.p, fmt.emin)
-    fits = -fmt.max <= value <= fmt.max
-    return np.array([[float(value) if fits else np.copysign(fmt.overflow, 1.0 if value > 0 else -1.0)]])
+    rows = counted_rows(references, quantity)
+    return fmt.bounded(reduced_rounded(rows, factor, fmt.p, fmt.emin, exponential=exponential))
 
 
 def counted_rows(references: Sequence[Reference], quantity: str) -> list[ExactRow]:

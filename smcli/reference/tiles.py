@@ -53,9 +53,19 @@ class Sheet:
         zero = np.broadcast_to(np.int64(0), shape)
         return cls(parts[:size].reshape(shape), parts[start:].reshape(shape), zero, np.zeros(shape, np.bool_))
 
+    @property
+    def has_exponents(self) -> bool:
+        """Whether any was asked for."""
+        return self.exp2.flags.writeable
+
+    def drop_exponents(self, at: Any) -> None:
+        """Set those of some elements to 0."""
+        if self.has_exponents:
+            self.exp2[at] = 0
+
     def exponents(self) -> IntArray:
         """The exponents, to be written."""
-        if not self.exp2.flags.writeable:
+        if not self.has_exponents:
             self.exp2 = np.zeros(self.hi.shape, np.int64)
         return self.exp2
 

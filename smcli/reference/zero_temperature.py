@@ -14,7 +14,6 @@ import numpy as np
 
 from smcli import quantities
 from smcli.model import Truth
-from smcli.reference.losses import is_binary
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Problem
@@ -24,15 +23,12 @@ def limit_problem(problem: Problem, quantity: str) -> Problem:
     """The problem at T = 1 whose truth is the limit, as far as that is finite."""
     x = problem.logits
     loss = problem.loss
-    elementwise = quantities.get(quantity).elementwise or (
-        loss is not None and is_binary(loss) and quantity in {"gradient", "bce", "focal"}
-    )
     if loss is not None and loss.teacher is not None:
         teacher = limit_problem(replace(problem, logits=loss.teacher, loss=None), "softmax").logits
         problem = replace(problem, loss=replace(loss, teacher=teacher))
     if problem.softcap is not None:
         logits = np.where(np.isnan(x), np.nan, np.where(x == -np.inf, x, np.sign(x) * problem.softcap))
-    elif elementwise:
+    elif quantities.get(quantity).is_elementwise(problem):
         logits = np.where(x == 0, 0.0, np.copysign(np.inf, x))
         logits[np.isnan(x)] = np.nan
     else:

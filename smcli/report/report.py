@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
     from smcli.model import Finding, FloatArray, Found, IntArray, Truth
-    from smcli.numbers.formats import Format
     from smcli.problem.specs import Settings, Tolerance
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
@@ -122,13 +121,13 @@ class Report(Shown):
     _kept: dict[int, RowReport] = field(default_factory=dict, init=False)  # a few rows that were made, by their place
 
     @classmethod
-    def of(cls, settings: Settings, fmt: Format, blocks: Sequence[Block], reduced: Sequence[Reduced]) -> Report:
+    def of(cls, settings: Settings, blocks: Sequence[Block], reduced: Sequence[Reduced]) -> Report:
         """The report of the blocks of one input."""
         count = sum(len(b.places) for b in blocks)
         return cls(
             command=settings.command,
-            dtype=fmt.name,
-            digits=settings.numerics.digits or fmt.digits,
+            dtype=settings.format.name,
+            digits=settings.digits,
             methods=settings.methods,
             blocks=tuple(blocks),
             numbers=np.arange(count) if settings.numbers is None else np.array(settings.numbers, dtype=np.int64),

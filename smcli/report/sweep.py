@@ -102,17 +102,17 @@ def sweep(rows: Batch, settings: Settings) -> Sweep:
     The error of a step is the largest |difference − truth| over the classes, divided by the largest |truth|: in the
     ∞-norm, since single derivatives may be arbitrarily small.
     """
-    fmt = formats.get(settings.numerics.dtypes[0])
+    fmt = settings.format
     (quantity,) = settings.quantities
     fd = methods.get("fd")
     curves = []
-    for problem, block in problems(rows, settings, fmt):
+    for problem, block in problems(rows, settings):
         places = np.arange(len(block.values)) if problem.rows is None else problem.rows
         exact = as_float(Reference(problem).truth(quantity))
         points: list[list[Point]] = [[] for _ in block.values]
         for k in range(fmt.p + 1):
             step = math.ldexp(1.0, -k)
-            done = run(fd, problem, quantity, settings.numerics.arithmetic(fmt), step)
+            done = run(fd, problem, quantity, settings.arithmetic, step)
             with np.errstate(all="ignore"):
                 relative = np.abs(done.values - exact).max(axis=1) / np.abs(exact).max(axis=1)
             for row, error in zip(points, relative.tolist(), strict=True):

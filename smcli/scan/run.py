@@ -21,23 +21,13 @@ if TYPE_CHECKING:
 
     from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
+    from smcli.read import How
     from smcli.read._stream import Stream
     from smcli.request import Request
     from smcli.scan.pool import Pool
 
 T = TypeVar("T")
 ONE_EACH = "give one for all rows, or one for each row of all files"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How the files are read: as in `read.stream`."""
-
-    kind: str | None = None
-    key: str | None = None
-    axis: int | None = None
-    columns: tuple[str, ...] | None = None
-    target_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,15 +227,14 @@ class _Scan:
 
     def _blocks(self, file: int, *, apart: bool) -> Iterator[tuple[RawBlock | range, Place | None, RawBlock]]:
         """The blocks of a file, and what of them is sent to a worker: rows, or just where they are."""
-        path, h = self._paths[file], self._how
-        place = None
-        with read.stream(path, h.kind, h.key, axis=h.axis, columns=h.columns, target_column=h.target_column) as stream:
+        path, place = self._paths[file], None
+        with read.stream(path, self._how) as stream:
             self._agree(stream)
             if stream.rows is not None:
                 self._expected[file] = stream.rows
-            mapped = read.block_from_file(path, h.kind, h.key, axis=h.axis) if apart else None
+            mapped = read.block_from_file(path, self._how) if apart else None
             if mapped is not None:
-                place = Place(os.path.abspath(path), h.kind, h.key, h.axis, len(mapped), mapped.classes)
+                place = Place(os.path.abspath(path), self._how, len(mapped), mapped.classes)
             for block in stream:
                 self._columns[file] = stream.column and block.classes == 1 and self._columns.get(file, True)
                 yield (block if place is None else _places(block)), place, block

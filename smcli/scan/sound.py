@@ -40,15 +40,13 @@ NEAR_ONE = 0.02  # as close to 1, the sum of numbers in [0, 1] makes them look l
 MARGIN = 1 - 2.0**-16  # errors just below their limits are not looked at here, so that their sum has room for rounding
 
 
-def tally(
-    problem: Problem, raw: Written, reference: Reference, settings: Settings, fmt: Format, first: int
-) -> Tally | None:
+def tally(problem: Problem, raw: Written, reference: Reference, settings: Settings, first: int) -> Tally | None:
     """The tally of a block of sound rows, else None; the block's rows are counted from `first` on."""
     x = problem.logits
     if raw.values is not x or raw.tokens is not None or problem.rows is None or x.shape[1] < DIRECT:
         return None
     some = _formulas(settings.methods)
-    if some is None or not _simple(problem, settings, fmt):
+    if some is None or not _simple(problem, settings):
         return None
     top, low = x.max(axis=1), x.min(axis=1)
     if not is_moderate(float(low.min()), float(top.max())):
@@ -57,12 +55,14 @@ def tally(
     if near.any() and (np.abs(x[near].sum(axis=1) - 1) < NEAR_ONE).any():
         return None
     with np.errstate(all="ignore"):
-        return _Block(x, reference, settings.tolerance.max_ulp, fmt, top, low).tally(some, first + problem.rows)
+        return _Block(x, reference, settings.tolerance.max_ulp, settings.format, top, low).tally(
+            some, first + problem.rows
+        )
 
 
-def _simple(problem: Problem, settings: Settings, fmt: Format) -> bool:
+def _simple(problem: Problem, settings: Settings) -> bool:
     """Whether softmax alone is asked for, in float32, by formulas, without options that change the problem."""
-    numerics = settings.numerics
+    numerics, fmt = settings.numerics, settings.format
     return (
         fmt.name == "float32"
         and numerics.compute in {None, "float32"}

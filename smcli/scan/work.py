@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from smcli import analyse, read
 from smcli.batch import Batch
 from smcli.errors import InputError
-from smcli.numbers import formats
 from smcli.problem.build import problems
 from smcli.reference import Reference
 from smcli.scan import sound
@@ -19,6 +18,7 @@ from smcli.scan.tally import Tally, of_block
 if TYPE_CHECKING:
     from smcli.batch import RawBlock
     from smcli.problem.specs import Settings
+    from smcli.read import How
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,7 @@ class Place:
     """Where an array lies: what `read.block_from_file` needs to find it, and how many rows of how many classes it has."""
 
     path: str
-    kind: str | None
-    key: str | None
-    axis: int | None
+    how: How
     rows: int
     classes: int
 
@@ -61,7 +59,7 @@ def opened(place: Place) -> RawBlock:
     Raises:
         InputError: it is not there any more.
     """
-    block = read.block_from_file(place.path, place.kind, place.key, axis=place.axis)
+    block = read.block_from_file(place.path, place.how)
     if block is None or (len(block), block.classes) != (place.rows, place.classes):
         raise InputError(f"{place.path} is another array than before", "leave the file as it is while it is scanned")
     return block
@@ -78,16 +76,15 @@ def work(task: Task) -> Tally:
         block = opened(task.place).select(task.rows, range(len(task.rows)))
     else:
         block = task.rows
-    fmt = formats.get(task.settings.numerics.dtypes[0])
     if task.quick:
-        return look(block, fmt, task.first)
+        return look(block, task.settings.format, task.first)
     block = replace(block, rows=range(len(block)))
     tally = Tally()
-    for problem, raw in problems(Batch((block,)), task.settings, fmt):
+    for problem, raw in problems(Batch((block,)), task.settings):
         reference = Reference(problem)
-        known = sound.tally(problem, raw, reference, task.settings, fmt, task.first)
+        known = sound.tally(problem, raw, reference, task.settings, task.first)
         if known is None:
-            judged = analyse.judge(problem, raw, reference, task.settings, fmt, counted=True)
+            judged = analyse.judge(problem, raw, reference, task.settings, counted=True)
             known = of_block(judged, task.first, task.settings.tolerance)
         tally += known
     return tally

@@ -9,7 +9,6 @@ SM406, SM408, SM503, the verdict ok), exact sums (SM407, SM903), the loss's own 
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 import sys
@@ -23,22 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 import figures
 from allowed import Limits, divergence
 from definition import FORMATS, Row, rounded
-from emulation import Machine, values
-from judging import flat, spacing, truth, verdict
-from problems import Problem, draw
-from rounding import METHODS, case_of
+from emulation import METHODS, Machine, values
+from judging import spacing, truth, verdict, wrong_of
+from problems import DERIVATIVES, Problem, draw, flat
+from rounding import case_of
 
 import smcli
-from smcli.errors import SmcliError
 from smcli.methods import formulas as everything
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DERIVATIVES = {"gradient", "jacobian", "vjp"}
 LOSSES = {"cross-entropy", "bce", "kl", "focal", "entropy"}
 LOGS = {"log-softmax", "logsumexp", "cross-entropy", "bce", "log-sigmoid"}
 NEAR = 1e-6  # relative distance from a threshold within which nothing is said
@@ -450,7 +448,7 @@ def check(problem: Problem, count: Counter[str], rng: Random) -> list[str]:
     asked = {k: v for k, v in keywords.items() if k != "reduction" or problem.quantity == "gradient"}
     if problem.quantities is not None:
         asked["quantities"] = problem.quantities
-    call = smcli.gradient if problem.quantity in DERIVATIVES else smcli.compare
+    call = smcli.gradient if problem.is_derivative else smcli.compare
     document = call(problem.logits, methods=methods, digits=40, **asked).to_dict()  # type: ignore[union-attr]
     wrong: list[str] = []
     for r, row in enumerate(document["rows"]):
@@ -581,29 +579,9 @@ def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     for k in range(many):
         if k % 8 == 0:
             wrong += decimals(rng, count)
-        state = rng.getrandbits(48)
-        problem = special(Random(state))
-        said = f"    {state}: {problem.quantity} of {problem.logits}, {problem.keywords}"
-        try:
-            wrong += [f"{w}\n{said}" for w in check(problem, count, Random(state))]
-        except SmcliError:
-            count["refused"] += 1
+        wrong += wrong_of(special, check, rng.getrandbits(48), count)
     return count, wrong
 
 
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    count, wrong = attack(asked.seed, asked.problems)
-    print("\n".join(wrong))
-    for name, number in sorted(count.items()):
-        print(f"{number:>12,}  {name}")
-    print(f"{len(wrong)} wrong")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

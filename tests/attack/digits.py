@@ -7,13 +7,10 @@ Ends with the counts; what differs is printed as the call that shows it, and the
 
 from __future__ import annotations
 
-import argparse
 import io
 import math
 import sys
-import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 from definition import exactly, rounded
 from flint import arb, ctx
 from problems import Problem, draw
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 import smcli
 from smcli.api.objects import Objects
 from smcli.errors import PrecisionError, SmcliError
-from smcli.numbers import formats
 from smcli.problem.build import problems as built
 from smcli.read import from_object
 from smcli.reference import Reference
@@ -41,18 +38,6 @@ from smcli.request import Request
 MOST_BITS = 1 << 14
 FAR = 4000  # exponents of ten up to which a power is taken exactly
 ZERO_WHEN_IGNORED = {"cross-entropy", "bce", "kl", "focal", "gradient"}
-VALUES = {
-    "softmax",
-    "log-softmax",
-    "logsumexp",
-    "cross-entropy",
-    "bce",
-    "sigmoid",
-    "log-sigmoid",
-    "entropy",
-    "kl",
-    "focal",
-}
 
 
 class WrongError(AssertionError):
@@ -220,12 +205,11 @@ def asked(problem: Problem) -> dict[str, Any]:
 
 def through_reference(problem: Problem, rng: Random, count: Counter[str]) -> None:
     """The truth as the pipeline knows it: bounds of both tiers, and texts."""
-    command = "eval" if problem.quantity in VALUES else "grad"
-    request = Request.of(command, Objects(asked(problem)))
+    request = Request.of("grad" if problem.is_derivative else "eval", Objects(asked(problem)))
     batch = from_object(problem.logits)
     settings = request.settle(batch)
     values = Values(problem, count)
-    ((inner, _),) = built(batch, settings, formats.get(problem.dtype))
+    ((inner, _),) = built(batch, settings)
     reference, q = Reference(inner), problem.quantity
     if inner.logits.tolist() != [row.x for row in problem.rows] and not any(
         v != v for row in problem.rows for v in row.x
@@ -273,7 +257,7 @@ def through_exact(problem: Problem, rng: Random, count: Counter[str]) -> None:
 def through_document(problem: Problem, rng: Random, count: Counter[str]) -> None:
     """The JSON document of evaluate and gradient, reductions included."""
     digits = rng.choice((None, None, 1, 5, 17, 30, 50))
-    call = smcli.evaluate if problem.quantity in VALUES else smcli.gradient
+    call = smcli.gradient if problem.is_derivative else smcli.evaluate
     document = call(problem.logits, digits=digits, **asked(problem)).to_dict()  # type: ignore[union-attr]
     values = Values(problem, count)
     digits = document["digits"]
@@ -285,7 +269,7 @@ def through_document(problem: Problem, rng: Random, count: Counter[str]) -> None
         if problem.quantity == "jacobian":
             texts = [text for line in texts for text in line]
         check_texts(texts, digits, lambda bits, r=r: values.row(r, bits), count, f"document, row {r}")
-    if problem.reduction != "none" and problem.quantity in VALUES:
+    if problem.reduction != "none" and not problem.is_derivative:
         (reduced,) = document["summary"]["reduced"].values()
         check_texts(reduced["exact"], digits, values.reduced, count, "reduced")
         count["reductions"] += 1
@@ -297,7 +281,7 @@ def through_words(problem: Problem, rng: Random, count: Counter[str]) -> None:
         return through_document(problem, rng, count)
     from smcli.cli.app import run
 
-    words = ["eval" if problem.quantity in VALUES else "grad", "-f", "plain"]
+    words = ["grad" if problem.is_derivative else "eval", "-f", "plain"]
     row = [decimal(v, problem.dtype, rng) for v in problem.logits[0]]
     x = [rounded(Fraction(w) if w[-1].isdigit() else float(w), problem.dtype) for w in row]
     if list(map(math.isfinite, x)) != list(map(math.isfinite, problem.rows[0].x)):
@@ -352,29 +336,23 @@ def decimal(v: float, dtype: str, rng: Random) -> str:
 WAYS = (through_reference, through_reference, through_exact, through_document, through_document, through_words)
 
 
-def attack(seed: int, many: int, until: float = math.inf, *, verbose: bool = False) -> tuple[Counter[str], list[str]]:
+def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     """Some random problems; the counts, and what was wrong."""
     rng, count, wrong = Random(seed), Counter[str](), []
     for _ in range(many):
-        if time.monotonic() > until:
-            break
         state = rng.getrandbits(48)
         own = Random(state)
         problem = draw(own)
         way = own.choice(WAYS)
-        before = count["left open"]
         try:
             way(problem, own, count)
             count["problems"] += 1
-            if count["left open"] > before and verbose:
-                print(problem.quantity, problem.rows, problem.keywords)
             count[problem.quantity] += 1
         except SmcliError as error:
             count["refused"] += 1
             count[f"refused: {error.message[:60]}"] += 1
         except Exception as error:  # noqa: BLE001 - a crash is what is looked for
-            call = f"{problem.quantity} of {problem.logits}, {problem.keywords}"
-            wrong.append(f"{way.__name__} {state}: {type(error).__name__}: {error}\n    {call}")
+            wrong.append(f"{way.__name__} {state}: {type(error).__name__}: {error}\n    {problem}")
             if len(wrong) > 20:
                 break
         finally:
@@ -382,31 +360,5 @@ def attack(seed: int, many: int, until: float = math.inf, *, verbose: bool = Fal
     return count, wrong
 
 
-def main() -> int:
-    """Read the command line, share the work and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1)
-    asked_for = parser.parse_args()
-    share = 500
-    parts = range(-(-asked_for.problems // share))
-    total, wrong = Counter[str](), []
-    begin = time.monotonic()
-    with ProcessPoolExecutor(asked_for.jobs) as pool:
-        seeds = [asked_for.seed * 1_000_003 + k for k in parts]
-        for done in as_completed([pool.submit(attack, seed, share) for seed in seeds]):
-            count, found = done.result()
-            total += count
-            wrong += found
-            for one in found:
-                print(one, flush=True)
-            print(f"{total['problems']:,} problems, {len(wrong)} wrong", end="\r", file=sys.stderr, flush=True)
-    for name, number in sorted(total.items(), key=lambda item: -item[1]):
-        print(f"{number:>12,}  {name}")
-    print(f"{len(wrong)} wrong, {time.monotonic() - begin:.0f} s")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

@@ -18,6 +18,7 @@ from definition import FORMATS, rounded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+METHODS = ("naive", "shifted", "fused")
 Numbers = list[float]
 
 

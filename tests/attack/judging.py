@@ -5,34 +5,30 @@ python tests/attack/judging.py --problems 5000 --seed 1
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 from definition import FORMATS, rounded
-from emulation import NARROW, Machine
-from problems import Problem, draw
+from emulation import METHODS, NARROW, Machine
+from problems import DERIVATIVES, Problem, draw, flat
 
 import smcli
 from smcli.errors import SmcliError
 from smcli.methods import formulas as everything
 
-METHODS = ("naive", "shifted", "fused")
-DERIVATIVES = {"gradient", "jacobian", "vjp"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LOGARITHMS = {"log-softmax", "logsumexp", "cross-entropy", "bce", "log-sigmoid", "entropy", "kl", "focal"}  # and losses
 LIMIT = 3.0  # ulp
-
-
-def flat(values: list[Any]) -> list[Any]:
-    """A Jacobian as one list."""
-    return [v for line in values for v in (line if isinstance(line, list) else [line])]
 
 
 def truth(text: str) -> Fraction | float:
@@ -100,7 +96,7 @@ def check(problem: Problem, count: Counter[str], rng: Random) -> list[str]:
     keywords.pop("reduction", None)
     if problem.quantities is not None:
         keywords["quantities"] = problem.quantities
-    call = smcli.gradient if problem.quantity in DERIVATIVES else smcli.compare
+    call = smcli.gradient if problem.is_derivative else smcli.compare
     document = call(problem.logits, methods=methods, digits=150, max_ulp=LIMIT, **keywords).to_dict()  # type: ignore[union-attr]
     wrong: list[str] = []
     for r, row in enumerate(document["rows"]):
@@ -235,31 +231,26 @@ def about_logits(problem: Problem, r: int, row: dict[str, Any]) -> list[str]:
     return [f"{c} {'fires' if c in found else 'does not fire'}: {given}" for c, d in due.items() if (c in found) != d]
 
 
+def wrong_of(
+    make: Callable[[Random], Problem],
+    check: Callable[[Problem, Counter[str], Random], list[str]],
+    state: int,
+    count: Counter[str],
+) -> list[str]:
+    """What a check says of the problem that is made of a random state; a refusal is counted."""
+    problem = make(Random(state))
+    try:
+        return [f"{w}\n    {state}: {problem}" for w in check(problem, count, Random(state))]
+    except SmcliError:
+        count["refused"] += 1
+        return []
+
+
 def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     """Some random problems; the counts, and what was wrong."""
-    rng, count, wrong = Random(seed), Counter[str](), []
-    for _ in range(many):
-        state = rng.getrandbits(48)
-        problem = draw(Random(state))
-        said = f"    {state}: {problem.quantity} of {problem.logits}, {problem.keywords}"
-        try:
-            wrong += [f"{w}\n{said}" for w in check(problem, count, rng)]
-        except SmcliError:
-            count["refused"] += 1
-    return count, wrong
-
-
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    count, wrong = attack(asked.seed, asked.problems)
-    print("\n".join(wrong))
-    print(dict(count), f"{len(wrong)} wrong")
-    return bool(wrong)
+    rng, count = Random(seed), Counter[str]()
+    return count, [w for _ in range(many) for w in wrong_of(draw, check, rng.getrandbits(48), count)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

@@ -42,6 +42,19 @@ class Problem:
             return self.rows[0].vjp_of
         return {"gradient": self.rows[0].kind, "jacobian": None}.get(self.quantity, self.quantity)
 
+    @property
+    def is_derivative(self) -> bool:
+        """Whether `smcli.gradient` computes it."""
+        return self.quantity in DERIVATIVES
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.logits}, {self.keywords}"
+
+
+def flat(values: list[Any]) -> list[Any]:
+    """A Jacobian as one list."""
+    return [v for line in values for v in (line if isinstance(line, list) else [line])]
+
 
 def ulp(x: float, dtype: str) -> float:
     """The spacing of the format at a number."""

@@ -92,14 +92,14 @@ def _file(place: str, kind: str, data: bytes) -> None:
         choices |= {"columns": ["a", "b"], "target_column": "label"} if way & 16 else {"columns": ["b"]}
     key = "logits" if kind in {"npz", "safetensors", "json"} and way & 32 else None
     with _clearly():
-        batch = read.from_file(place, kind, key, **choices)
+        batch = read.from_file(place, read.How(kind, key, **choices))
         if not len(batch):
             raise AssertionError("no rows and no error")
         for row in batch:
             if not row.values.size or (row.tokens is not None and len(row.tokens) != row.values.size):
                 raise AssertionError("a row without numbers")
     with _clearly():
-        for _ in read.stream(place, kind, key, **choices):
+        for _ in read.stream(place, read.How(kind, key, **choices)):
             pass
 
 

@@ -5,7 +5,6 @@ python tests/attack/rounding.py --problems 5000 --seed 1
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections import Counter
@@ -15,14 +14,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 from definition import FORMATS, rounded
-from emulation import Case, Machine, reduced, values
-from problems import Problem, draw
+from emulation import METHODS, Case, Machine, reduced, values
+from problems import Problem, draw, flat
 
 import smcli
 from smcli.errors import SmcliError
-
-METHODS = ("naive", "shifted", "fused")
 
 
 def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
@@ -56,9 +54,7 @@ def one(rng: Random, count: Counter[str]) -> None:
     if rng.random() < 0.3:
         accumulate = keywords["accumulate"] = rng.choice(list(FORMATS))
     m = Machine(inner, accumulate, order)
-    call = smcli.compare
-    if problem.quantity in {"gradient", "jacobian", "vjp"}:
-        call = smcli.gradient
+    call = smcli.gradient if problem.is_derivative else smcli.compare
     if problem.quantities is not None:
         keywords["quantities"] = problem.quantities
     document = call(problem.logits, methods=list(METHODS), **keywords).to_dict()  # type: ignore[union-attr]
@@ -69,11 +65,11 @@ def one(rng: Random, count: Counter[str]) -> None:
         for told in result["methods"]:
             due = _due(problem, r, told["method"], m, keywords)
             losses.setdefault(told["method"], []).extend(due)
-            found = [float(v) for v in _flat(told["values"])]
+            found = [float(v) for v in flat(told["values"])]
             last = [rounded(v, problem.dtype) for v in due]
             _compare(found, last, f"{told['method']}: {said}, row {r}")
             count[f"values of {told['method']}"] += len(found)
-    if problem.reduction != "none" and problem.quantity not in {"gradient", "jacobian", "vjp"}:
+    if problem.reduction != "none" and not problem.is_derivative:
         (told_of,) = document["summary"]["reduced"].values()
         for told in told_of["methods"]:
             divisor = float(1 / problem.factor) if problem.factor else 0.0
@@ -118,10 +114,6 @@ def case_of(problem: Problem, r: int, method: str, m: Machine, keywords: dict[st
     )
 
 
-def _flat(values: list[Any]) -> list[Any]:
-    return [v for line in values for v in (line if isinstance(line, list) else [line])]
-
-
 def _compare(found: list[float], due: list[float], what: str) -> None:
     same = [a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(found, due, strict=True)]
     if not all(same):
@@ -129,19 +121,5 @@ def _compare(found: list[float], due: list[float], what: str) -> None:
         raise AssertionError(f"{what}: value {i} is {found[i]!r}, and step by step {due[i]!r}")
 
 
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    count, wrong = attack(asked.seed, asked.problems)
-    print("\n".join(wrong))
-    for name, number in sorted(count.items(), key=lambda item: -item[1]):
-        print(f"{number:>12,}  {name}")
-    print(f"{len(wrong)} wrong")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -33,26 +34,25 @@ class TensorFlow(Library):
     products = ("softmax", "log-softmax", "logsumexp")
     fused: ClassVar[bool] = True
 
-    def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
+    @cached_property
+    def tf(self) -> Any:
+        """TensorFlow, imported when it is first used."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf
 
-        return tf.cast(tf.constant(values), getattr(tf, task.format.name))
+        return tf
+
+    def tensor(self, values: NDArray[Any], task: Task) -> Tensor:
+        return self.tf.cast(self.tf.constant(values), getattr(self.tf, task.format.name))
 
     def softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        import tensorflow as tf
-
-        return tf.nn.softmax(x)
+        return self.tf.nn.softmax(x)
 
     def log_softmax(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        import tensorflow as tf
-
-        return tf.nn.log_softmax(x)
+        return self.tf.nn.log_softmax(x)
 
     def logsumexp(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        import tensorflow as tf
-
-        return tf.reduce_logsumexp(x, axis=-1)
+        return self.tf.reduce_logsumexp(x, axis=-1)
 
     def cross_entropy(self, x: Tensor, task: Task) -> Tensor:
         loss, t = task.loss, task.targets
@@ -65,38 +65,26 @@ class TensorFlow(Library):
 
     def of_labels(self, x: Tensor, y: Tensor, task: Task) -> Tensor:  # noqa: ARG002
         """The cross-entropy with a label for each class."""
-        import tensorflow as tf
-
-        return tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=x)
+        return self.tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=x)
 
     def bce(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=self.tensor(task.labels, task), logits=x)
+        return self.tf.nn.sigmoid_cross_entropy_with_logits(labels=self.tensor(task.labels, task), logits=x)
 
     def sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        import tensorflow as tf
-
-        return tf.math.sigmoid(x)
+        return self.tf.math.sigmoid(x)
 
     def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:  # noqa: ARG002
-        import tensorflow as tf
-
-        return tf.math.log_sigmoid(x)
+        return self.tf.math.log_sigmoid(x)
 
     def kl(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
         p, q = self.softmax(self.tensor(task.teacher, task), task), self.softmax(x, task)
-        return tf.keras.losses.KLD(*((q, p) if task.loss.reverse else (p, q)))
+        return self.tf.keras.losses.KLD(*((q, p) if task.loss.reverse else (p, q)))
 
     def focal(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
         loss = task.loss
         if loss.weights is not None or loss.smoothing:
             raise UnavailableError("its focal loss is called with the target alone, without class weights or smoothing")
-        losses, how = tf.keras.losses, {"gamma": loss.gamma, "from_logits": True}
+        losses, how = self.tf.keras.losses, {"gamma": loss.gamma, "from_logits": True}
         if loss.labels is not None and not np.isin(loss.labels, (0, 1)).all():
             raise UnavailableError("its binary_focal_crossentropy is another function of labels other than 0 and 1")
         if loss.labels is not None:  # Keras takes the mean over the last axis
@@ -104,8 +92,6 @@ class TensorFlow(Library):
         return losses.categorical_focal_crossentropy(self.tensor(task.labels, task), x, alpha=1.0, **how)
 
     def gradient(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
         if (
             self.fused
             and task.loss.kind == "cross-entropy"
@@ -115,23 +101,19 @@ class TensorFlow(Library):
             task.arithmetic.notes.append(
                 "its gradient is softmax − labels, which is that of the loss only where the labels sum to 1"
             )
-        with tf.GradientTape() as tape:
+        with self.tf.GradientTape() as tape:
             tape.watch(x)
             value = getattr(self, named(task.loss.kind))(x, task)
         return tape.gradient(value, x)
 
     def jacobian(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        with tf.GradientTape(persistent=True) as tape:
+        with self.tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
             p = self.softmax(x, task)
         return tape.batch_jacobian(p, x, experimental_use_pfor=False)  # pfor would compile a graph for each shape
 
     def vjp(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
+        with self.tf.GradientTape() as tape:
             tape.watch(x)
             p = getattr(self, named(task.problem.vjp_of))(x, task)
         return tape.gradient(p, x, output_gradients=self.tensor(task.cotangent, task))
@@ -145,45 +127,31 @@ class TensorFlowByHand(TensorFlow):
     gradients = ("cross-entropy", "bce", "entropy", "kl", "focal")
 
     def log_softmax(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        return tf.math.log(self.softmax(x, task))
+        return self.tf.math.log(self.softmax(x, task))
 
     def of_labels(self, x: Tensor, y: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        return -tf.reduce_sum(y * self.log_softmax(x, task), axis=-1)
+        return -self.tf.reduce_sum(y * self.log_softmax(x, task), axis=-1)
 
     def bce(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        y, p = self.tensor(task.labels, task), tf.math.sigmoid(x)
-        return -(y * tf.math.log(p) + (1 - y) * tf.math.log(1 - p))
+        y, p = self.tensor(task.labels, task), self.tf.math.sigmoid(x)
+        return -(y * self.tf.math.log(p) + (1 - y) * self.tf.math.log(1 - p))
 
     def log_sigmoid(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        return tf.math.log(self.sigmoid(x, task))
+        return self.tf.math.log(self.sigmoid(x, task))
 
     def entropy(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
-        return -tf.reduce_sum(self.softmax(x, task) * self.log_softmax(x, task), axis=-1)
+        return -self.tf.reduce_sum(self.softmax(x, task) * self.log_softmax(x, task), axis=-1)
 
     def kl(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
         p, q = self.softmax(self.tensor(task.teacher, task), task), self.softmax(x, task)
         p, q = (q, p) if task.loss.reverse else (p, q)
-        return tf.reduce_sum(p * tf.math.log(p / q), axis=-1)
+        return self.tf.reduce_sum(p * self.tf.math.log(p / q), axis=-1)
 
     def focal(self, x: Tensor, task: Task) -> Tensor:
-        import tensorflow as tf
-
         loss, t = task.loss, task.targets
         if t is None or loss.weights is not None:
             raise UnavailableError(
                 "its focal loss by hand takes a target, and neither labels, smoothing nor class weights"
             )
-        p = tf.gather(self.softmax(x, task), np.maximum(t, 0), batch_dims=1)
-        return -((1 - p) ** loss.gamma) * tf.math.log(p)
+        p = self.tf.gather(self.softmax(x, task), np.maximum(t, 0), batch_dims=1)
+        return -((1 - p) ** loss.gamma) * self.tf.math.log(p)

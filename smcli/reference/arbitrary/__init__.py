@@ -6,10 +6,10 @@ accuracy is relied on. More bits are taken until the enclosure is as narrow, or 
 (Ziv's loop); `formulas` says why that ends.
 """
 
+from smcli.reference.arbitrary.asked import Asked
 from smcli.reference.arbitrary.decimal import decimal_of
-from smcli.reference.arbitrary.formulas import Extra
 from smcli.reference.arbitrary.interval import Enclosure
 from smcli.reference.arbitrary.reduced import reduced, reduced_rounded, reduced_triple
 from smcli.reference.arbitrary.row import ExactRow
 
-__all__ = ["Enclosure", "ExactRow", "Extra", "decimal_of", "reduced", "reduced_rounded", "reduced_triple"]
+__all__ = ["Asked", "Enclosure", "ExactRow", "decimal_of", "reduced", "reduced_rounded", "reduced_triple"]

@@ -37,6 +37,14 @@ def pair_of(value: Enclosure | float) -> tuple[float, float, int]:
     return sign * high / 2.0**cut, sign * low / 2.0**cut, max(-FARTHEST, min(FARTHEST, exp))
 
 
+def straddles(value: Enclosure) -> bool:
+    """Whether a power of 2 lies inside the enclosure, so that it is open on which side of it the value is."""
+    lo, hi, _, den = value
+    near, far = sorted((abs(lo), abs(hi)))
+    power = _floor_log2(far, 0, den) if lo != hi else 0
+    return lo != hi and _floor_log2(near, 0, den) < power and not _is_at_most(far, den, power)
+
+
 def _is_at_most(end: int, den: int, power: int) -> bool:
     """Whether end/den <= 2^power."""
     return end <= den << power if power >= 0 else end << -power <= den

@@ -26,13 +26,13 @@ float nor a decimal tie, and a loop that takes more and more bits ends. (For cap
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smcli.reference.arbitrary.elementary import log1p
 from smcli.reference.arbitrary.interval import (
+    NOTHING,
     ONE,
     ZERO,
     Enclosure,
@@ -48,85 +48,45 @@ from smcli.reference.arbitrary.interval import (
     subtract,
     times,
 )
-from smcli.reference.arbitrary.kernels import Kernels, limiting
-from smcli.reference.arbitrary.logits import Logits, Sums
+from smcli.reference.arbitrary.logits import Logits, Sums, limiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NOTHING = Enclosure(0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Extra:
-    """What losses beside the cross-entropy, and products beside that of softmax, are told; as in `model`."""
-
-    kind: str = "cross-entropy"
-    binary: bool = False
-    gamma: float = 2.0
-    teacher: Sequence[float] | None = None
-    reverse: bool = False
-    vjp_of: str = "softmax"
-    signed: Sequence[float] | None = None
-
-
-PLAIN = Extra()
+    from smcli.reference.arbitrary.asked import Asked
 
 
 class Formulas:
-    """Every quantity of one row as a function of the `Sums` of one precision and an index.
+    """The quantities of softmax of one row, each a function of the `Sums` of one precision and an index.
 
-    The arguments are those of `arbitrary.ExactRow`. One +inf among the logits stands for a one-hot row, several for
-    ties, and each −inf for a masked class; what they make infinite or undefined is left to the caller.
+    One +inf among the logits stands for a one-hot row, several for ties, and each −inf for a masked class; what they make
+    infinite or undefined is left to the caller.
     """
 
-    def __init__(
-        self,
-        values: Sequence[float],
-        temperature: float,
-        softcap: float | None,
-        coefficients: Sequence[Fraction] | None,
-        z_loss: float,
-        factor: Fraction,
-        cotangent: Sequence[float] | None,
-        *,
-        extra: Extra,
-    ) -> None:
-        self.values = values
-        self._options = temperature, softcap
-        self.row = limiting(values, temperature, softcap) if math.inf in values else self._each
-        self._coefficients = coefficients
-        self._z_loss = Fraction(z_loss)
-        self.per_logit = 1 / Fraction(temperature)
-        self.factor = factor
-        self._cotangent = cotangent
+    def __init__(self, values: Sequence[float], asked: Asked) -> None:
+        self.values, self.asked = values, asked
+        self.row = limiting(values, asked.temperature, asked.softcap) if math.inf in values else self._each
+        self._z_loss = Fraction(asked.z_loss)
+        self._per_logit = 1 / Fraction(asked.temperature)
         self._moments: dict[int, Interval] = {}
         self._ways: tuple[list[int], Fraction] | None = None
-        self.binary = extra.binary
-        teacher = None if extra.teacher is None else limiting(extra.teacher, temperature, softcap)
-        self.kernels = Kernels(self, teacher, extra.gamma, extra.signed, reverse=extra.reverse)
         self.by_name: dict[str, Callable[[Sums, int], Enclosure]] = {
             "softmax": self._softmax,
             "log-softmax": self._log_softmax,
-            "logsumexp": self._logsumexp if extra.signed is None else self.kernels.signed_logsumexp,
-            "cross-entropy": self._minus_log_softmax if coefficients is None else self.loss,
-            "gradient": self._gradient_of(extra.kind),
+            "logsumexp": self._logsumexp,
+            "cross-entropy": self._minus_log_softmax if asked.coefficients is None else self.loss,
+            "gradient": self.binary_gradient if asked.kind == "bce" else self.gradient,
             "jacobian": self._jacobian,
-            "vjp": {"log-softmax": self._log_vjp, "logsumexp": self._sum_vjp}.get(extra.vjp_of, self._vjp),
+            "vjp": {"log-softmax": self._log_vjp, "logsumexp": self._sum_vjp}.get(asked.vjp_of, self._vjp),
             "bce": self._bce,
-            "sigmoid": self.kernels.sigmoid,
-            "log-sigmoid": self.kernels.log_sigmoid,
-            "entropy": self.kernels.entropy,
-            "kl": self.kernels.kl,
-            "focal": self.kernels.focal,
         }
 
     @property
     def labels(self) -> Sequence[Fraction]:
         """The coefficients, where they are needed."""
-        if self._coefficients is None:
+        if self.asked.coefficients is None:
             raise ValueError("a loss and its gradient need coefficients")
-        return self._coefficients
+        return self.asked.coefficients
 
     @cached_property
     def _peak(self) -> Fraction:
@@ -151,11 +111,6 @@ class Formulas:
         numbers, den = self._integers
         pairs = zip(numbers, self.row.distances, strict=True)
         return -self.row.exact(sum(c * d for c, d in pairs if c and d)) / den
-
-    def _gradient_of(self, kind: str) -> Callable[[Sums, int], Enclosure]:
-        if kind == "bce":
-            return self.binary_gradient
-        return self.gradient if kind == "cross-entropy" else self.kernels.gradient_of(kind)
 
     def _softmax(self, s: Sums, i: int) -> Enclosure:
         distance = self.row.distances[i]
@@ -195,7 +150,7 @@ class Formulas:
             if self._z_loss:
                 rise = multiply(add(s.peak, s.log, s.bits), p, s.bits)
                 rest = add(rest, scale(rise, 2 * self._z_loss, s.bits), s.bits)
-        return self.by_logit(s, i, offset(exact, rest, s.bits), self.factor / ties)
+        return self.by_logit(s, i, offset(exact, rest, s.bits), self.asked.factor / ties)
 
     def _jacobian(self, s: Sums, index: int) -> Enclosure:
         i, j = divmod(index, len(self.values))
@@ -247,16 +202,16 @@ class Formulas:
         """The cotangent as integers, in units of `_direction_unit`."""
         if self._ways is not None:
             return self._ways[0]
-        if self._cotangent is None:
+        if self.asked.cotangent is None:
             raise ValueError("a vector-Jacobian product needs a cotangent")
         unit = self._direction_unit.denominator
-        return [n * (unit // d) for n, d in (float(v).as_integer_ratio() for v in self._cotangent)]
+        return [n * (unit // d) for n, d in (float(v).as_integer_ratio() for v in self.asked.cotangent)]
 
     @cached_property
     def _direction_unit(self) -> Fraction:
         if self._ways is not None:
             return self._ways[1]
-        return Fraction(1, max(float(v).as_integer_ratio()[1] for v in self._cotangent or (0,)))
+        return Fraction(1, max(float(v).as_integer_ratio()[1] for v in self.asked.cotangent or (0,)))
 
     @cached_property
     def _direction_sums(self) -> dict[int, int]:
@@ -269,7 +224,7 @@ class Formulas:
 
     def _log_vjp(self, s: Sums, i: int) -> Enclosure:
         """v_i − p_i·Σ v: minus the gradient of the loss with these coefficients."""
-        v = [Fraction(x) for x in self._cotangent or ()]
+        v = [Fraction(x) for x in self.asked.cotangent or ()]
         distance, ties = self.row.distances[i], self.row.ties
         exact, rest, growth = ties * v[i], ZERO, sum(v, Fraction(0))
         if distance:
@@ -280,15 +235,13 @@ class Formulas:
         return self.by_logit(s, i, offset(Fraction(exact), rest, s.bits), Fraction(1, ties))
 
     def _sum_vjp(self, s: Sums, i: int) -> Enclosure:
-        """v·p_i; with coefficients v·b_i e^x_i / Σ b e^x."""
-        (v,) = self._cotangent or (1.0,)
-        if self.kernels.groups:
-            return self.kernels.signed_slope(s, i, Fraction(v))
+        """v·p_i."""
+        (v,) = self.asked.cotangent or (1.0,)
         return self.by_logit(s, i, self._softmax(s, i), Fraction(v))
 
     def along(self, s: Sums, i: int, directions: list[int], unit: Fraction) -> Enclosure:
         """The product of softmax's Jacobian with these directions in units, times the factor."""
-        self._ways = directions, unit * self.factor
+        self._ways = directions, unit * self.asked.factor
         return self._vjp(s, i)
 
     def _bce(self, s: Sums, i: int) -> Enclosure:
@@ -309,8 +262,8 @@ class Formulas:
         """The derivative of `binary_loss` by the logit, times the factor."""
         value = self.binary_slope(s, i, self.labels[i])
         if math.isinf(self.values[i]):
-            return rescale(value, self.factor * self.per_logit)
-        return self.by_logit(Sums(self._each, s.bits), i, value, self.factor)
+            return rescale(value, self.asked.factor * self._per_logit)
+        return self.by_logit(Sums(self._each, s.bits), i, value, self.asked.factor)
 
     def binary_slope(self, s: Sums, i: int, label: Fraction) -> Enclosure:
         """sigmoid(y) − label."""
@@ -327,7 +280,9 @@ class Formulas:
 
     @cached_property
     def _each(self) -> Logits:
-        return Logits([x if math.isfinite(x) else None for x in self.values], *self._options)
+        return Logits(
+            [x if math.isfinite(x) else None for x in self.values], self.asked.temperature, self.asked.softcap
+        )
 
     def by_logit(self, s: Sums, i: int, value: Enclosure, factor: Fraction) -> Enclosure:
         """A derivative by the effective logit i as one by the logit itself, times the factor."""
@@ -335,4 +290,4 @@ class Formulas:
         if s.logits.softcap is not None and numerator is not None:
             capped = multiply(Interval(value.lo, value.hi, value.exp), s.slope(numerator), s.bits)
             value = Enclosure(*capped, value.den)
-        return rescale(value, factor * self.per_logit)
+        return rescale(value, factor * self._per_logit)

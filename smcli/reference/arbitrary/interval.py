@@ -50,6 +50,7 @@ class Enclosure(NamedTuple):
 
 ZERO = Interval(0, 0, 0)
 ONE = Interval(1, 1, 0)
+NOTHING = Enclosure(0, 0, 0)
 
 
 def floor_shift(n: int, shift: int) -> int:

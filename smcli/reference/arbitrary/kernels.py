@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from smcli.reference.arbitrary.divergence import Divergence
 from smcli.reference.arbitrary.elementary import log1p
+from smcli.reference.arbitrary.formulas import Formulas
 from smcli.reference.arbitrary.functions import UNKNOWN, enclosed, exp_of, ln, ln1p, power, total
 from smcli.reference.arbitrary.interval import (
+    NOTHING,
     ONE,
     ZERO,
     Enclosure,
@@ -39,23 +41,15 @@ from smcli.reference.arbitrary.interval import (
     times,
     top,
 )
-from smcli.reference.arbitrary.logits import Logits, Sums
+from smcli.reference.arbitrary.logits import Logits, Sums, limiting
 from smcli.reference.arbitrary.ziv import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from smcli.reference.arbitrary.formulas import Formulas
+    from smcli.reference.arbitrary.asked import Asked
 
-NOTHING = Enclosure(0, 0, 0)
 NARROW = 32  # bits that a difference may lose before it is computed in another way
-
-
-def limiting(values: Sequence[float], temperature: float, softcap: float | None) -> Logits:
-    """The logits of a row; infinite ones stand for ties, beside which all others are masked."""
-    if math.inf in values:
-        return Logits([0.0 if x == math.inf else None for x in values], 1.0, None)
-    return Logits([x if math.isfinite(x) else None for x in values], temperature, softcap)
 
 
 class Focal:
@@ -74,41 +68,37 @@ class Focal:
         return multiply(power(q, self.gamma, bits), add(q, more, bits), bits)
 
 
-class Kernels:
-    """These quantities of one row as functions of the `Sums` of one precision and an index, as in `Formulas`."""
+class Kernels(Formulas):
+    """All quantities: these beside those of `Formulas`, in the same way."""
 
-    def __init__(
-        self,
-        formulas: Formulas,
-        teacher: Logits | None,
-        gamma: float,
-        signed: Sequence[float] | None,
-        *,
-        reverse: bool,
-    ) -> None:
-        self._f = formulas
-        self.row = formulas.row
-        self._focal = Focal(gamma)
-        self._reverse = reverse
-        self._signed = signed
-        self.teacher = teacher
+    def __init__(self, values: Sequence[float], asked: Asked) -> None:
+        super().__init__(values, asked)
+        self._focal = Focal(asked.gamma)
+        self.teacher = None if asked.teacher is None else limiting(asked.teacher, asked.temperature, asked.softcap)
         self._taught: dict[int, Sums] = {}
+        self.by_name |= {
+            "sigmoid": self._sigmoid,
+            "log-sigmoid": self._log_sigmoid,
+            "entropy": self._entropy,
+            "kl": self._kl,
+            "focal": self._focal_loss,
+        }
+        if asked.kind in {"entropy", "kl", "focal"}:
+            reverse = self._reverse_gradient if asked.reverse else self._kl_gradient
+            gradients = {"entropy": self._entropy_gradient, "kl": reverse, "focal": self._focal_gradient}
+            self.by_name["gradient"] = gradients[asked.kind]
+        if asked.signed is not None:
+            self.by_name["logsumexp"] = self._signed_logsumexp
+            if asked.vjp_of == "logsumexp":
+                self.by_name["vjp"] = self._signed_slope
 
-    def gradient_of(self, kind: str) -> Callable[[Sums, int], Enclosure]:
-        """The gradient of such a loss."""
-        if kind == "focal":
-            return self._focal_gradient
-        if kind == "entropy":
-            return self._entropy_gradient
-        return self._reverse_gradient if self._reverse else self._kl_gradient
-
-    def sigmoid(self, s: Sums, i: int) -> Enclosure:
+    def _sigmoid(self, s: Sums, i: int) -> Enclosure:
         """1/(1 + e^−x)."""
-        return self._f.binary_slope(s, i, Fraction(0))
+        return self.binary_slope(s, i, Fraction(0))
 
-    def log_sigmoid(self, s: Sums, i: int) -> Enclosure:
+    def _log_sigmoid(self, s: Sums, i: int) -> Enclosure:
         """Minus the softplus of −x."""
-        return rescale(self._f.binary_loss(s, i, Fraction(1)), Fraction(-1))
+        return rescale(self.binary_loss(s, i, Fraction(1)), Fraction(-1))
 
     def _moment(self, s: Sums) -> Interval:
         """Σ p_i·dist_i."""
@@ -120,7 +110,7 @@ class Kernels:
             moment = total((times(multiply(s.term(d), negate(s.gap(d)), bits), n) for d, n in row.counts.items()), bits)
         return divide(multiply(moment, s.share, bits), row.ties, bits)
 
-    def entropy(self, s: Sums, _: int) -> Enclosure:
+    def _entropy(self, s: Sums, _: int) -> Enclosure:
         """−Σ p log p."""
         return Enclosure(*add(s.log, self._moment(s), s.bits))
 
@@ -128,22 +118,22 @@ class Kernels:
         row = self.row
         if row.softcap is None:
             directions = [d or 0 for d in row.distances]
-            return self._f.along(s, i, directions, Fraction(1, row.den << row.frac))
+            return self.along(s, i, directions, Fraction(1, row.den << row.frac))
         distance = row.distances[i]
         if distance is None:
             return NOTHING
         inner = subtract(negate(s.gap(distance)), self._moment(s), s.bits)
         value = Enclosure(*multiply(s.weight(distance), inner, s.bits))
-        return self._f.by_logit(s, i, value, self._f.factor / row.ties)
+        return self.by_logit(s, i, value, self.asked.factor / row.ties)
 
     @cached_property
     def divergence(self) -> Divergence:
         """Of the teacher's row and this one."""
         if self.teacher is None:
             raise ValueError("a divergence needs a teacher")
-        return Divergence(self.row, self.teacher) if self._reverse else Divergence(self.teacher, self.row)
+        return Divergence(self.row, self.teacher) if self.asked.reverse else Divergence(self.teacher, self.row)
 
-    def kl(self, s: Sums, _: int) -> Enclosure:
+    def _kl(self, s: Sums, _: int) -> Enclosure:
         """The divergence, where it is finite."""
         return self.divergence.value(s.bits)
 
@@ -167,7 +157,7 @@ class Kernels:
             value = Enclosure(*subtract(p, t, s.bits))
         if not is_narrow(value, s.bits - NARROW) and mine is not None and theirs is not None:
             value = Enclosure(*self.divergence.difference(i, other, s))
-        return self._f.by_logit(s, i, value, self._f.factor / (many * few))
+        return self.by_logit(s, i, value, self.asked.factor / (many * few))
 
     def _reverse_gradient(self, s: Sums, i: int) -> Enclosure:
         distance = self.row.distances[i]
@@ -175,10 +165,10 @@ class Kernels:
             return NOTHING
         if self.row.softcap is None:
             directions, unit = self.divergence.directions()
-            return self._f.along(s, i, directions, Fraction(1, unit))
+            return self.along(s, i, directions, Fraction(1, unit))
         apart, mean = self.divergence.mean(s.bits)
         value = Enclosure(*multiply(s.weight(distance), subtract(mean, apart[i], s.bits), s.bits))
-        return self._f.by_logit(s, i, value, self._f.factor / self.row.ties)
+        return self.by_logit(s, i, value, self.asked.factor / self.row.ties)
 
     def _shares(self, s: Sums, j: int) -> tuple[Interval, Interval, Interval]:
         """p, 1 − p and −log p of a class that is not masked."""
@@ -189,14 +179,14 @@ class Kernels:
         log = add(enclosed(row.exact(distance), bits), subtract(s.log, s.gap(distance), bits), bits)
         return divide(whole, k, bits), divide(rest, k, bits), log
 
-    def focal(self, s: Sums, i: int) -> Enclosure:
+    def _focal_loss(self, s: Sums, i: int) -> Enclosure:
         """Σ c·q^γ·ℓ of the classes, or of a logit and minus the logit."""
         if not self._focal.gamma:
-            return self._f.binary_loss(s, i, self._f.labels[i]) if self._f.binary else self._f.loss(s, i)
-        if self._f.binary:
+            return self.binary_loss(s, i, self.labels[i]) if self.asked.binary else self.loss(s, i)
+        if self.asked.binary:
             return self._binary_focal(s, i)
         terms = []
-        for j, c in enumerate(self._f.labels):
+        for j, c in enumerate(self.labels):
             if c:
                 _, q, log = self._shares(s, j)
                 terms.append(scale(self._focal.loss(q, log, s.bits + 8), c, s.bits + 8))
@@ -204,7 +194,7 @@ class Kernels:
 
     def _sides(self, s: Sums, i: int) -> tuple[Sums, tuple[Interval, Interval, Interval], bool]:
         """σ(|x|), σ(−|x|), −log σ(|x|) and −log σ(−|x|) of a finite logit, and whether it is positive."""
-        s, n = self._f.one_by_one(s, i)
+        s, n = self.one_by_one(s, i)
         bits = s.bits + 8
         e = s.decay(n)
         large = reciprocal(add(ONE, e, bits), bits)
@@ -217,8 +207,8 @@ class Kernels:
         return add(size, near, s.bits + 8)
 
     def _binary_focal(self, s: Sums, i: int) -> Enclosure:
-        c = self._f.labels[i]
-        if math.isinf(self._f.values[i]):
+        c = self.labels[i]
+        if math.isinf(self.values[i]):
             return NOTHING
         s, (large, small, near), positive = self._sides(s, i)
         likely, other = (c, 1 - c) if positive else (1 - c, c)
@@ -230,11 +220,11 @@ class Kernels:
 
     def _focal_gradient(self, s: Sums, i: int) -> Enclosure:
         if not self._focal.gamma:
-            return self._f.binary_gradient(s, i) if self._f.binary else self._f.gradient(s, i)
-        if self._f.binary:
+            return self.binary_gradient(s, i) if self.asked.binary else self.gradient(s, i)
+        if self.asked.binary:
             return self._binary_focal_gradient(s, i)
         terms, bits, distance = [], s.bits + 8, self.row.distances[i]
-        for j, c in enumerate(self._f.labels):
+        for j, c in enumerate(self.labels):
             if not c:
                 continue
             if self.row.distances[j] is None:  # p_j = 0: A = 1
@@ -252,36 +242,39 @@ class Kernels:
                     slope = multiply(term, reciprocal(q, bits), bits) if q.lo > 0 else UNKNOWN
                     term = multiply(slope, self._shares(s, i)[0], bits)
             terms.append(scale(term, c, bits))
-        return self._f.by_logit(s, i, Enclosure(*total(terms, s.bits)), self._f.factor)
+        return self.by_logit(s, i, Enclosure(*total(terms, s.bits)), self.asked.factor)
 
     def _binary_focal_gradient(self, s: Sums, i: int) -> Enclosure:
-        c = self._f.labels[i]
-        if math.isinf(self._f.values[i]):
-            sure = (1 - c) if self._f.values[i] > 0 else -c
-            return rescale(Enclosure(*ONE), sure * self._f.factor * self._f.per_logit)
+        c = self.labels[i]
+        if math.isinf(self.values[i]):
+            sure = (1 - c) if self.values[i] > 0 else -c
+            return rescale(Enclosure(*ONE), sure * self.asked.factor * self._per_logit)
         s, (large, small, near), positive = self._sides(s, i)
         bits = s.bits + 8
         own = self._focal.pull(large, small, near, bits)
         if not s.logits.numerators[i]:
-            return self._f.by_logit(s, i, Enclosure(*scale(own, 1 - 2 * c, bits)), self._f.factor)
+            return self.by_logit(s, i, Enclosure(*scale(own, 1 - 2 * c, bits)), self.asked.factor)
         other = self._focal.pull(small, large, self._far(s, i, near), bits)
         up, down = (other, own) if positive else (own, other)
         value = total((scale(up, 1 - c, bits), scale(down, -c, bits)), bits)
-        return self._f.by_logit(s, i, Enclosure(*value), self._f.factor)
+        return self.by_logit(s, i, Enclosure(*value), self.asked.factor)
+
+    @property
+    def _signed(self) -> Sequence[float]:
+        return self.asked.signed or ()
 
     @cached_property
     def groups(self) -> dict[int, int]:
         """The exact sum of the coefficients at each distance, in units of `unit`, those that are 0 left out."""
         sums: dict[int, int] = {}
-        if self._signed is not None:
-            for distance, b in zip(self.row.distances, self._signed, strict=True):
-                if distance is not None and math.isfinite(b):
-                    sums[distance] = sums.get(distance, 0) + int(Fraction(b) / self._unit)
+        for distance, b in zip(self.row.distances, self._signed, strict=True):
+            if distance is not None and math.isfinite(b):
+                sums[distance] = sums.get(distance, 0) + int(Fraction(b) / self._unit)
         return {d: b for d, b in sorted(sums.items()) if b}
 
     @cached_property
     def _unit(self) -> Fraction:
-        return Fraction(1, max(float(b).as_integer_ratio()[1] for b in self._signed or (0.0,) if math.isfinite(b)))
+        return Fraction(1, max(float(b).as_integer_ratio()[1] for b in (*self._signed, 0.0) if math.isfinite(b)))
 
     def _signed_sum(self, s: Sums) -> tuple[int, int, Interval, Interval]:
         """The first distance d, its B, the rest of the sum, and all of it: Σ B_k e^−(d_k − d)."""
@@ -294,7 +287,7 @@ class Kernels:
             rest = total((times(exp_of(subtract(s.gap(d), start, bits), bits), b) for d, b in others), bits)
         return first, lead, rest, add(Interval(lead, lead, 0), rest, bits)
 
-    def signed_logsumexp(self, s: Sums, _: int) -> Enclosure:
+    def _signed_logsumexp(self, s: Sums, _: int) -> Enclosure:
         """Log |Σ b_i e^x_i| where that sum is not 0."""
         first, lead, rest, whole = self._signed_sum(s)
         bits = s.bits + 8
@@ -311,9 +304,10 @@ class Kernels:
         peak = ZERO if self.row.softcap is None else s.capped(self.row.peak - first)
         return offset(self.row.exact(self.row.peak - first), add(peak, log, bits + max(0, top(peak))), bits)
 
-    def signed_slope(self, s: Sums, i: int, v: Fraction) -> Enclosure:
+    def _signed_slope(self, s: Sums, i: int) -> Enclosure:
         """V·b_i e^x_i / Σ b e^x."""
-        distance, b = self.row.distances[i], (self._signed or [1.0])[i]
+        (cotangent,), distance, b = self.asked.cotangent or (1.0,), self.row.distances[i], self._signed[i]
+        v = Fraction(cotangent)
         if distance is None or not b or not v:
             return NOTHING
         first, _, _, whole = self._signed_sum(s)
@@ -326,7 +320,7 @@ class Kernels:
         else:
             e = exp_of(subtract(s.gap(distance), s.gap(first), bits), bits)
         value = Enclosure(*multiply(e, inverse, bits))
-        return self._f.by_logit(s, i, value, v * Fraction(b) / self._unit)
+        return self.by_logit(s, i, value, v * Fraction(b) / self._unit)
 
     def sign(self) -> int:
         """The sign of Σ b_i e^x_i."""

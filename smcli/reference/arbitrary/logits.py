@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from fractions import Fraction
 from functools import cached_property
@@ -65,6 +66,13 @@ class Logits:
     def exact(self, numerator: int) -> Fraction:
         """The effective logit, or difference of two, as a fraction; 0 under a soft cap, which leaves nothing exact."""
         return Fraction(numerator, self.den << self.frac) if self.softcap is None else Fraction(0)
+
+
+def limiting(values: Sequence[float], temperature: float, softcap: float | None) -> Logits:
+    """The logits of a row; infinite ones stand for ties, beside which all others are masked."""
+    if math.inf in values:
+        return Logits([0.0 if x == math.inf else None for x in values], 1.0, None)
+    return Logits([x if math.isfinite(x) else None for x in values], temperature, softcap)
 
 
 class Sums:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded
-from smcli.reference.arbitrary.formulas import PLAIN, Extra, Formulas
+from smcli.reference.arbitrary.asked import PLAIN
+from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded, straddles
 from smcli.reference.arbitrary.interval import Enclosure, is_narrow
+from smcli.reference.arbitrary.kernels import Kernels
 from smcli.reference.arbitrary.logits import Sums
 from smcli.reference.arbitrary.ziv import WORK, digits_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from fractions import Fraction
+
+    from smcli.reference.arbitrary.asked import Asked
 
 DISTANCE_BITS = 2048  # a relative error that takes more bits to tell from 0 is below every float64
 
@@ -34,49 +37,22 @@ class ExactRow:
 
     Args:
         logits: the exact numbers.
-        temperature: logits are divided by it, exactly; > 0.
-        softcap: then capped to softcap·tanh(x/softcap), or None; > 0.
-        coefficients: c_i of the loss −Σ c_i log p_i, one for each class; with `bce` the labels.
-        z_loss: this times logsumexp² is added to the loss.
-        scale: factor of the gradient alone.
-        cotangent: v of "vjp".
-        bce: "gradient" is that of the binary cross-entropies Σ softplus(y_i) − y_i·c_i.
-        extra: what other losses, their gradients, products with other Jacobians and a signed logsumexp are told.
+        asked: what stands beside them.
     """
 
-    def __init__(
-        self,
-        logits: Sequence[float],
-        *,
-        temperature: float = 1.0,
-        softcap: float | None = None,
-        coefficients: Sequence[Fraction] | None = None,
-        z_loss: float = 0.0,
-        scale: Fraction = Fraction(1),
-        cotangent: Sequence[float] | None = None,
-        bce: bool = False,
-        extra: Extra | None = None,
-    ) -> None:
-        extra = extra or (Extra("bce", binary=True) if bce else PLAIN)
-        bce = extra.binary
-        self._extra = extra
+    def __init__(self, logits: Sequence[float], asked: Asked = PLAIN) -> None:
+        self._asked = asked
         self._values = [float(x) for x in logits]
-        self._z_loss = z_loss
-        self._cotangent = cotangent
-        self._coefficients = coefficients
-        self._bce = bce
         self._hot = self._values.count(math.inf)
         self._nan = any(x != x for x in self._values)
-        self._formulas = Formulas(
-            self._values, temperature, softcap, coefficients, z_loss, Fraction(scale), cotangent, extra=extra
-        )
+        self._formulas = Kernels(self._values, asked)
         self._row = self._formulas.row
         self._sums: dict[int, Sums] = {}
         self._visible: ExactRow | None = None  # the row of a signed logsumexp without what a factor of 0 hides
-        hidden = [bool(x == math.inf and b == 0) for x, b in zip(self._values, extra.signed or (), strict=False)]
+        hidden = [bool(x == math.inf and b == 0) for x, b in zip(self._values, asked.signed or (), strict=False)]
         if any(hidden):
             kept = [-math.inf if hide else x for x, hide in zip(self._values, hidden, strict=True)]
-            self._visible = ExactRow(kept, temperature=temperature, softcap=softcap, cotangent=cotangent, extra=extra)
+            self._visible = ExactRow(kept, asked)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -84,8 +60,8 @@ class ExactRow:
     @property
     def losses(self) -> list[tuple[str, int]]:
         """Quantity and index of the terms of this row's loss."""
-        kind = self._extra.kind
-        return [(kind, i) for i in range(len(self))] if self._bce else [(kind, 0)]
+        kind = self._asked.kind
+        return [(kind, i) for i in range(len(self))] if self._asked.binary else [(kind, 0)]
 
     def enclose(self, quantity: str, index: int, bits: int) -> Enclosure | float:
         """An enclosure of relative width 2^-bits at most, or an exact value; nan, inf or −inf as a float.
@@ -107,9 +83,15 @@ class ExactRow:
     def triple(self, quantity: str, index: int) -> tuple[float, float, int]:
         """(hi, lo, exp2): the value is (hi + lo)·2^exp2 to a relative 2^-100, with 1 <= |hi| <= 2.
 
-        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62.
+        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62. More bits are
+        taken where these leave open on which side of a power of 2 the value is, but not without end.
         """
-        return pair_of(self._enclose(quantity, index, PAIR_BITS))
+        bits = PAIR_BITS
+        value = self._enclose(quantity, index, bits)
+        while not isinstance(value, float) and bits < DISTANCE_BITS and straddles(value):
+            bits *= 2
+            value = self._enclose(quantity, index, bits)
+        return pair_of(value)
 
     def round_to(self, quantity: str, index: int, p: int, emin: int) -> Fraction | float:
         """The value rounded to nearest, ties to even, to p bits, smallest normal number 2^emin, no largest one.
@@ -146,7 +128,7 @@ class ExactRow:
             return math.inf if self._hot else None if self._row.ties else -math.inf
         if not self._row.ties:
             return math.nan
-        if quantity == "focal" or (quantity == "cross-entropy" and self._coefficients is not None):
+        if quantity == "focal" or (quantity == "cross-entropy" and self._asked.coefficients is not None):
             return self._infinite_loss
         if quantity == "entropy":
             return math.nan if self._hot > 1 else None
@@ -154,18 +136,18 @@ class ExactRow:
             if self._row.distances[index] is None:
                 return {"softmax": None, "log-softmax": -math.inf, "cross-entropy": math.inf}[quantity]
             return math.nan if self._hot > 1 else None
-        undefined = self._hot > 1 or (quantity == "gradient" and self._hot and self._z_loss)
+        undefined = self._hot > 1 or (quantity == "gradient" and self._hot and self._asked.z_loss)
         if quantity == "vjp":
-            undefined = undefined or not all(map(math.isfinite, self._cotangent or ()))
+            undefined = undefined or not all(map(math.isfinite, self._asked.cotangent or ()))
         return math.nan if undefined else None
 
     def _own_special(self, quantity: str) -> Callable[[str, int], float | None] | None:
         """The rule of a quantity that does not follow those of softmax."""
         if quantity in {"sigmoid", "log-sigmoid"}:
             return self._special_sigmoid
-        if quantity == "bce" or (self._bce and quantity in {"gradient", "focal"}):
+        if quantity == "bce" or (self._asked.binary and quantity in {"gradient", "focal"}):
             return self._special_bce
-        if quantity == "kl" or (quantity == "gradient" and self._extra.kind == "kl"):
+        if quantity == "kl" or (quantity == "gradient" and self._asked.kind == "kl"):
             return self._special_kl
         if self._is_signed(quantity):
             return self._special_signed if self._visible is None else self._visible.special
@@ -176,36 +158,36 @@ class ExactRow:
         return math.nan if math.isnan(x) else x if x == -math.inf and quantity == "log-sigmoid" else None
 
     def _is_signed(self, quantity: str) -> bool:
-        of_sum = quantity == "logsumexp" or (quantity == "vjp" and self._extra.vjp_of == "logsumexp")
-        return of_sum and self._extra.signed is not None
+        of_sum = quantity == "logsumexp" or (quantity == "vjp" and self._asked.vjp_of == "logsumexp")
+        return of_sum and self._asked.signed is not None
 
     def _special_kl(self, quantity: str, _: int) -> float | None:
-        teacher = self._extra.teacher or ()
-        kernels = self._formulas.kernels
+        teacher = self._asked.teacher or ()
+        formulas = self._formulas
         if (
             self._nan
             or not self._row.ties
-            or kernels.teacher is None
+            or formulas.teacher is None
             or any(math.isnan(x) for x in teacher)
-            or not kernels.teacher.ties
+            or not formulas.teacher.ties
         ):
             return math.nan
         if self._hot > 1 or teacher.count(math.inf) > 1:
             return math.nan
         if quantity == "gradient":
-            return math.nan if self._extra.reverse and kernels.divergence.infinite else None
-        return math.inf if kernels.divergence.infinite else None
+            return math.nan if self._asked.reverse and formulas.divergence.infinite else None
+        return math.inf if formulas.divergence.infinite else None
 
     def _special_signed(self, quantity: str, _: int) -> float | None:
-        signed = self._extra.signed or ()
+        signed = self._asked.signed or ()
         if self._nan or not all(map(math.isfinite, signed)):
             return math.nan
         of_hot = [b for x, b in zip(self._values, signed, strict=True) if x == math.inf and b]
         if of_hot:
             one_sign = min(of_hot) > 0 or max(of_hot) < 0
             return math.inf if one_sign and quantity == "logsumexp" else math.nan
-        if self._formulas.kernels.groups:
-            return None if quantity == "logsumexp" or math.isfinite((self._cotangent or (1.0,))[0]) else math.nan
+        if self._formulas.groups:
+            return None if quantity == "logsumexp" or math.isfinite((self._asked.cotangent or (1.0,))[0]) else math.nan
         return -math.inf if quantity == "logsumexp" else math.nan
 
     def sign(self) -> float:
@@ -215,12 +197,12 @@ class ExactRow:
         value = self.special("logsumexp", 0)
         if value is not None and math.isnan(value):
             return math.nan
-        signed = self._extra.signed
+        signed = self._asked.signed
         if signed is None:
             return 0.0 if value == -math.inf else 1.0
         if value == math.inf:
             return math.copysign(1.0, next(b for x, b in zip(self._values, signed, strict=True) if x == math.inf and b))
-        return float(self._formulas.kernels.sign())
+        return float(self._formulas.sign())
 
     def _special_bce(self, quantity: str, index: int) -> float | None:
         x = self._values[index]
@@ -234,7 +216,7 @@ class ExactRow:
     @cached_property
     def _infinite_loss(self) -> float | None:
         """The sum of the loss's infinite terms (nan: both signs, or a term that is nan), or None if it has none."""
-        terms = [math.copysign(math.inf, self._z_loss)] if self._hot and self._z_loss else []
+        terms = [math.copysign(math.inf, self._asked.z_loss)] if self._hot and self._asked.z_loss else []
         for c, distance in zip(self._formulas.labels, self._row.distances, strict=True):
             if c and distance is None:
                 terms.append(math.inf if c > 0 else -math.inf)

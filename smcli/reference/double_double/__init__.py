@@ -44,7 +44,7 @@ from smcli import quantities
 from smcli.model import Truth
 from smcli.reference.double_double import softcap
 from smcli.reference.double_double.reduce import BOUND
-from smcli.reference.losses import is_elementwise, is_hard
+from smcli.reference.losses import is_hard
 from smcli.reference.tiles import Sheet
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def attempt(problem: Problem, quantity: str) -> tuple[Truth, BoolArray]:
         if _supported(problem, quantity):
             module, _, name = QUANTITIES[quantity].partition(".")
             getattr(import_module(f"{__name__}.{module}"), name)(problem, sheet)
-            _overflowed(problem.logits, sheet, elementwise=is_elementwise(problem, quantity))
+            _overflowed(problem.logits, sheet, elementwise=asked.is_elementwise(problem))
         else:
             sheet.missing[...] = True
     if problem.ignored is not None and asked.zero_when_ignored:

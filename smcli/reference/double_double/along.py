@@ -11,34 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.functions import minus
-from smcli.reference.double_double.reduce import LOOSE, SMALL, Rows, cut, pool_for
+from smcli.reference.double_double.reduce import LOOSE, SMALL, Rows, pool_for
+from smcli.reference.double_double.twofold import cut, minus, significand, without
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeAlias
 
     from smcli.model import FloatArray, Problem
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
     from smcli.reference.tiles import Sheet
-
-    Factor: TypeAlias = tuple[float, float, int]
 
 FLOOR = 2.0**-880  # what a sum of terms loses that are cut below 2^-1022, or their low parts below 2^-969
 HUGE = 2.0**990  # beyond it no pair can be multiplied
-
-
-def scale(factor: Factor) -> Pair:
-    """A factor without its power of 2 as a pair."""
-    return np.array(factor[0]), np.array(factor[1])
-
-
-def scaled(pair: Pair, factor: Factor) -> Pair:
-    """Pairs times a factor without its power of 2: 9u², nothing for ±2^e."""
-    if factor[1] == 0 and abs(factor[0]) == 1:
-        return pair if factor[0] > 0 else minus(pair)
-    return twofold.mul(pair, scale(factor))
 
 
 def unknown(mean: Pair) -> FloatArray:
@@ -59,7 +44,7 @@ def along(
 
     `unsure` is the mean's error.
     """
-    x, g = problem.logits, twofold.mul(rows.reciprocal(), scale(factor))
+    x, g = problem.logits, twofold.mul(rows.reciprocal(), significand(factor))
     pool, error = pool_for(x), unsure + 2.0**-104 * np.abs(mean[0])
     masked, level = not x.min() > -np.inf, (mean[0] == 0) & (unsure == 0)
     for (way, loose), tile in zip(directions, tiles(x.shape, PIECE), strict=True):
@@ -74,7 +59,7 @@ def along(
         if masked or flat is not None:
             gone = x[tile] == -np.inf
             nothing = gone if flat is None else gone | flat
-            value = np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])
+            value = without(nothing, value)
             missing &= ~nothing
         sheet.hi[tile], sheet.lo[tile] = value
         sheet.missing[tile] = missing

@@ -15,17 +15,17 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.reduce import BOUND, DIFFERENCE, SMALL, exp_error, exponentials, paired, pool_for
+from smcli.reference.double_double.reduce import BOUND, DIFFERENCE, SMALL, exp_error, exponentials, pool_for, reach
 from smcli.reference.double_double.soft_labels import coefficients
+from smcli.reference.double_double.twofold import choose, minus, paired, significand, without
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
     from smcli.reference.tiles import Sheet
 
-_FAR, _FAR_WARM = 2.0**20, 2.0**12  # as far as e^-|y| is certified
-_ABSORBED = -120  # e^-|y| is below 2^-120: log(1 + e^-|y|) and e^-|y|/(1 + e^-|y|) are e^-|y| itself
+ABSORBED = -120  # e^-|y| is below 2^-120: log(1 + e^-|y|) and e^-|y|/(1 + e^-|y|) are e^-|y| itself
 _SPAN = 2.0**400
 
 
@@ -46,19 +46,17 @@ class Side:
         self.size = magnitude(problem, x)
         arrays[0][...], arrays[1][...] = -self.size[0], -self.size[1]
         e, index = (arrays[2], arrays[3]), arrays[4].view(np.int64)
-        power_of_two = np.frexp(problem.temperature)[0] == 0.5
-        limit = _FAR if power_of_two or problem.softcap is not None else _FAR_WARM
-        k, wild = exponentials((arrays[0], arrays[1]), limit, e, index, arrays[5:])
+        k, wild = exponentials((arrays[0], arrays[1]), reach(problem), e, index, arrays[5:])
         self.e: Pair = e[0].copy(), e[1].copy()
         self.k: IntArray = np.zeros(x.shape, np.int64) if k is None else k
         self.wild: BoolArray = np.zeros(x.shape, bool) if wild is None else wild
         self.decay: Pair = np.empty_like(x), np.empty_like(x)
         twofold.scale(*self.e, self.k, self.decay, np.empty_like(x))
-        self.absorbed = self.decay[0] < 2.0**_ABSORBED
+        self.absorbed = self.decay[0] < 2.0**ABSORBED
         c = coefficients(loss, problem.logits.shape[1], *tile)
-        opposite = twofold.add_any(paired(np.ones_like(x)), (-c[0], -c[1]))
+        opposite = twofold.add_any(paired(np.ones_like(x)), minus(c))
         self.label = c
-        self.slope: Pair = np.where(self.positive, opposite[0], c[0]), np.where(self.positive, opposite[1], c[1])
+        self.slope: Pair = choose(self.positive, opposite, c)
         exact = loss.smoothing == 0 and loss.weights is None
         self.unsure = (0.0 if exact else 2.0**-99) * c[0] + 2.0**-104 * np.abs(self.slope[0])
         fit = (c[0] == 0) | (c[0] > 1 / _SPAN) & (c[0] < _SPAN)
@@ -83,38 +81,37 @@ def bce(problem: Problem, sheet: Sheet) -> None:
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         straight = twofold.mul(side.size, side.slope)
-        log = log1p((np.where(side.absorbed, 0, side.decay[0]), np.where(side.absorbed, 0, side.decay[1])))
-        log = np.where(side.absorbed, side.decay[0], log[0]), np.where(side.absorbed, side.decay[1], log[1])
+        log = log1p(without(side.absorbed, side.decay))
+        log = choose(side.absorbed, side.decay, log)
         value = twofold.add_any(straight, log)
         alone = side.absorbed & (side.slope[0] == 0)
         size = np.abs(value[0])
         unsure = (exp + 2.0**-92.9) * log[0] + side.size[0] * side.unsure
         unsure += (cap + 2.0**-101 * side.size[0]) * np.abs(side.slope[0])
         missing = ~(unsure + (side.wild | (log[0] < SMALL)) * SMALL <= BOUND * size) | (size < SMALL)
-        sheet.hi[tile], sheet.lo[tile] = (np.where(alone, e, v) for e, v in zip(side.e, value, strict=True))
+        sheet.hi[tile], sheet.lo[tile] = choose(alone, side.e, value)
         if side.k.any():
             sheet.exponents()[tile] = np.where(alone, side.k, 0)
         sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong
 
 
-def binary_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+def binary_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor) -> None:
     """Fill the sheet [R, C] with the derivative by y: slope less e^-|y|/(1 + e^-|y|), with the sign of y."""
     pool, exp = pool_for(problem.logits), exp_error(problem)
     sheet.bound = DIFFERENCE
-    scale = np.array(factor[0]), np.array(factor[1])
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         one = paired(np.ones_like(side.decay[0]))
         share = twofold.div(one, twofold.add(one, side.decay))
         minor = twofold.mul(side.decay, share)
-        value = twofold.add_any(side.slope, (-minor[0], -minor[1]))
+        value = twofold.add_any(side.slope, minus(minor))
         alone = side.slope[0] == 0
         unsure = (exp + 2.0**-98) * minor[0] + side.unsure + (side.wild | (minor[0] < SMALL)) * SMALL
         missing = ~(unsure <= 0.9 * DIFFERENCE * np.abs(value[0]))
         lone = twofold.mul(side.e, share)
         sign = np.where(side.positive, 1.0, -1.0)
-        value = sign * np.where(alone, -lone[0], value[0]), sign * np.where(alone, -lone[1], value[1])
-        sheet.hi[tile], sheet.lo[tile] = twofold.mul(value, scale)
+        value = choose(alone, minus(lone), value)
+        sheet.hi[tile], sheet.lo[tile] = twofold.mul((sign * value[0], sign * value[1]), significand(factor))
         if side.k.any():
             sheet.exponents()[tile] = np.where(alone, side.k, 0)
         sheet.missing[tile] = np.where(alone, side.wild, missing) | side.wrong

@@ -15,33 +15,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.along import scaled
-from smcli.reference.double_double.binary import Side
+from smcli.reference.double_double.binary import ABSORBED, Side
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p, log1p_unit
 from smcli.reference.double_double.focal import focal as of_targets
-from smcli.reference.double_double.functions import WHOLE, minus, product, scaled_exp
+from smcli.reference.double_double.functions import WHOLE, product, scaled_exp
 from smcli.reference.double_double.functions import power as raise_to
-from smcli.reference.double_double.reduce import DIFFERENCE, LOOSE, SMALL, exp_error, paired, pool_for
-from smcli.reference.double_double.sigmoid import ABSORBED, large_side, plain_of, sides
+from smcli.reference.double_double.reduce import DIFFERENCE, LOOSE, SMALL, exp_error, pool_for
+from smcli.reference.double_double.sigmoid import large_side, plain_of, sides
+from smcli.reference.double_double.twofold import choose, minus, paired, scaled, without
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, IntArray, Loss, Problem
-    from smcli.reference.double_double.along import Factor
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.model import IntArray, Loss, Problem
+    from smcli.reference.double_double.twofold import Factor, Pair
     from smcli.reference.tiles import Sheet
 
 _FAR = 2.0**12
 _PLAIN = 2  # a power of what is at least e^-176 that needs no exponent
-
-
-def _where(condition: BoolArray, a: Pair, b: Pair) -> Pair:
-    return np.where(condition, a[0], b[0]), np.where(condition, a[1], b[1])
-
-
-def _without(some: BoolArray, a: Pair) -> Pair:
-    """Pairs, some of which are 0 instead; mostly numbers."""
-    return np.where(some, 0.0, a[0]), np.where(some, 0.0, a[1]) if a[1].any() else a[1]
 
 
 def _times(a: Pair, factor: float) -> Pair:
@@ -105,27 +95,27 @@ def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> 
         right = (loss.labels[tile] != 0) == positive
         decay = plain = plain_of(e, k)
         near = log1p_unit(plain)
-        log, wide = twofold.add(_without(right, size), near), np.zeros_like(right)
+        log, wide = twofold.add(without(right, size), near), np.zeros_like(right)
         shift: IntArray | None = None
         if k is not None:  # what is below all floats keeps its exponent: S and n, where they are factors
             absorbed = k < ABSORBED
-            decay, shift = _where(absorbed, e, plain), np.where(absorbed & right, k, 0)
-            log = _where(right, _where(absorbed, e, near), log)
+            decay, shift = choose(absorbed, e, plain), np.where(absorbed & right, k, 0)
+            log = choose(right, choose(absorbed, e, near), log)
         large = small = q = log
         if whole or factor is not None:
             large = large_side(plain)
             small = twofold.mul_loosely(decay, large)
-            q = _where(right, small, large)
+            q = choose(right, small, large)
         if whole:
             raised, power = _product(q, int(gamma), plain=k is None)
         else:
-            other = twofold.add(_without(~right, size), near)
+            other = twofold.add(without(~right, size), near)
             wide = ~(gamma * other[0] < _FAR)
             if wide.any():
-                other = np.where(wide, 0.0, other[0]), np.where(wide, 0.0, other[1])
+                other = without(wide, other)
             raised, power = _decayed(minus(_times(other, gamma)))
         if factor is not None:
-            p = _where(right, large, small if k is None else twofold.mul(plain, large))
+            p = choose(right, large, small if k is None else twofold.mul(plain, large))
             log = twofold.add(q, _times(twofold.mul_loosely(p, log), gamma))
         value = twofold.mul(raised, log)
         if factor is not None:
@@ -153,21 +143,21 @@ def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noi
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))
         zero = np.zeros_like(side.decay[0])
         k = np.where(side.absorbed, side.k, 0)
-        decay = _where(side.absorbed, side.e, side.decay)
-        near = _where(side.absorbed, side.e, log1p(_where(side.absorbed, (zero, zero), side.decay)))
+        decay = choose(side.absorbed, side.e, side.decay)
+        near = choose(side.absorbed, side.e, log1p(choose(side.absorbed, (zero, zero), side.decay)))
         plain_near = _scaled(near, k)
         far = twofold.add(side.size, plain_near)
         large = twofold.div(paired(zero + 1), twofold.add(paired(zero + 1), side.decay))
         small = twofold.mul(decay, large)
         one_less = side.slope  # 1 - c of the likely side
-        likely = _where(side.positive, side.label, twofold.add_any(paired(zero + 1), minus(side.label)))
+        likely = choose(side.positive, side.label, twofold.add_any(paired(zero + 1), minus(side.label)))
         wide = ~(gamma * far[0] < _FAR)
         if gamma == int(gamma) <= WHOLE:
             (raised, power), (upper, up) = raise_to(small, gamma), raise_to(large, gamma)
             power += k * int(gamma)
         else:
-            raised, power = scaled_exp(minus(_where(wide, (zero, zero), _times(far, gamma))))
-            upper, up = scaled_exp(minus(_where(wide, (zero, zero), _times(plain_near, gamma))))
+            raised, power = scaled_exp(minus(choose(wide, (zero, zero), _times(far, gamma))))
+            upper, up = scaled_exp(minus(choose(wide, (zero, zero), _times(plain_near, gamma))))
         upper = _scaled(upper, up)
         if factor is None:
             own, other = near, far
@@ -186,7 +176,7 @@ def _soft(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None, noi
             sign = np.where(side.positive, 1.0, -1.0)
             own = -sign * own[0], -sign * own[1]
             value = sign * value[0], sign * value[1]
-        value = _where(alone, own, value)
+        value = choose(alone, own, value)
         if factor is not None:
             value = scaled(value, factor)
         sheet.hi[tile], sheet.lo[tile] = value

@@ -15,7 +15,6 @@ from smcli.reference.double_double.reduce import (
     by_logit,
     complement,
     exp_error,
-    paired,
     plain,
     pool_for,
     reduce,
@@ -24,11 +23,13 @@ from smcli.reference.double_double.reduce import (
 )
 from smcli.reference.double_double.soft_labels import soft_gradient
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import cut, minus, paired, significand
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import Loss, Problem
+    from smcli.reference.double_double.twofold import Factor
 
 _GRADIENTS = {"entropy": entropy.gradient, "kl": divergence_gradients.gradient, "focal": focal.gradient}
 _SPAN = 2.0**100  # of the differences in a cotangent: sums of what underflows stay far below TINY
@@ -53,12 +54,12 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
     tidy(sheet)
 
 
-def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor) -> None:
     pool = pool_for(problem.logits)
     rows = reduce(problem, pool, sheet)
     at, weight, wrong = hard_target(problem, loss)
     mantissa, exponent = np.frexp(weight)
-    share = twofold.mul(rows.reciprocal(), twofold.mul(paired(mantissa), (np.array(factor[0]), np.array(factor[1]))))
+    share = twofold.mul(rows.reciprocal(), twofold.mul(paired(mantissa), significand(factor)))
     exponent += np.clip(factor[2], -(2**20), 2**20)
     far = np.where(np.abs(exponent) > 64, exponent, 0)
     share = np.ldexp(share[0], exponent - far), np.ldexp(share[1], exponent - far)
@@ -67,8 +68,7 @@ def _hard_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[flo
     rest = twofold.mul(complement(own, rows.s, plain(sheet, here)), share)
     times(sheet, share, pool)
     sheet.hi[here], sheet.lo[here] = -rest[0], -rest[1]
-    if sheet.exp2.flags.writeable:
-        sheet.exp2[here] = 0
+    sheet.drop_exponents(here)
     sheet.shift(far)
     sheet.missing[here] = own & rows.tiny
     sheet.missing |= rows.undefined | wrong
@@ -86,9 +86,9 @@ def jacobian(problem: Problem, sheet: Sheet) -> None:
     times(soft, g, pool)
     by = Sheet(soft.hi.copy(), soft.lo.copy(), soft.exp2.copy(), soft.missing.copy())  # p_j, times what is inside
     by_logit(problem, by)
-    high, low, exponent = twofold.of_fraction(1 / Fraction(problem.temperature))
-    by.hi, by.lo = twofold.mul((by.hi, by.lo), (np.array(high), np.array(low)))
-    by.shift(exponent)
+    factor = twofold.of_fraction(1 / Fraction(problem.temperature))
+    by.hi, by.lo = twofold.mul((by.hi, by.lo), significand(factor))
+    by.shift(factor[2])
     cube = sheet.shaped((len(x), columns, columns))
     step = max(1, BLOCK // columns**2)
     for r in (slice(row, row + step) for row in range(0, x.shape[0], step)):
@@ -128,7 +128,7 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
             total.take((r, c), x.shape[1], (arrays[0], arrays[1]), arrays[2:])
     g = rows.reciprocal()
     up, down = (twofold.mul((total.hi, total.lo), g) for total in (above, below))
-    mean = twofold.add_any(up, (-down[0], -down[1]))
+    mean = twofold.add_any(up, minus(down))
     unsure = (2 * exp_error(problem) + 2.0**-96) * (up[0] + down[0])
     lost = rows.undefined | ~np.isfinite(mean[0]) | ~(np.abs(d[0]).max(axis=1, keepdims=True) < _SPAN)
     lost |= np.where(d[0] != 0, np.abs(d[0]), 1).min(axis=1, keepdims=True) < 1 / _SPAN
@@ -136,10 +136,10 @@ def vjp(problem: Problem, sheet: Sheet) -> None:
     factor = twofold.of_fraction(1 / Fraction(problem.temperature))
     for tile in tiles(x.shape, PIECE):
         r = tile[0]
-        value = twofold.add_any((d[0][tile], d[1][tile]), (-mean[0][r], -mean[1][r]))
+        value = twofold.add_any((d[0][tile], d[1][tile]), minus(cut(mean, r)))
         loose = ~(unsure[r] + 2.0**-104 * np.abs(mean[0][r]) <= 0.9 * LOOSE * np.abs(value[0]))
         sheet.missing[tile] |= loose | rows.tiny[r] | (np.abs(value[0]) < TINY)
-        value = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
+        value = twofold.mul(value, significand(factor))
         sheet.hi[tile], sheet.lo[tile] = twofold.mul((sheet.hi[tile], sheet.lo[tile]), value)
     sheet.shift(factor[2])
     sheet.missing |= lost

@@ -19,19 +19,10 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.functions import excess, expm1, minus
-from smcli.reference.double_double.reduce import (
-    LOOSE,
-    SMALL,
-    Rows,
-    cut,
-    exp_error,
-    paired,
-    plain,
-    pool_for,
-    reduce,
-)
+from smcli.reference.double_double.functions import excess, expm1
+from smcli.reference.double_double.reduce import LOOSE, SMALL, Rows, exp_error, plain, pool_for, reduce
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import cut, minus, paired, without
 from smcli.reference.losses import both
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
@@ -72,8 +63,7 @@ class Gaps:
         else:
             d = twofold.add_any((high, pool.load(low, arrays[1])), minus(start))
         if self._masked:
-            gone = self._first.logits[tile] == -np.inf
-            d = np.where(gone, 0.0, d[0]), np.where(gone, 0.0, d[1])
+            d = without(self._first.logits[tile] == -np.inf, d)
         return by_temperature(self._first, d)
 
     def all_same(self, size: FloatArray) -> BoolArray:
@@ -127,7 +117,7 @@ def of_rows(
         part = Sheet.of_pairs((int(rows.sum()), sheet.hi.shape[1]))
         fill(one, other, part, spread[rows])
         sheet.hi[rows], sheet.lo[rows], sheet.missing[rows] = part.hi, part.lo, part.missing
-        if sheet.exp2.flags.writeable or part.exp2.flags.writeable:
+        if sheet.has_exponents or part.has_exponents:
             sheet.exponents()[rows] = part.exp2
 
 

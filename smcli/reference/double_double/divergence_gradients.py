@@ -13,34 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
-from smcli.reference.double_double.along import FLOOR, along, scale, unknown
-from smcli.reference.double_double.divergence import (
-    CLOSE,
-    FARTHEST,
-    Gaps,
-    laid,
-    nearly,
-    of_rows,
-    spread_of,
-)
-from smcli.reference.double_double.functions import minus
-from smcli.reference.double_double.reduce import (
-    LOOSE,
-    SMALL,
-    cut,
-    exp_error,
-    paired,
-    pool_for,
-    reduce,
-)
+from smcli.reference.double_double.along import FLOOR, along, unknown
+from smcli.reference.double_double.divergence import CLOSE, FARTHEST, Gaps, laid, nearly, of_rows, spread_of
+from smcli.reference.double_double.reduce import LOOSE, SMALL, exp_error, pool_for, reduce
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import cut, minus, paired, significand, without
 from smcli.reference.losses import both
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Problem
-    from smcli.reference.double_double.along import Factor
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
 
 _MANY = 1 / 64  # missing elements of a row that may nearly agree; single ones are crossings, which this does not help
 
@@ -73,7 +56,7 @@ def _reverse(student: Problem, teacher: Problem, sheet: Sheet, factor: Factor) -
         way.append(d)
         weight = laid(sheet, tile, pool, arrays)
         hi, lo = twofold.mul(weight, d)
-        if sheet.exp2.flags.writeable:
+        if sheet.has_exponents:
             cut_off = np.where((weight[0] < SMALL) & (d[0] != 0), 2.0**-950 * np.abs(d[0]) + FLOOR, 0.0)  # d to 2^1025
             noise[tile[0]] += cut_off.sum(axis=1, keepdims=True)
         spread[tile[0]] += total.put(tile, x.shape[1], (hi, lo), arrays)
@@ -111,7 +94,7 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
     x, t = student.logits, teacher.logits
     pool, soft = pool_for(x), Sheet.of_pairs(x.shape)
     own, other = reduce(student, pool, sheet), reduce(teacher, pool, soft)
-    mine, theirs = (twofold.mul(rows.reciprocal(), scale(factor)) for rows in (own, other))
+    mine, theirs = (twofold.mul(rows.reciprocal(), significand(factor)) for rows in (own, other))
     noise = 2 * exp_error(student) + 2.0**-98
     masked = not x.min() > -np.inf
     for tile in tiles(x.shape, PIECE):
@@ -122,11 +105,10 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
         off = _off(noise * np.abs(p[0] + q[0]), value[0])
         if masked:
             nothing = (x[tile] == -np.inf) & (t[tile] == -np.inf)
-            value, off = (np.where(nothing, 0, value[0]), np.where(nothing, 0, value[1])), off & ~nothing
+            value, off = without(nothing, value), off & ~nothing
         sheet.hi[tile], sheet.lo[tile] = value
         sheet.missing[tile] = off
-    if sheet.exp2.flags.writeable:
-        sheet.exp2[...] = 0
+    sheet.drop_exponents(...)
     same = np.flatnonzero((own.at == other.at)[:, 0])
     here = same, own.at[same, 0]
     first, second = (twofold.mul(cut(rows.s, here[0]), cut(g, here[0])) for rows, g in ((own, mine), (other, theirs)))
@@ -149,7 +131,7 @@ def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spr
     own = reduce(problems[0], pool, sheet)
     near = nearly(problems, own, sheet, spread)
     one = paired(np.ones_like(near.m[0]))
-    whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), scale(factor))
+    whole = twofold.mul(twofold.div(own.reciprocal(), twofold.add_any(one, near.m)), significand(factor))
     error, masked = near.error + 2.0**-100 * np.abs(near.m[0]), not x.min() > -np.inf
     sure = np.fmax((near.loose * 1.1 * near.farthest + error) / (0.9 * LOOSE), SMALL)
     for change, tile in zip(near.moved, tiles(x.shape, PIECE), strict=True):
@@ -162,7 +144,7 @@ def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spr
         value = twofold.mul(twofold.mul(weight, apart), cut(whole, r))
         if masked or near.same[r].any():
             nothing = near.same[r] | (x[tile] == -np.inf)
-            value, off = (np.where(nothing, 0.0, value[0]), np.where(nothing, 0.0, value[1])), off & ~nothing
+            value, off = without(nothing, value), off & ~nothing
             sheet.missing[tile] &= ~nothing
         sheet.hi[tile], sheet.lo[tile] = value
         sheet.missing[tile] |= off

@@ -14,26 +14,16 @@ import numpy as np
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.along import FLOOR, along, unknown
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.functions import minus
-from smcli.reference.double_double.reduce import (
-    LOOSE,
-    Rows,
-    cut,
-    exp_error,
-    plain,
-    pool_for,
-    reduce,
-    shift,
-)
+from smcli.reference.double_double.reduce import LOOSE, Rows, exp_error, plain, pool_for, reduce, shift
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import cut, minus
 from smcli.reference.tiles import PIECE, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.model import FloatArray, Problem
-    from smcli.reference.double_double.along import Factor
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
 
 
 def weighted(

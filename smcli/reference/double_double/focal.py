@@ -12,26 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
-from smcli.reference.double_double.along import scale
 from smcli.reference.double_double.elementary import log1p
-from smcli.reference.double_double.functions import minus, power, scaled_exp
-from smcli.reference.double_double.reduce import (
-    BOUND,
-    Rows,
-    complement,
-    exp_error,
-    paired,
-    pool_for,
-    reduce,
-    shift,
-    times,
-)
+from smcli.reference.double_double.functions import power, scaled_exp
+from smcli.reference.double_double.reduce import BOUND, Rows, complement, exp_error, pool_for, reduce, shift, times
+from smcli.reference.double_double.twofold import minus, paired, significand, without
 from smcli.reference.losses import hard_target
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
-    from smcli.reference.double_double.along import Factor
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
     from smcli.reference.tiles import Sheet
 
 MOST = 64.0  # exponents gamma beyond are left to integers
@@ -46,7 +35,7 @@ def focal(problem: Problem, sheet: Sheet) -> None:
     raised, k = power(q, gamma)
     value = twofold.mul(twofold.mul(raised, log), paired(weight))
     none = (weight == 0) | (log[0] == 0)
-    sheet.hi[...], sheet.lo[...] = np.where(none, 0.0, value[0]), np.where(none, 0.0, value[1])
+    sheet.hi[...], sheet.lo[...] = without(none, value)
     sheet.exponents()[...] = np.where(none, 0, k)
     sheet.missing[...] = rows.undefined | wrong | rows.tiny & (at == rows.at) | ~np.isfinite(value[1]) & ~none
     sheet.missing |= ~((weight == 0) | (np.abs(weight) > 1 / _SPAN) & (np.abs(weight) < _SPAN))
@@ -84,17 +73,16 @@ def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     rows, (at, weight, wrong), q, log, p = of_target(problem, sheet)
     raised, k = power(q, gamma)
     mantissa, exponent = np.frexp(weight)
-    raised = twofold.mul(raised, twofold.mul(paired(mantissa), scale(factor)))
+    raised = twofold.mul(raised, twofold.mul(paired(mantissa), significand(factor)))
     ratio = twofold.div(twofold.mul(twofold.mul(p, log), paired(np.full_like(log[0], gamma))), q)
     slope = twofold.mul(raised, twofold.add(paired(np.ones_like(q[0])), ratio))
     none = (q[0] == 0) | (weight == 0)
-    slope = np.where(none, 0, slope[0]), np.where(none, 0, slope[1])
+    slope = without(none, slope)
     pull = twofold.mul(slope, q)
     times(sheet, twofold.mul(rows.reciprocal(), slope), pool_for(problem.logits))
     here = np.arange(len(at))[:, None], at
     sheet.hi[here], sheet.lo[here] = -pull[0], -pull[1]
-    if sheet.exp2.flags.writeable:
-        sheet.exp2[here] = 0
+    sheet.drop_exponents(here)
     sheet.missing[here] = False
     sheet.shift(k + exponent + factor[2])
     sheet.missing |= rows.undefined | wrong | rows.tiny & (at == rows.at) | ~np.isfinite(slope[1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import LN2, exponential, log1p, looked_up, without_powers
-from smcli.reference.double_double.reduce import paired
+from smcli.reference.double_double.twofold import minus, paired, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,6 @@ SERIES = 2.0**-6
 _STEP = 1.5 * 2.0**33  # x + _STEP cuts x at 2^-19
 _UPPER = -(1 << 27)
 _FEWER = ((0, 2.0**-34), (1, 2.0**-16), (2, 2.0**-10))  # pairs of a series, and for which arguments
-
-
-def minus(a: Pair) -> Pair:
-    """Minus the pair."""
-    return -a[0], -a[1]
 
 
 def scaled_exp(z: Pair) -> tuple[Pair, IntArray]:
@@ -47,7 +42,7 @@ def log_of(a: Pair) -> Pair:
     v = np.ldexp(a[0], 1 - k), np.ldexp(a[1], 1 - k)
     rest = twofold.two_sum(v[0] - 1, v[1])
     low = rest[0] < 0  # the low part took v below 1
-    rest = np.where(low, 0.0, rest[0]), np.where(low, 0.0, rest[1])
+    rest = without(low, rest)
     power = twofold.mul(paired((k - 1).astype(np.float64)), tuple(np.full_like(a[0], c) for c in _LN2_PAIR))  # type: ignore[arg-type]
     found = twofold.add_any(power, log1p(rest))
     return found[0], found[1] + np.where(low, v[1], 0.0)
@@ -59,7 +54,7 @@ def power(q: Pair, gamma: float) -> tuple[Pair, IntArray]:
         _, k = np.frexp(q[0])
         return product((np.ldexp(q[0], -k), np.ldexp(q[1], -k)), int(gamma)), k.astype(np.int64) * int(gamma)
     log = log_of(q)
-    log = np.where(log[0] > 0, 0.0, log[0]), np.where(log[0] > 0, 0.0, log[1])
+    log = without(log[0] > 0, log)
     z = twofold.mul(log, (np.full_like(q[0], gamma), np.zeros_like(q[0])))
     return scaled_exp(z)
 
@@ -199,7 +194,7 @@ def _pieced(x: Pair, limit: float, near: Callable[[Pair], Pair], far: Callable[[
     beyond = np.abs(x[0]) > limit
     if not beyond.any():
         return near(x)
-    hi, lo = near((np.where(beyond, 0.0, x[0]), np.where(beyond, 0.0, x[1])))
+    hi, lo = near(without(beyond, x))
     hi[beyond], lo[beyond] = far((x[0][beyond], x[1][beyond]))
     return hi, lo
 

@@ -13,22 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.along import scale, scaled
-from smcli.reference.double_double.functions import minus
-from smcli.reference.double_double.reduce import (
-    LOOSE,
-    SMALL,
-    by_logit,
-    cut,
-    exp_error,
-    paired,
-    plain,
-    pool_for,
-    reduce,
-    tidy,
-    times,
-)
+from smcli.reference.double_double.reduce import LOOSE, SMALL, by_logit, exp_error, plain, pool_for, reduce, tidy, times
 from smcli.reference.double_double.signed import signed_sum
+from smcli.reference.double_double.twofold import cut, minus, paired, scaled, significand
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -54,7 +41,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
     g, noise = rows.reciprocal(), 2 * exp_error(problem) + 2.0**-98
     share, off = twofold.mul(g, minus(growth)), 2.0**-104 * abs(whole)
     zeros = v == 0
-    lone = zeros.any() or bool(sheet.exp2.flags.writeable)
+    lone = zeros.any() or sheet.has_exponents
     for r, c in tiles(x.shape, PIECE):
         tile = r, c
         take = twofold.mul(plain(sheet, tile), cut(share, r))
@@ -69,7 +56,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
             high, low = np.where(alone, own[0], high), np.where(alone, own[1], low)
             high, low = np.where(none, 0.0, high), np.where(none, 0.0, low)
             missing = np.where(alone, sheet.missing[tile] & ~none, missing)
-            if sheet.exp2.flags.writeable:
+            if sheet.has_exponents:
                 np.copyto(sheet.exp2[tile], 0, where=~alone)
         sheet.hi[tile], sheet.lo[tile] = high, low
         sheet.missing[tile] = missing
@@ -78,8 +65,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
     top = twofold.add_any(twofold.two_sum(v[rows.at], -growth[0]), (rest[0], rest[1] - growth[1]))
     sheet.hi[at], sheet.lo[at] = top
     sheet.missing[at] = _loose(noise * np.abs(rest[0]) + off, top[0]) | rows.tiny
-    if sheet.exp2.flags.writeable:
-        sheet.exp2[at] = 0
+    sheet.drop_exponents(at)
     factor = twofold.of_fraction(1 / Fraction(problem.temperature))
     sheet.hi[...], sheet.lo[...] = scaled((sheet.hi, sheet.lo), factor)
     sheet.shift(factor[2])
@@ -103,12 +89,12 @@ def sum_vjp(problem: Problem, sheet: Sheet) -> None:
     factor = twofold.of_fraction(Fraction(float(v[0])) / Fraction(problem.temperature))
     if b is None:
         rows = reduce(problem, pool, sheet)
-        times(sheet, twofold.mul(rows.reciprocal(), scale(factor)), pool)
+        times(sheet, twofold.mul(rows.reciprocal(), significand(factor)), pool)
         sheet.missing |= rows.undefined
     else:
         rows, value, unsure, lost = signed_sum(problem, sheet)
         one = paired(np.ones_like(value[0]))
-        share = twofold.mul(twofold.div(one, value), scale(factor))
+        share = twofold.mul(twofold.div(one, value), significand(factor))
         for r, c in tiles(problem.logits.shape, BLOCK):
             weight = twofold.mul(cut(share, r), paired(b[None, c]))
             sheet.hi[r, c], sheet.lo[r, c] = twofold.mul((sheet.hi[r, c], sheet.lo[r, c]), weight)

@@ -11,6 +11,7 @@ import numpy as np
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p, without_powers
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import choose, cut, minus, paired
 from smcli.reference.tiles import BLOCK, PIECE, Pool, Sheet, count_others, own_cells, tiles
 
 if TYPE_CHECKING:
@@ -71,16 +72,6 @@ def pool_for(x: FloatArray) -> Pool:
 def block_of(problem: Problem) -> int:
     """How many logits are worked on at once."""
     return BLOCK if problem.temperature == 1 and problem.softcap is None else PIECE
-
-
-def paired(a: FloatArray) -> Pair:
-    """A number as a pair."""
-    return a, np.zeros_like(a)
-
-
-def cut(pair: Pair, rows: slice | IntArray) -> Pair:
-    """Some rows of a pair."""
-    return pair[0][rows], pair[1][rows]
 
 
 def shift(problem: Problem, x: FloatArray, top: Pair, arrays: Sequence[FloatArray]) -> Pair:
@@ -190,14 +181,14 @@ def times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
 
 def complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
     """The sum of all exponentials but e: s where e is the maximum's own, else 1 + (s - e)."""
-    rest = twofold.add_any(paired(np.ones_like(e[0])), twofold.add_any(s, (-e[0], -e[1])))
-    return np.where(own, s[0], rest[0]), np.where(own, s[1], rest[1])
+    rest = twofold.add_any(paired(np.ones_like(e[0])), twofold.add_any(s, minus(e)))
+    return choose(own, s, rest)
 
 
 def plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo, exp2 = sheet.hi[tile], sheet.lo[tile], sheet.exp2[tile]
-    if not (sheet.exp2.flags.writeable and exp2.any()):
+    if not (sheet.has_exponents and exp2.any()):
         return hi, lo
     plain = np.empty_like(hi), np.empty_like(lo)
     twofold.scale(hi, lo, exp2, plain, np.empty_like(hi))
@@ -218,5 +209,5 @@ def by_logit(problem: Problem, sheet: Sheet) -> None:
 def tidy(sheet: Sheet) -> None:
     """Zeros without sign and exponent."""
     np.add(sheet.hi, 0.0, sheet.hi)
-    if sheet.exp2.flags.writeable:
+    if sheet.has_exponents:
         np.copyto(sheet.exp2, 0, where=sheet.hi == 0)

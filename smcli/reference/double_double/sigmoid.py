@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.binary import magnitude
+from smcli.reference.double_double.binary import ABSORBED, magnitude
 from smcli.reference.double_double.elementary import log1p_unit
 from smcli.reference.double_double.reduce import DIFFERENCE, exponentials, reach
+from smcli.reference.double_double.twofold import choose, without
 from smcli.reference.tiles import LONG, PIECE, Pool, tiles
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.tiles import Sheet
-
-ABSORBED = -120  # below 2^-120, log(1 + e) is e, which may have an exponent below all floats
 
 
 def sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
@@ -81,11 +80,10 @@ def log_sigmoid(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with -log1p(e^-|y|), or -(|y| + log1p(e^-|y|)); e^-|y| itself below 2^-120."""
     for tile, positive, size, e, k, wild in sides(problem):
         log = log1p_unit(plain_of(e, k))
-        near = np.where(positive, 0.0, size[0]), np.where(positive, 0.0, size[1]) if size[1].any() else size[1]
-        value = twofold.add(near, log)
+        value = twofold.add(without(positive, size), log)
         if k is not None:
             alone = positive & (k < ABSORBED)
-            value = np.where(alone, e[0], value[0]), np.where(alone, e[1], value[1])
+            value = choose(alone, e, value)
             sheet.exponents()[tile] = np.where(alone, k, 0)
         np.negative(value[0], sheet.hi[tile])
         np.negative(value[1], sheet.lo[tile])
@@ -100,5 +98,4 @@ def _ends(x: FloatArray, sheet: Sheet, ends: tuple[float, float]) -> None:
     if odd.any():
         sheet.hi[odd] = np.where(np.isnan(x[odd]), np.nan, np.where(x[odd] > 0, ends[1], ends[0]))
         sheet.lo[odd], sheet.missing[odd] = 0, False
-        if sheet.exp2.flags.writeable:
-            sheet.exp2[odd] = 0
+        sheet.drop_exponents(odd)

@@ -12,16 +12,9 @@ import numpy as np
 
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.functions import log_of
-from smcli.reference.double_double.reduce import (
-    LOOSE,
-    Rows,
-    exp_error,
-    paired,
-    plain,
-    pool_for,
-    reduce,
-)
+from smcli.reference.double_double.reduce import LOOSE, Rows, exp_error, plain, pool_for, reduce
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import choose, minus, paired
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
@@ -52,7 +45,7 @@ def signed_logsumexp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with m + log |Σ b·e^z|, certified where nothing cancels too much."""
     rows, value, unsure, lost = signed_sum(problem)
     size = np.abs(value[0])
-    absolute = np.where(value[0] < 0, -value[0], value[0]), np.where(value[0] < 0, -value[1], value[1])
+    absolute = choose(value[0] < 0, minus(value), value)
     peak = rows.peak(problem)
     result = twofold.add_any(peak, log_of(absolute))
     error = 1.01 * unsure / size + 2.0**-90 + 2.0**-100 * np.abs(peak[0]) + softcap.error(problem)

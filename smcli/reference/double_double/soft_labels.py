@@ -15,21 +15,20 @@ from smcli.reference.double_double.reduce import (
     DIFFERENCE,
     SMALL,
     complement,
-    cut,
     exp_error,
     log_sum,
-    paired,
     plain,
     pool_for,
     reduce,
     shift,
 )
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import choose, cut, minus, paired, significand
 from smcli.reference.tiles import PIECE, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Loss, Problem
-    from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.double_double.twofold import Factor, Pair
     from smcli.reference.tiles import Sheet
 
 SPAN = 2.0**-400, 2.0**900  # products stay in range
@@ -92,7 +91,7 @@ def soft_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     sheet.missing |= ~np.isfinite(total.lo) | some & (total.hi < SMALL)
 
 
-def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[float, float, int]) -> None:
+def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor) -> None:
     """Fill the sheet [R, C] with p·(B - c) - c·(1 - p), B = Σ c + 2·z_loss·logsumexp, certified where that is sure."""
     x = problem.logits
     sheet.bound = DIFFERENCE
@@ -120,17 +119,17 @@ def soft_gradient(problem: Problem, loss: Loss, sheet: Sheet, factor: tuple[floa
         own = rows.at[r] == np.arange(c.start, c.stop)
         e = plain(sheet, (r, c))
         p, rest = twofold.mul(e, g), twofold.mul(complement(own, s, e), g)
-        a = twofold.mul(p, twofold.add_any(all_weights, (-weight[0], -weight[1])))
+        a = twofold.mul(p, twofold.add_any(all_weights, minus(weight)))
         b = twofold.mul(weight, rest)
-        value = twofold.add_any(a, (-b[0], -b[1]))
+        value = twofold.add_any(a, minus(b))
         size = np.abs(value[0])
         loud = ~(soft * (np.abs(a[0]) + b[0]) + p[0] * (error[r] + 2.0**-98 * weight[0]) <= 0.9 * DIFFERENCE * size)
         loud |= (size < SMALL) & (rest[0] != 0) | own & rows.tiny[r]
         alone = twofold.mul(twofold.mul((sheet.hi[r, c], sheet.lo[r, c]), g), all_weights)
         label = weight[0] != 0
-        value = np.where(label, value[0], alone[0]), np.where(label, value[1], alone[1])
-        sheet.hi[r, c], sheet.lo[r, c] = twofold.mul(value, (np.array(factor[0]), np.array(factor[1])))
-        if sheet.exp2.flags.writeable:
+        value = choose(label, value, alone)
+        sheet.hi[r, c], sheet.lo[r, c] = twofold.mul(value, significand(factor))
+        if sheet.has_exponents:
             np.copyto(sheet.exp2[r, c], 0, where=label)
         sheet.missing[r, c] = np.where(label, loud, sheet.missing[r, c] | loose[r] & (alone[0] != 0))
     sheet.shift(factor[2])

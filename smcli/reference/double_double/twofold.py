@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from smcli.model import FloatArray, IntArray
+    from smcli.model import BoolArray, FloatArray, IntArray
 
     Pair: TypeAlias = tuple[FloatArray, FloatArray]
+    Factor: TypeAlias = tuple[float, float, int]  # (h, l, e) that stand for (h + l)·2^e
 
 _SPLITTER = 2.0**27 + 1
 _UPPER = -(1 << 27)
@@ -28,6 +29,31 @@ def of_integer(number: int, scale: int) -> tuple[float, float]:
     """The pair nearest to number·2^-scale, up to 2u² relative."""
     high = float(number)
     return ldexp(high, -scale), ldexp(float(number - int(high)), -scale)
+
+
+def paired(a: FloatArray) -> Pair:
+    """A number as a pair."""
+    return a, np.zeros_like(a)
+
+
+def minus(a: Pair) -> Pair:
+    """Minus the pair."""
+    return -a[0], -a[1]
+
+
+def cut(a: Pair, rows: slice | IntArray) -> Pair:
+    """Some rows of a pair."""
+    return a[0][rows], a[1][rows]
+
+
+def choose(condition: BoolArray, a: Pair, b: Pair) -> Pair:
+    """Pairs of the first where the condition holds, and of the second elsewhere."""
+    return np.where(condition, a[0], b[0]), np.where(condition, a[1], b[1])
+
+
+def without(some: BoolArray, a: Pair) -> Pair:
+    """Pairs, some of which are 0 instead."""
+    return np.where(some, 0.0, a[0]), np.where(some, 0.0, a[1]) if a[1].any() else a[1]
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> Pair:
@@ -111,7 +137,7 @@ def div(a: Pair, b: Pair) -> Pair:
     return fast_two_sum(q, rest)
 
 
-def of_fraction(number: Fraction) -> tuple[float, float, int]:
+def of_fraction(number: Fraction) -> Factor:
     """(h, l, e) with (h + l)·2^e = number, 1/2 <= |h| <= 1 and a relative error < 2u²; zeros for 0, h = ±1 for ±2^e."""
     if not number:
         return 0.0, 0.0, 0
@@ -123,6 +149,18 @@ def of_fraction(number: Fraction) -> tuple[float, float, int]:
     if abs(high) == 0.5 and scaled == int(ldexp(high, more)):
         high, more = 2 * high, more - 1
     return high, ldexp(scaled - int(ldexp(high, more)), -more), more - shift
+
+
+def significand(factor: Factor) -> Pair:
+    """A factor without its power of 2."""
+    return np.array(factor[0]), np.array(factor[1])
+
+
+def scaled(a: Pair, factor: Factor) -> Pair:
+    """Pairs times a factor without its power of 2: 9u², nothing for ±2^e."""
+    if factor[1] == 0 and abs(factor[0]) == 1:
+        return a if factor[0] > 0 else minus(a)
+    return mul(a, significand(factor))
 
 
 def fold(hi: FloatArray, lo: FloatArray, spare: Sequence[FloatArray], width: int = 1) -> Pair:

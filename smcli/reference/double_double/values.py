@@ -14,10 +14,8 @@ from smcli.reference.double_double.reduce import (
     SMALL,
     Rows,
     block_of,
-    cut,
     exponentials,
     log_sum,
-    paired,
     pool_for,
     reach,
     reduce,
@@ -25,6 +23,7 @@ from smcli.reference.double_double.reduce import (
     times,
 )
 from smcli.reference.double_double.total import Total
+from smcli.reference.double_double.twofold import cut, minus, paired
 from smcli.reference.losses import hard_target, is_hard
 from smcli.reference.tiles import BLOCK, tiles
 
@@ -159,7 +158,7 @@ def _hard_cross_entropy(problem: Problem, loss: Loss, sheet: Sheet) -> None:
     at, weight, wrong = hard_target(problem, loss)
     x = np.take_along_axis(problem.logits, at, axis=1)
     z = shift(problem, x, rows.top, [np.empty_like(x) for _ in range(3)])
-    value = twofold.add(log1p(rows.s), (-z[0], -z[1]))
+    value = twofold.add(log1p(rows.s), minus(z))
     sheet.hi[...], sheet.lo[...] = twofold.mul(value, paired(weight))
     exact = (value[0] == 0) | (weight == 0)
     sheet.missing[...] = rows.undefined | wrong | rows.tiny & (at == rows.at) | ~np.isfinite(sheet.lo)

@@ -104,7 +104,7 @@ class Along:
             error = 1.01 * error / found.total[0] + FLOOR
             high, low = ways(row, column)
             middle = mean[0][row, 0], mean[1][row, 0]
-            inner = twofold.add_any((high, low), (-middle[0], -middle[1]))[0]
+            inner = twofold.add_any((high, low), twofold.minus(middle))[0]
             unsure = error[row, 0] + 2.0**-98 * (np.abs(high) + np.abs(middle[0]))
             value = np.exp(z[row, column]) * inner * share[some[row], 0]
             sure = (unsure <= (bound - 80 * U) * np.abs(inner)) & (np.abs(value) >= LEAST)
@@ -180,7 +180,7 @@ class _Reverse(Along):
         t = self.problem.temperature
         z = sharp.difference(self.problem.logits[r, c], rows.m[r, 0], t)
         a = sharp.difference(self.teacher[r, c], self.teacher[r, rows.at[r, 0]], t)
-        return twofold.add_any(z, (-a[0], -a[1]))
+        return twofold.add_any(z, twofold.minus(a))
 
     def tile(self, tile: Tile, rows: Rows, pool: Pool, out: FloatArray, spare: list[FloatArray]) -> FloatArray | None:
         r = tile[0]

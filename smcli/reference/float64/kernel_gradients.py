@@ -93,11 +93,11 @@ def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
         part = _PART * np.where(gaps < 1, gaps, 1).mean(axis=1, keepdims=True)  # the nearer, the more of them matters
         s, _, error, _ = sharp.sums(both, pairs, np.maximum(np.tile(part, (2, 1)), _LEAST_PART), without=at)
         log = log1p(s)
-        gap = twofold.add_any((log[0][:k], log[1][:k]), (-log[0][k:], -log[1][k:]))
+        gap = twofold.add_any((log[0][:k], log[1][:k]), twofold.minus(twofold.cut(log, slice(k, None))))
         small = (s[0] > 0) & (s[0] < 2.0**-800)
         error = 1.01 * error / (1 + s[0]) + 2.0**-90 * log[0] + np.where(small, np.inf, FLOOR)
         left, right = pairs(row, column), pairs(row + k, column)
-        y = twofold.add_any(right, (-left[0], -left[1]))
+        y = twofold.add_any(right, twofold.minus(left))
         y = twofold.add_any(y, (gap[0][row, 0], gap[1][row, 0]))
         unsure = (error[:k] + error[k:])[row, 0] - 2.0**-98 * (left[0] + right[0])
         value = np.exp(left[0]) / (1 + s[0][row, 0]) * np.expm1(y[0])

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.reduce import paired
+from smcli.reference.double_double.twofold import minus, paired
 from smcli.reference.float64 import kernels, sharp
 from smcli.reference.float64.along import DEEPEST, LOOSE, Along, U
 from smcli.reference.float64.kernels import SPAN
@@ -124,7 +124,7 @@ def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, fl
         whole = np.full(row.shape, growth[0]), np.full(row.shape, growth[1])
         take = twofold.mul(sharp.powers(pairs(row, column)), whole)
         take = twofold.div(take, (total[0][row, 0], total[1][row, 0]))
-        value = twofold.add_any(paired(v[column]), (-take[0], -take[1]))[0]
+        value = twofold.add_any(paired(v[column]), minus(take))[0]
         unsure = 1.01 * (error[row, 0] / total[0][row, 0] + 2.0**-87) * np.abs(take[0]) + 2.0**-103 * abs(growth[0])
         sure = unsure + FLOOR * abs(growth[0]) <= (LOOSE - 8 * U) * np.abs(value)
         at = some[row[sure]], column[sure]

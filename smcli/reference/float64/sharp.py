@@ -78,7 +78,6 @@ def sums(
     `pairs` tells z, and what stands beside d tells d, of single elements. Terms with a z of -inf are 0; their d is finite.
     """
     from smcli.reference.double_double import twofold
-    from smcli.reference.double_double.reduce import paired
 
     e, n = np.exp(z), z.shape[1]
     if without is not None:
@@ -96,14 +95,14 @@ def sums(
     power = powers(pairs(row, column))
     e[matter] = 0
     rest = e.sum(axis=1, keepdims=True)
-    total = twofold.add_any(_by_rows(power, matter, row), paired(rest))
+    total = twofold.add_any(_by_rows(power, matter, row), twofold.paired(rest))
     error = 1.01 * U * (17 + additions(n)) * rest + 2.0**-87 * total[0]
     if d is None:
         return Sums(total, total, error, error)
     moment = _by_rows(twofold.mul(power, d[1](row, column)), matter, row)
     unsure = 2.0**-87 * size.sum(axis=1, keepdims=True)
     terms[matter] = size[matter] = 0
-    moment = twofold.add_any(moment, paired(terms.sum(axis=1, keepdims=True)))
+    moment = twofold.add_any(moment, twofold.paired(terms.sum(axis=1, keepdims=True)))
     return Sums(total, moment, error, unsure + 1.01 * U * (18 + additions(n)) * size.sum(axis=1, keepdims=True))
 
 
