@@ -87,7 +87,9 @@ def sum_up(
         for problem, _ in problems(logits, settings, fmt):
             truth = Reference(problem).truth(quantity).nearest()
             values = _values(output(outputs), problem, quantity, fmt)
-            trials.add(values, truth, np.full(values.shape, np.inf))
+            places = range(len(values)) if problem.rows is None else problem.rows.tolist()
+            rows = [k if settings.numbers is None else settings.numbers[k] for k in places]
+            trials.add(values, truth, np.full(values.shape, np.inf), rows)
     digits = settings.numerics.digits or fmt.digits
     texts = _texts(logits, settings, fmt, sums, part.scale, digits)
     return Summary(settings, fmt.name, digits, sums, trials.document(), texts, targets(settings, len(logits)))

@@ -87,7 +87,7 @@ class Sums:
         self.bound = 0.0
         self.rel = 0.0  # no error is larger, relatively; nan where there is one
         self.largest = 0.0  # of the finite truths
-        self.undefined = False  # whether a truth is nan
+        self.undefined = False  # whether a truth is nan or infinite, so that no zeros pass
         self.notes: dict[str, None] = {}  # what is to be known of how values came about
         self._lines: list[Lines] = []
         self._kept = 0
@@ -108,7 +108,7 @@ class Sums:
         return Lines(*columns)
 
     def see(self, largest: float, rel: float, *, undefined: bool = False) -> None:
-        """Note the largest of some finite truths, that no relative error is larger than that, whether a truth is nan."""
+        """Note the largest of some finite truths, that no relative error is larger, whether a truth is not finite."""
         self.largest = max(self.largest, largest)
         self.undefined |= undefined
         self.rel = rel if math.isnan(rel) else max(self.rel, rel) if self.rel == self.rel else self.rel
@@ -178,7 +178,7 @@ class Sums:
         self.see(
             float(size.max(initial=0.0, where=np.isfinite(size))),
             float(own.rel.max()),
-            undefined=bool(np.isnan(size).any()),
+            undefined=not np.isfinite(size).all(),
         )
         self.notes.update(dict.fromkeys(f"{own.method}: {note}" for note in own.notes))
         self._add_findings(block)
