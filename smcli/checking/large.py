@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from smcli.batch import Batch, Written
     from smcli.checking.fit import Outputs
+    from smcli.checking.sums import Values
     from smcli.judge.tolerances import Allclose
     from smcli.methods.outputs import Output
     from smcli.model import FloatArray, IntArray, Problem
@@ -91,12 +92,16 @@ def sum_up(
             rows = [k if settings.numbers is None else settings.numbers[k] for k in places]
             trials.add(values, truth, np.full(values.shape, np.inf), rows)
     digits = settings.numerics.digits or fmt.digits
-    texts = _texts(logits, settings, fmt, sums, part.scale, digits)
-    return Summary(settings, fmt.name, digits, sums, trials.document(), texts, targets(settings, len(logits)))
+    worst, failed = (
+        [] if some is None else _texts(logits, settings, fmt, some, sums.bound, part.scale, digits)
+        for some in (sums.worst, sums.failed)
+    )
+    of = targets(settings, len(logits))
+    return Summary(settings, fmt.name, digits, sums, trials.document(), worst, of, failed, trials.known[0].failed)
 
 
 def _part(logits: Batch, outputs: Outputs, settings: Settings, fmt: formats.Format) -> Part:
-    part = Part(Sums(), Span(scale=0.0), Fraction(1))
+    part = Part(Sums(settings.tolerance), Span(scale=0.0), Fraction(1))
     screen = None if settings.tolerance.given else Screen(settings.quantities[0], fmt, part.sums)
     glance = Glance.of(logits, outputs, settings, fmt, part.sums)
     for batch in (logits,) if glance is None else _of_rows(logits, glance.left()):
@@ -157,16 +162,16 @@ def _values(outputs: Output, problem: Problem, quantity: str, fmt: formats.Forma
 
 
 def _texts(
-    logits: Batch, settings: Settings, fmt: formats.Format, sums: Sums, scale: Fraction, digits: int
+    logits: Batch, settings: Settings, fmt: formats.Format, some: Values, certified: float, scale: Fraction, digits: int
 ) -> list[str]:
-    """The digits of the worst values' truths; what the bound leaves open from a row alone."""
+    """The digits of some values' truths; what the bound leaves open from a row alone."""
     from smcli.reference.double_double.decimal import MOST_DIGITS, texts
 
-    worst, (quantity,) = sums.worst, settings.quantities
-    nothing: list[str | None] = [None] * worst.at.size
-    known = texts(Truth(worst.hi, worst.lo, worst.exp2, sums.bound), digits) if digits <= MOST_DIGITS else nothing
+    (quantity,) = settings.quantities
+    nothing: list[str | None] = [None] * some.at.size
+    known = texts(Truth(some.hi, some.lo, some.exp2, certified), digits) if digits <= MOST_DIGITS else nothing
     out = []
-    for text, place, at in zip(known, worst.place.tolist(), worst.at.tolist(), strict=True):
+    for text, place, at in zip(known, some.place.tolist(), some.at.tolist(), strict=True):
         if text is not None:
             out.append(text)
             continue

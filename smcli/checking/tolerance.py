@@ -58,7 +58,7 @@ class Trial:
         failures: how many values did not pass so far.
         zeros: whether all zeros would pass.
         below_ulp: whether it asked for less than a spacing of the format somewhere.
-        failed: of the user's own, the values that did not pass, those that are furthest beyond it first.
+        failed: values that did not pass, those that are furthest beyond it first.
         matrix: whether the values of a row are a matrix.
     """
 
@@ -75,17 +75,17 @@ class Trial:
         return not self.failures
 
     def add(
-        self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, rows: Rows | None = None
+        self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, rows: Rows, *, user: bool
     ) -> None:
-        """Put more values to the test; with the numbers of their rows where it is the user's own."""
+        """Put more values to the test, with the numbers of their rows."""
         t = self.tolerance
         if not (t.rtol > 0 and (rel <= t.rtol).all()):
             bad = ~t.passes(values, truth)
             self.failures += int(np.count_nonzero(bad))
-            if rows is not None and bad.any():
+            if bad.any():
                 self._note(values, truth, bad, rows)
         self.zeros = self.zeros and t.zeros_pass(truth)
-        if rows is not None:
+        if user:
             self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
 
     def _note(self, values: FloatArray, truth: FloatArray, bad: BoolArray, rows: Rows) -> None:
@@ -128,17 +128,17 @@ class Trials:
     @classmethod
     def of(cls, quantity: str, fmt: Format, span: Span, yours: Allclose | None) -> Trials:
         """What values of that quantity and span are put to."""
-        known = tuple(map(Trial, tolerances(quantity, fmt, span)))
         matrix = quantities.get(quantity).shape == "matrix"
+        known = tuple(Trial(t, matrix=matrix) for t in tolerances(quantity, fmt, span))
         return cls(fmt, known, None if yours is None else Trial(yours, matrix=matrix))
 
     def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, rows: Rows) -> None:
         """Put values [R, N] of rows with these numbers to all of them; the truth is to the nearest float64."""
         self.values += values.size
         for trial in self.known:
-            trial.add(values, truth, rel, self.format)
+            trial.add(values, truth, rel, self.format, rows, user=False)
         if self.yours is not None:
-            self.yours.add(values, truth, rel, self.format, rows)
+            self.yours.add(values, truth, rel, self.format, rows, user=True)
 
     def settle(self, sums: Sums) -> bool:
         """Tell from what is kept of a large check how all values do; False where that takes another look at them."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smcli.document import report as one_format
+from smcli.document.limits import judged
 from smcli.document.parts import Cell, Document, Folded, Paragraph, Part, Table, Values
 from smcli.document.spelling import error
 from smcli.document.values import HEAD
@@ -53,6 +54,8 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
             for c, dtypes in found.values()
         )
         yield Table("findings", head, rows, marks=False)
+    for report in comparison.reports:
+        yield from (Paragraph.of(f"{report.model}: {said}") for said in judged(report))
     for report in comparison.reports:
         yield Folded(f"{report.model} in full", partial(_in_full, report, style))
 

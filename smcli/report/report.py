@@ -11,11 +11,12 @@ import numpy as np
 
 from smcli.errors import UsageError
 from smcli.findings import say
+from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
-from smcli.report.document import SCHEMA, finding_document, listed, reduced_document, row_document
+from smcli.report.document import SCHEMA, beyond_document, finding_document, listed, reduced_document, row_document
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
@@ -300,17 +301,15 @@ class Report(Shown):
                 return score.worst_ulp
         raise UsageError(f"this report has no {quantity} by {method}")
 
+    def beyond(self) -> Beyond:
+        """How many values are beyond a limit that was given explicitly, those of all methods and reductions."""
+        errors = [(m.ulp, m.rel, m.verdicts) for b in self.blocks for q in b.results for m in q.methods if m.available]
+        errors += [(m.ulp, m.rel, m.verdicts) for r in self.reduced for m in r.methods]
+        return sum((Beyond.of(self.limits, *some) for some in errors), Beyond())
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        max_ulp, max_rel = self.limits.max_ulp, self.limits.max_rel
-        if not self.limits.given:
-            return False
-        errors = [(m.ulp, m.rel) for b in self.blocks for q in b.results for m in q.methods if m.available]
-        errors += [(m.ulp, m.rel) for r in self.reduced for m in r.methods]
-        return any(
-            (max_ulp is not None and not (ulp <= max_ulp).all()) or (max_rel is not None and not (rel <= max_rel).all())
-            for ulp, rel in errors
-        )
+        return bool(self.beyond().count)
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
@@ -337,6 +336,8 @@ class Report(Shown):
             summary["reduced"] = {r.quantity: reduced_document(r) for r in self.reduced}
         if self.about_all:
             summary["reduced"][self.about_all[0].quantity]["findings"] = [finding_document(f) for f in self.about_all]
+        if self.limits.given:
+            summary["beyond_limits"] = beyond_document(self.beyond())
         if self.confirmed is not None:
             summary["confirmed"] = self.confirmed.to_dict()
         return {"summary": summary} | ({"tolerance": self.tolerance} if self.tolerance else {})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.document.figure import Axis, Figure, Series
+from smcli.document.limits import judged
 from smcli.document.parts import Cell, Code, Document, Drawing, Paragraph, Table
 from smcli.document.report import NO_FINDING, NOTHING, counted
 from smcli.document.spelling import error
@@ -59,6 +60,7 @@ def _parts(report: ScanReport, style: Style) -> Iterator[Part]:  # noqa: C901 - 
         yield _findings(report)
     for name, why in report.errors:
         yield Paragraph((Cell(f"{name} is left out: ", "error"), Cell(why.message)))
+    yield from map(Paragraph.of, judged(report))
     for note in report.notes:
         yield Paragraph.of(note, "dim")
     if style.summary:
