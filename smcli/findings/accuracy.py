@@ -196,9 +196,9 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
     yield Hit(
         where,
         choice(
-            "the condition number is {kappa} at index {most}: one rounding of the logits ({u} relative) changes the result by up to "
+            "the condition number is {kappa} at {most:place}: one rounding of the logits ({u} relative) changes the result by up to "
             "{change} relative, which explains the {ulp} ulp of {method}",
-            "the condition number is {kappa} at index {most}: one rounding of the logits ({u} relative) changes the result by up to "
+            "the condition number is {kappa} at {most:place}: one rounding of the logits ({u} relative) changes the result by up to "
             "its own size or more, which explains the {ulp} ulp of {method}",
             index=change > 0.5,
         ),
