@@ -54,6 +54,8 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
             for c, dtypes in found.values()
         )
         yield Table("findings", head, rows, marks=False)
+    for note in dict.fromkeys(note for report in comparison.reports for note in one_format.notes(report)):
+        yield Paragraph.of(note, "dim")
     for report in comparison.reports:
         yield from (Paragraph.of(f"{report.model}: {said}") for said in judged(report))
     for report in comparison.reports:
@@ -134,7 +136,7 @@ def enough(comparison: Comparison, limit: float) -> list[str]:
 
 def _closing(comparison: Comparison) -> Paragraph:
     """Which formats are enough for the error that was allowed."""
-    limit = comparison.reports[0].limits.max_rel
+    limit = comparison.limits.max_rel
     if limit is None:
         return Paragraph.of("--max-rel X tells which formats are enough; a single --dtype shows one in full", "dim")
     good = enough(comparison, limit)

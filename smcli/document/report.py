@@ -152,9 +152,15 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
 def _told(report: Report) -> Iterator[str]:
     """What is to be known of how values came about, and the versions of libraries."""
     ran = [m for b in report.blocks for q in b.results for m in q.methods]
-    yield from dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes)
+    yield from notes(report)
     versions = dict.fromkeys(f"{m.method} {m.version}" for m in ran if m.version)
     yield f"libraries: {', '.join(versions)}" if versions else ""
+
+
+def notes(report: Report) -> list[str]:
+    """What is to be known of how values came about, each once."""
+    ran = [m for b in report.blocks for q in b.results for m in q.methods]
+    return list(dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes))
 
 
 def _shown(

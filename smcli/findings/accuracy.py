@@ -92,7 +92,7 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     allowed = pick(np.broadcast_to(ev.limit.ulp, ulp.shape), most)
     remedy = mend(ev, wrong)
     looks: dict[str, Any] = {}
-    if not (ev.run.steps or ev.counted):
+    if ev.run.unseen and not ev.counted:
         remedy, looks = suspicion(ev, wrong, remedy)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",

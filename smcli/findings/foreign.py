@@ -111,7 +111,7 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
     """What the wrong, finite values of unseen code look like in each row [R], else the remedy; and the facts in it.
 
     Args:
-        ev: a run without steps.
+        ev: a run whose steps are not seen.
         wrong: bool [R, N], its wrong values.
         remedy: what to say of values that look like nothing.
     """

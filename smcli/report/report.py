@@ -301,6 +301,17 @@ class Report(Shown):
                 return score.worst_ulp
         raise UsageError(f"this report has no {quantity} by {method}")
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value of some rows, each with the reason."""
+        out: dict[str, str] = {}
+        for b in self.blocks:
+            by_name: dict[str, list[Judged]] = {}
+            for m in (m for q in b.results for m in q.methods if ":" in m.method):
+                by_name.setdefault(m.method, []).append(m)
+            out.update({n: some[0].reason for n, some in by_name.items() if not any(m.available for m in some)})
+        return out
+
     def beyond(self) -> Beyond:
         """How many values are beyond a limit that was given explicitly, those of all methods and reductions."""
         errors = [(m.ulp, m.rel, m.verdicts) for b in self.blocks for q in b.results for m in q.methods if m.available]
@@ -421,9 +432,19 @@ class Comparison(Shown):
         """The tracebacks of code that failed, each once."""
         return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value in some format, each with the reason."""
+        return {name: why for r in self.reports for name, why in r.broken.items()}
+
+    @property
+    def limits(self) -> Tolerance:
+        """Limits that were given explicitly."""
+        return self.reports[0].limits
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly, or its error against the logits as given is."""
-        limit = self.reports[0].limits.max_rel
+        limit = self.limits.max_rel
         totals = [s.total_rel for r in self.reports for s in r.scores() if s.total_rel is not None]
         return any(r.beyond_limits() for r in self.reports) or (limit is not None and any(t > limit for t in totals))
 

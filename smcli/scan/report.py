@@ -84,6 +84,11 @@ class ScanReport:
         ]
         return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value of some rows, each with the reason."""
+        return {name: why for name, why in self.tally.missing.items() if ":" in name}
+
     def beyond(self) -> Beyond:
         """How many values are beyond a limit that was given explicitly."""
         return sum((count.beyond for count in self.tally.counts.values()), Beyond())
