@@ -106,6 +106,22 @@ def test_a_factor_is_recognised(factor):
     assert float(re.match(r"each of these values is (\S+) times", said)[1]) == pytest.approx(factor, rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("factor", [0.5, 3.0, 1 / 3, -1.0])
+def test_subnormal_values_do_not_hide_a_factor(factor, dtype):
+    """They have few digits, and the normal ones tell it; one that disagrees says that it is none."""
+    f = formats.get(dtype)
+    down = math.log(f.smallest_normal)
+    x = f.round(np.array([[0.0, -1.0, -2.5, -0.5, down - 0.3, down - 1.2]]))
+    exact = np.array([[float(t) for t in smcli.exact(x[0].tolist(), dtype=dtype)]])
+    y = f.round(factor * exact)
+    assert (exact[0, 4:] > 0).all() and (exact[0, 4:] < f.smallest_normal).all()
+    said = remedy(y, x, dtype=dtype)
+    assert float(re.match(r"each of these values is (\S+) times", said)[1]) == pytest.approx(factor, rel=1e-3)
+    y[0, 4] = f.round(factor * 1.5 * exact[0, 4])
+    assert "times its truth" not in remedy(y, x, dtype=dtype)
+
+
 def test_no_factor_where_there_is_none():
     p = softmax(X) * np.array([1.1, 1.2, 1.3])[:, None]
     assert "times its truth" not in remedy(p)
