@@ -50,6 +50,7 @@ def _parts(report: ScanReport, style: Style) -> Iterator[Part]:  # noqa: C901 - 
     t = report.tally
     title = f"{plural(t.rows, 'row')}, {plural(t.values, 'logit')}, {report.dtype}"
     title += " (interrupted: the rows so far)" if report.partial else ""
+    title += "; a quick look at the logits as they are, nothing is computed" if report.quick else ""
     if report.quick:
         yield _table(
             title, ("least logit", "largest logit"), [(f"{t.extremes.least:g}", f"{t.extremes.most:g}")], {0, 1}
