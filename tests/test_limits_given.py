@@ -118,6 +118,17 @@ def test_the_values_that_assert_accurate_lists_are_those_that_failed():
     assert "correctly rounded:" not in str(spacings.value)
 
 
+def test_a_large_check_shows_the_values_that_are_furthest_beyond_the_limit():
+    made = check_objects(X, Y.astype(np.float16), Objects({"quantities": "softmax", "max_rel": 0.05}), whole=False)
+    text = str(made)
+    table = text.partition("the values furthest beyond the limit\n")[2].splitlines()[2:]
+    shown = [tuple(map(int, line.split()[:2])) for line in table[: int((REL > 0.05).sum())]]
+    assert [REL[place] for place in shown] == sorted(REL[REL > 0.05], reverse=True) and len(shown) < 10
+    assert table[len(shown)].startswith("9 of 9 values beyond") and "the worst values" not in text
+    made = check_objects(X, Y.astype(np.float16), Objects({"quantities": "softmax", "max_rel": 1.5}), whole=False)
+    assert "the worst values" in str(made) and "beyond the limit" not in str(made)
+
+
 def test_without_a_limit_it_lists_those_beyond_the_tolerance_of_a_kernel():
     """A loss of 0 that is within the tolerance is off by more spacings than one that is not."""
     x = np.array([[0.0, 60.0]] * 150 + [[1.0, 0.0]], dtype=np.float32)

@@ -26,7 +26,7 @@ from smcli.report.shown import Shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.checking.sums import Sums
+    from smcli.checking.sums import Sums, Values
     from smcli.checking.tolerance import Failed
     from smcli.document.figure import Figure
     from smcli.document.parts import Part
@@ -210,7 +210,12 @@ class Summary(Shown):
             )  # fmt: skip
             yield Table(f"findings in {self.sums.rows} rows", head, lines, marks=False)
         if not style.summary:
-            yield self._table(len(self.exact) if style.every_class else WORST_SHOWN)
+            most = self.sums.worst.at.size if style.every_class else WORST_SHOWN
+            failed = self.sums.failed
+            if failed is None:
+                yield self._table("the worst values", self.sums.worst, self.exact, most)
+            else:
+                yield self._table("the values furthest beyond the limit", failed, self.beyond_exact, most)
             yield Drawing(self._figures)
         for c, told in zip(codes, self.sums.sorted_codes(), strict=True):
             rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
@@ -222,19 +227,18 @@ class Summary(Shown):
         yield from (Paragraph.of(note, "dim") for note in self.sums.notes)
         yield Paragraph.of("a large check is summed up; --all shows every value", "dim")
 
-    def _table(self, most: int) -> Table:
+    def _table(self, title: str, worst: Values, exact: list[str], most: int) -> Table:
         head = [Cell(text, HEAD, right=k < 2) for k, text in enumerate(("row", "at", "exact", self.quantity))]
         head += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
         lines = []
-        worst = self.sums.worst
         for k in range(min(most, worst.at.size)):
             word = Verdict(int(worst.verdict[k])).label
             lines.append((
                 Cell(str(self.number(int(worst.place[k]))), right=True), Cell(str(worst.at[k]), right=True),
-                Cell(self.exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
+                Cell(exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
                 Cell(error(float(worst.rel[k])), word, near=True), Cell(error(float(worst.ulp[k])), word, near=True),
             ))  # fmt: skip
-        return Table("the worst values", tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
+        return Table(title, tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
 
     def _figures(self) -> Iterator[Figure]:
         from smcli.document.figure import Axis, Figure, Series
