@@ -246,7 +246,11 @@ def test_a_gradient_that_smooths_its_labels_is_judged_beside_the_smoothed_loss(
 def test_a_factor_of_a_reduction_is_said_where_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     rows = ["grad", "[[1,2,3],[3,1,0.5],[1,1,1]]", "-t", "0,1,2", "-m", "mine:gradient,fused"]
     said = "mine:gradient: asked for the gradient of each row's own loss, which is multiplied by 1/N = 0.333333"
-    for more in (["--reduction", "mean"], ["--reduction", "mean", "-d", "float64,float32"]):
+    for more in (
+        ["--reduction", "mean"],
+        ["--reduction", "mean", "-d", "float64,float32"],
+        ["--reduction", "mean", "--summary"],
+    ):
         assert command([*rows, *more]) == 0
         assert capsys.readouterr().out.count(said) == 1
     for more in ([], ["--reduction", "sum"]):

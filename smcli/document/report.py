@@ -135,6 +135,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     yield from _reduced(report, style)
     if style.summary:
         yield from map(Paragraph.of, judged(report))
+        yield from (Paragraph.of(note, "dim") for note in notes(report))
         return
     shown, left_out = _shown(report, rows, style, found)
     if not shown and report.scores():
