@@ -137,7 +137,7 @@ def judge(
             evidence = about_truth.with_run(done, errors, settings.numerics)
             own = examine(evidence)
             found += own
-            if not done.steps and not evidence.all_fine:
+            if done.unseen and not evidence.all_fine:
                 found += testify(evidence, about_rows, own)
             bound = None if counted else m.bound(problem, quantity, settings)
             total = None if given is None else total_error(done.values, given.truth(quantity))

@@ -258,6 +258,7 @@ class Found:
         remedy, step: as in `Finding`; a text, or a choice.
         side: the side of a matrix, or 0; places count it flat.
         of_logits: whether places are of logits where the quantity is a matrix.
+        sole: whether a row has but one place, whose index says nothing.
     """
 
     code: str
@@ -275,6 +276,7 @@ class Found:
     step: str | Choice
     side: int = 0
     of_logits: bool = False
+    sole: bool = False
 
     def at(self, row: int) -> tuple[int, ...]:
         """Which of `rows` is this row of the block: one place, or none."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from smcli import checking
 from smcli.api.objects import Objects
 from smcli.checking.summary import Summary
+from smcli.document.limits import unmeetable
 from smcli.document.spelling import error, number
 from smcli.document.tolerance import sentences, spelled
 from smcli.model import Severity, Verdict
@@ -15,8 +17,11 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smcli.checking.sums import Values
     from smcli.model import Finding
     from smcli.report.report import Report
+
+    Place = tuple[int | None, int | tuple[int, int] | None]
 
 SHOWN = 3  # values that a message tells
 FINDINGS = 2  # findings that it tells
@@ -92,7 +97,8 @@ def _complaint(report: Summary | Report) -> Iterator[str]:
     """What is wrong, line by line; nothing where all is well."""
     assert report.tolerance is not None  # noqa: S101 - of a check
     limits, model = report.limits, report.tolerance["models"][0]
-    count = _beyond(report) if limits.given else model["failures"]
+    beyond = report.beyond()
+    count = beyond.count if limits.given else model["failures"]
     if not count:
         return
     if isinstance(report, Summary):
@@ -108,6 +114,7 @@ def _complaint(report: Summary | Report) -> Iterator[str]:
     if limits.given:
         given = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
         yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in given.items() if value is not None)}"
+        yield from (f"  {said}" for said in unmeetable(limits, beyond, report.dtype, code=False))
     else:
         yield f"  allowed: rtol={spelled(model['rtol'])}, atol={spelled(model['atol'])}; {model['formula']}"
     for told in found[:FINDINGS]:
@@ -118,14 +125,6 @@ def _complaint(report: Summary | Report) -> Iterator[str]:
     yield from (f"  {said}" for said in sentences(report.tolerance) if said.startswith("the values look"))
 
 
-def _beyond(report: Summary | Report) -> int:
-    """How many values are beyond a limit."""
-    bad = (Verdict.LOST, Verdict.INACCURATE)
-    if isinstance(report, Summary):
-        return int(report.sums.counts[list(bad)].sum())
-    return sum(int(m.verdicts[0]) in bad for r in report.reduced for m in r.methods)
-
-
 def _found(report: Summary) -> list[Finding]:
     """What asks for something, the input's own first: arguments in a wrong order make all values wrong."""
     codes = [c for c in report.sums.sorted_codes() if c.severity != Severity.NOTE]
@@ -133,21 +132,35 @@ def _found(report: Summary) -> list[Finding]:
 
 
 def _values(report: Summary) -> Iterator[str]:
-    """The worst of the values."""
+    """The values that are furthest beyond what is allowed: the limits that were given, or else the tolerance of a kernel."""
+    some = report.sums.failed if report.limits.given else None
+    told = _each(report, report.sums.worst, report.exact) if some is None else _each(report, some, report.beyond_exact)
+    if not report.limits.given:
+        told = {(f.row, f.at): told.get((f.row, f.at), _beside(f.value, number(f.truth))) for f in report.failed}
+    for k, ((row, at), judged) in enumerate(islice(told.items(), SHOWN)):
+        yield f"  {'then' if k else 'worst'}: row {row}, {'the value' if at is None else f'index {at}'} is {judged}"
+
+
+def _each(report: Summary, some: Values, exact: list[str]) -> dict[Place, str]:
+    """Values by row and index, a pair in a matrix, each judged."""
     side = math.isqrt(int(report.sums.lines().counts[0].sum())) if report.quantity == "jacobian" else 0
-    single = report.sums.values == report.sums.rows
-    worst = report.sums.worst
-    for k in range(min(SHOWN, worst.at.size)):
-        i, row = int(worst.at[k]), report.number(int(worst.place[k]))
-        at = "the value" if single else f"index {divmod(i, side)}" if side else f"index {i}"
-        told = _judged(worst.value[k], report.exact[k], worst.ulp[k], worst.rel[k], worst.verdict[k])
-        yield f"  {'worst' if not k else 'then'}: row {row}, {at} is {told}"
+    one = report.sums.values == report.sums.rows
+    return {
+        (report.number(place), None if one else divmod(at, side) if side else at): _judged(*errors)
+        for place, at, *errors in zip(
+            some.place.tolist(), some.at.tolist(), some.value, exact, some.ulp, some.rel, some.verdict, strict=True
+        )
+    }
 
 
 def _judged(value: float, exact: str, ulp: float, rel: float, verdict: int) -> str:
     """A value beside its truth, and how far off it is."""
     off = f"{error(float(ulp))} ulp, relative error {error(float(rel))}"
-    return f"{number(float(value))}, where it should be {exact}: {off}, {Verdict(int(verdict)).label}"
+    return f"{_beside(value, exact)}: {off}, {Verdict(int(verdict)).label}"
+
+
+def _beside(value: float, exact: str) -> str:
+    return f"{number(float(value))}, where it should be {exact}"
 
 
 def _shortened(line: str) -> str:

@@ -231,6 +231,26 @@ def test_which_formats_are_enough():
     )
 
 
+def test_a_method_that_lacks_a_quantity_is_enough_for_the_others_alone():
+    """fused has no softmax; it is no excuse where another method fails that, and no word is lost where none fails."""
+    made = smcli.compare([2.5, 12, -3], target=0, dtype="float32,float16", max_rel=0.01)
+    assert comparison.enough(made, 0.01) == ["float32", "float16 (fused for cross-entropy alone)"]
+    several = smcli.compare([2.5, 3, -12], target=0, dtype="float32,float16", max_rel=0.01,
+                            quantities="softmax,log-softmax,cross-entropy")  # fmt: skip
+    assert comparison.enough(several, 0.01)[1] == "float16 (fused for log-softmax and cross-entropy alone)"
+    alone = smcli.compare([2.5, 12, -3], target=0, dtype="float32,float16", quantities="cross-entropy", max_rel=0.01)
+    assert comparison.enough(alone, 0.01)[1] == "float16 (shifted, fused)"
+
+
+def test_a_format_is_not_enough_for_the_rows_alone():
+    """The sum of these losses overflows in float16, none of them does."""
+    rows, options = [[60000.0, 0.0]] * 2, {"target": 1, "quantities": "cross-entropy", "methods": "fused"}
+    made = smcli.compare(rows, dtype="float32,float16", reduction="sum", max_rel=0.01, **options)
+    assert comparison.enough(made, 0.01) == ["float32"] and made.beyond_limits()
+    made = smcli.compare(rows, dtype="float32,float16", max_rel=0.01, **options)
+    assert comparison.enough(made, 0.01) == ["float32", "float16"] and not made.beyond_limits()
+
+
 def test_a_format_that_is_not_enough_is_beyond_the_limit():
     """bfloat16 computes well with the logits that it holds; that these are others counts, too."""
     made = smcli.compare([2.507, 12.04, -3], dtype="float32,bfloat16", compute="float32", quantities="softmax",

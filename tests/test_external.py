@@ -58,6 +58,26 @@ MINE = """
         e = np.exp(x - x.max()); p = e / e.sum(); p[target] -= 1
         return p
 
+    def smoothed(x, target):
+        e = np.exp(x - x.max()); p = e / e.sum(); p[target] -= 0.9
+        return p - 0.1 / p.size
+
+    def averaged(x, target):
+        p = batched(x)
+        p[np.arange(len(target)), target] -= 1
+        return p / len(target)
+
+    def mean_loss(x, target):
+        return batched_loss(x, target).mean()
+
+    def one_row_sum(x):
+        return np.log(np.exp(x).sum())
+
+    def row_with_a_bug(x):
+        if x.ndim > 1:
+            raise ValueError("one row at a time")
+        raise KeyError("bug")
+
     def entropy(x):
         p = batched(x)
         return -(p * np.log(p)).sum(-1)
@@ -195,10 +215,56 @@ def test_temperature_is_divided_by_before_it() -> None:
 
 
 def test_what_a_target_does_not_tell_is_refused() -> None:
-    for more, word in ((Loss(target=np.array([0, 0, 0]), smoothing=0.1), "smoothing"), (None, "target"),
-                       (Loss(target=np.array([0, 0, 0]), weights=np.ones(3)), "class weights")):  # fmt: skip
-        with pytest.raises(UnavailableError, match=word):
-            compute("mine:batched_loss", block(loss=more), "cross-entropy")
+    with pytest.raises(UnavailableError, match="it is called with a target, and there is none"):
+        compute("mine:batched_loss", block(loss=None), "cross-entropy")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"smoothing": 0.1}, "label smoothing"),
+        ({"weights": np.ones(3)}, "class weights"),
+        ({"smoothing": 0.1, "weights": np.ones(3), "z_loss": 1e-3}, "label smoothing and class weights and a z-loss"),
+    ],
+)
+def test_what_it_has_to_apply_itself_is_said(more: dict[str, object], words: str) -> None:
+    done = compute("mine:batched_loss", block(loss=Loss(target=np.array([0, 0, 0]), **more)), "cross-entropy")
+    assert done.notes == (f"called with the target alone: to apply {words} is up to it",)
+    soft = compute("mine:soft_loss", block(loss=Loss(labels=np.full((3, 3), 0.25), **more)), "cross-entropy")
+    assert soft.notes == (f"called with the labels alone: to apply {words} is up to it",)
+
+
+def test_a_gradient_that_smooths_its_labels_is_judged_beside_the_smoothed_loss(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["grad", "1", "2", "3", "-t", "0", "--label-smoothing", "0.1", "-f", "json", "-m"]
+    assert command([*words, "mine:smoothed", "--max-ulp", "8"]) == 0
+    assert command([*words, "mine:gradient", "--max-ulp", "8"]) == 1
+    capsys.readouterr()
+
+
+def test_a_factor_of_a_reduction_is_said_where_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["grad", "[[1,2,3],[3,1,0.5],[1,1,1]]", "-t", "0,1,2", "-m", "mine:gradient,fused"]
+    said = "mine:gradient: asked for the gradient of each row's own loss, which is multiplied by 1/N = 0.333333"
+    for more in (
+        ["--reduction", "mean"],
+        ["--reduction", "mean", "-d", "float64,float32"],
+        ["--reduction", "mean", "--summary"],
+    ):
+        assert command([*rows, *more]) == 0
+        assert capsys.readouterr().out.count(said) == 1
+    for more in ([], ["--reduction", "sum"]):
+        assert command([*rows, *more]) == 0
+        assert "1/N" not in capsys.readouterr().out
+    assert command([*rows[:-1], "fused", "--reduction", "mean"]) == 0
+    assert "1/N" not in capsys.readouterr().out
+
+
+def test_a_mean_taken_twice_is_seen_as_a_factor(capsys: pytest.CaptureFixture[str]) -> None:
+    """The step that multiplies by 1/N is this program's: those of the function are not seen."""
+    words = ["grad", "[[1,2,3],[4,5,9]]", "-t", "0,1", "-m", "mine:averaged", "--reduction", "mean"]
+    assert command(words) == 0
+    assert "each of these values is 0.5 times its truth: look for a factor" in capsys.readouterr().out
 
 
 def test_a_wider_result_is_rounded_and_said() -> None:
@@ -273,7 +339,8 @@ def test_others_run_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(words) == 0
     out, err = capsys.readouterr()
     shifted, fails, batched = json.loads(out)["rows"][0]["results"][0]["methods"]
-    assert shifted["available"] and batched["available"] and not err
+    assert shifted["available"] and batched["available"]
+    assert err.startswith("note: mine:fails gave no values: it raised RuntimeError: no such kernel")
     assert fails == {"method": "mine:fails", "available": False, "reason": fails["reason"]}
     assert fails["reason"].startswith("it raised RuntimeError: no such kernel")
 
@@ -319,3 +386,54 @@ def test_it_goes_to_other_processes() -> None:
 def test_a_name_without_a_function_is_refused() -> None:
     with pytest.raises(UsageError):
         methods.get("mine:")
+
+
+def test_one_value_for_all_rows_is_the_cause_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the retry row by row raises would hide it; a function of one row alone gives one value, too, and is right."""
+    words = ["compare", "[[1,2,3],[4,5,6]]", "-t", "0,1", "-q", "cross-entropy", "--reduction", "mean", "-m"]
+    assert command([*words, "mine:mean_loss"]) == 3
+    err = capsys.readouterr().err
+    assert (
+        "it returned one value for 2 rows, where cross-entropy has one for each: let it return the loss of each row"
+        in err
+    )
+    assert "IndexError" not in err
+    assert command([*words, "mine:mean_loss", "-v"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+    assert command([*words, "mine:batched_loss", "--max-ulp", "8"]) == 0
+    assert (
+        command(["compare", "1", "2", "-t", "0", "-q", "cross-entropy", "-m", "mine:mean_loss", "--max-ulp", "8"]) == 0
+    )
+    assert command(["compare", "[[1,2],[3,5]]", "-q", "logsumexp", "-m", "mine:one_row_sum", "--max-ulp", "8"]) == 0
+
+
+def test_what_it_made_of_the_batch_is_told_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["compare", "1", "2", "-q", "softmax", "-m", "mine:row_with_a_bug"]) == 3
+    err = capsys.readouterr().err
+    first, then = (
+        err.index("it raised ValueError: one row at a time"),
+        err.index("; with a row alone it raised KeyError: 'bug'"),
+    )
+    assert first < then
+    assert command(["compare", "1", "2", "-q", "softmax", "-m", "mine:fails"]) == 3
+    assert "with a row alone" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb", [["compare", "1", "2"], ["scan", "x.txt"], ["compare", "1", "2", "-d", "float64,float32"]]
+)
+def test_a_function_that_gave_nothing_passes_no_gate(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Others ran, so that the code is 0 where there is no gate; none is passed by values that are not there."""
+    Path("x.txt").write_text("1 2\n")
+    for gate, code in (
+        ([], 0), (["--fail-on", "never"], 0), (["--fail-on", "error"], 3), (["--max-ulp", "100"], 3), (["--max-ulp", "0"], 1),
+    ):  # fmt: skip
+        assert command([*verb, "-q", "softmax", "-m", "shifted,mine:fails", *gate]) == code, gate
+        err = capsys.readouterr().err
+        assert ("note: mine:fails gave no values: it raised" in err) == (code == 0)
+        assert ("error: mine:fails: it raised RuntimeError" in err) == (code != 0)
+        assert command([*verb, "-q", "softmax", "-m", "shifted,mine:batched", *gate]) == code % 3
+        assert "mine" not in capsys.readouterr().err
+    assert (
+        command(["compare", "1", "2", "-m", "mine:batched", "--fail-on", "error"]) == 0
+    )  # softmax alone: no target for a loss

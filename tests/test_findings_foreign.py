@@ -64,7 +64,7 @@ def test_what_a_method_explains_is_told_by_its_own_code_alone():
 
 def test_a_nan_loss_where_infinity_is_right():
     (f,) = of(smcli.check([[0.0, -INF]], [NAN], quantity="cross-entropy", target=[1]), "SM409")
-    assert f.message == "nan is returned at index 0 where the truth is inf"
+    assert f.message == "nan is returned where the truth is inf"
 
 
 def test_one_stray_value_of_a_large_check_and_of_a_scan(tmp_path):
@@ -106,6 +106,22 @@ def test_a_factor_is_recognised(factor):
     assert float(re.match(r"each of these values is (\S+) times", said)[1]) == pytest.approx(factor, rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("factor", [0.5, 3.0, 1 / 3, -1.0])
+def test_subnormal_values_do_not_hide_a_factor(factor, dtype):
+    """They have few digits, and the normal ones tell it; one that disagrees says that it is none."""
+    f = formats.get(dtype)
+    down = math.log(f.smallest_normal)
+    x = f.round(np.array([[0.0, -1.0, -2.5, -0.5, down - 0.3, down - 1.2]]))
+    exact = np.array([[float(t) for t in smcli.exact(x[0].tolist(), dtype=dtype)]])
+    y = f.round(factor * exact)
+    assert (exact[0, 4:] > 0).all() and (exact[0, 4:] < f.smallest_normal).all()
+    said = remedy(y, x, dtype=dtype)
+    assert float(re.match(r"each of these values is (\S+) times", said)[1]) == pytest.approx(factor, rel=1e-3)
+    y[0, 4] = f.round(factor * 1.5 * exact[0, 4])
+    assert "times its truth" not in remedy(y, x, dtype=dtype)
+
+
 def test_no_factor_where_there_is_none():
     p = softmax(X) * np.array([1.1, 1.2, 1.3])[:, None]
     assert "times its truth" not in remedy(p)
@@ -133,3 +149,26 @@ def test_rounding_is_still_accused_where_it_is_to_blame():
     x = np.array([[1000.0, 1001.0, 1000.5]])
     report = smcli.check(x, [[0.0, 0.0, 0.0]])
     assert all("naive is accurate" not in f.remedy for f in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("made", "code", "start"),
+    [
+        (lambda: smcli.compare([0, -40], quantities="logsumexp", methods="naive"), "SM402", "exactly 0 is returned; the truth is"),
+        (lambda: smcli.compare([0, 20], target=0, methods="clipped", quantities="cross-entropy"), "SM904", "the loss is 16.1181, "),
+        (lambda: smcli.check([[1, 2], [3, 4]], [2.3, 4.4], quantity="logsumexp"), "SM401", r"wrong by up to \S+ ulp \(\S+ relative\); a"),
+        (lambda: smcli.check([[1, 2]], [-INF], quantity="logsumexp"), "SM409", "-inf is returned where the truth is 2.31326, which"),
+        (lambda: smcli.compare([-0.775, -0.6175], quantities="logsumexp"), "SM406", r"the condition number is \S+: one rounding"),
+        (lambda: smcli.compare([NAN], quantities="softmax"), "SM101", "the logit is nan: "),
+    ],
+)  # fmt: skip
+def test_where_a_row_has_one_value_its_index_is_not_told(made, code, start):
+    f = of(made(), code)[0]
+    assert re.match(start, f.message) and "index" not in f.message and f.at == (0,)
+
+
+def test_the_index_of_a_logit_is_told_where_the_row_has_one_value():
+    (f,) = of(smcli.compare([0, 800, -800], target=1, methods="naive", quantities="cross-entropy"), "SM201")
+    assert f.message.startswith("exp(x) is inf at index 1: ")
+    f = of(smcli.compare([0, -40, 1], quantities="softmax", methods="scipy,naive", dtype="float16"), "SM301")[0]
+    assert "at index 1," in f.message

@@ -52,6 +52,17 @@ def test_codes_of_a_quick_look():
     assert set(re.findall(r"SM\d{3}", section)) == set(RANKS)
 
 
+def test_a_quick_look_says_that_it_is_one(tmp_path, capsys):
+    """ "nothing to report" of it is not that of a scan, which finds here that a sum overflows."""
+    np.save(tmp_path / "x.npy", np.array([[0.0, 700.0, 709.5, 709.5]]))
+    assert run(["scan", str(tmp_path / "x.npy"), "--quick"]) == 0
+    quick = capsys.readouterr().out
+    assert "nothing is computed" in quick.splitlines()[0] and "nothing to report" in quick
+    assert run(["scan", str(tmp_path / "x.npy"), "-m", "naive"]) == 0
+    whole = capsys.readouterr().out
+    assert "nothing is computed" not in whole and "SM202" in whole
+
+
 def test_no_line_is_drawn_over_errors_that_no_value_has(tmp_path, capsys):
     """Between the few errors that there are and the nan at the right end nothing is counted."""
     x = np.random.default_rng(0).normal(0, 3, (20, 30))

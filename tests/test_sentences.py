@@ -155,10 +155,17 @@ def test_what_is_said_of_a_tolerance_is_so(dtype):
         normal = Fraction(2) ** FORMATS[dtype][1]
         below = [room < spacing(t, dtype) for t, room in zip(exact, allowed, strict=True) if t >= normal]
         yours = [s for s in said if s.startswith("your ")]
-        assert ("the values pass" in yours[0], "do not pass" in yours[0]) == (passes, not passes)
+        failures = sum(abs(Fraction(a) - t) > room for a, t, room in zip(y, exact, allowed, strict=True))
+        verb = "does" if failures == 1 else "do"
+        told = f"{failures} of {n} values {verb} not pass: " in yours[0]
+        assert ("the values pass" in yours[0], told) == (passes, not passes), yours
+        assert any("leaves the exit code as it is" in s for s in yours) == (not passes)
         assert any("all zeros would pass" in s for s in yours) == zeros
-        assert any("less than one spacing" in s for s in yours) == any(below)
-        seen.update(passes=passes, zeros=zeros, below=any(below))
+        narrow, tightest = any(below), made.tolerance["models"][0]
+        assert made.tolerance["yours"]["below_ulp"] == narrow
+        narrow &= rtol < tightest["rtol"] or atol < tightest["atol"]
+        assert any("less than one spacing" in s for s in yours) == narrow
+        seen.update(passes=passes, zeros=zeros, below=narrow)
         look = [s for s in said if s.startswith("the values look like")]
         models = {m["arithmetic"]: m for m in made.tolerance["models"]}
         for m in models.values():

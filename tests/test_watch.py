@@ -101,7 +101,12 @@ def test_a_loss_for_each_row_tells_its_row(tmp_path, capsys):
 
     smcli.watch(losses, directory=tmp_path)(np.zeros((5, 2)), np.zeros(5, int))
     said = capsys.readouterr().err
-    assert "row 3, target 0, 2 logits: no method here fails on it" in said and "--rows 3:4" in said
+    assert "row 3, target 0, 2 logits: neither naive nor fused fails on it" in said and "--rows 3:4" in said
+    binary = lambda *_: np.array([1.0, np.nan])  # noqa: E731
+    binary.__name__ = "binary_loss"
+    smcli.watch(binary, directory=tmp_path)(np.zeros((2, 2)), np.ones((2, 2)))
+    said = capsys.readouterr().err
+    assert "row 1, 2 logits: fused does not fail on it" in said and said.rstrip().endswith("-q bce")
 
 
 def test_a_nan_is_traced_to_the_row_that_is_nan_and_an_infinity_to_one_that_is_infinite(tmp_path, capsys):
@@ -121,7 +126,45 @@ def test_a_nan_is_traced_to_the_row_that_is_nan_and_an_infinity_to_one_that_is_i
     assert "row 47, target 1" in capsys.readouterr().err  # row 23 is nan, and cannot be why the loss is inf
     x[47] = 0
     watched(x, t)
-    assert "row 23, target 1" in capsys.readouterr().err  # though if nothing else explains it, it is told
+    said = capsys.readouterr().err  # though if nothing else explains it, it is told
+    assert "row 23, target 1, 3 logits: alone it makes another loss than inf\n" in said
+
+
+@pytest.mark.parametrize(
+    "result", [(np.nan, np.zeros(3)), [np.zeros(2), (1.0, np.float32("nan"))], {"loss": np.nan, "n": 2}]
+)
+def test_a_loss_beside_other_results_is_found(result, tmp_path, capsys):
+    assert smcli.watch(lambda *_: result, directory=tmp_path)(BAD, T2) is result
+    said = capsys.readouterr().err
+    assert "returned nan; its arguments are in" in said and "row 1, target 0, 2 logits\n  error SM201" in said
+    smcli.watch(lambda *_: (1.0, {"a": np.zeros(2)}), directory=tmp_path / "none")(BAD, T2)
+    assert not (tmp_path / "none").exists() and capsys.readouterr().err == ""
+
+
+def test_what_no_row_explains_is_said_to_be_so_and_it_is(tmp_path, capsys):
+    """Each row is tried by naive and fused; what they find is told by compare, too."""
+    x, t = np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([0, 1])
+    smcli.watch(lambda *_: np.nan, directory=tmp_path)(x, t)
+    said = capsys.readouterr().err
+    assert "smcli.watch: no row alone explains it: neither naive nor fused fails on any\n" in said
+    made = smcli.compare(x, target=t, methods=["naive", "fused"], quantities="cross-entropy")
+    assert not any(f.severity == "error" for f in made.findings)
+    assert said.splitlines()[-1] == f"smcli compare -i {tmp_path / 'smcli-watch-1.npz'}"
+
+
+def test_a_batch_that_is_left_out_as_a_whole(tmp_path, capsys):
+    nothing = np.array([-100, -100])
+    smcli.watch(lambda *_: np.nan, directory=tmp_path)(BAD, nothing)
+    said = capsys.readouterr().err
+    assert "every target is -100, so that all rows are left out: a mean of no losses is 0/0 = nan" in said
+    smcli.watch(lambda *_: np.nan, directory=tmp_path)(GOOD.repeat(2, axis=0), np.array([-100, 0]))
+    assert "all rows are left out" not in capsys.readouterr().err
+
+
+def test_an_infinite_loss_that_is_right_is_no_failure_of_a_method(tmp_path, capsys):
+    smcli.watch(lambda *_: np.inf, directory=tmp_path)(np.array([[0.0, -np.inf], [1.0, 2.0]]), np.array([1, 0]))
+    said = capsys.readouterr().err
+    assert "row 0, target 1, 2 logits: neither naive nor fused fails on it\n  note SM104 masked-target" in said
 
 
 def test_a_function_without_arguments_is_told_in_words(tmp_path, capsys):

@@ -61,7 +61,8 @@ class Watched:
         if symbolic(result):
             self._say_once()
             return
-        if _finite(result):
+        bad = _not_finite(result)
+        if bad is None:
             return
         with self._lock:
             if self._left <= 0:
@@ -70,12 +71,14 @@ class Watched:
         given = [concrete(a) for a in first_two(self.__wrapped__, args, kwargs)]
         if not given:
             _say(
-                [f"{self.__name__} returned {_array(result)}, called without arguments: there are no logits to look at"]
+                [
+                    f"{self.__name__} returned {_first(_array(bad))}, called without arguments: there are no logits to look at"
+                ]
             )
             return
         case = _Case.of(self.__name__, given, Settings(self.__wrapped__, kwargs))
         path = case.save(self._directory)
-        _say(case.told(path, _array(result)))
+        _say(case.told(path, _array(bad)))
 
 
 def watch(f: Callable[P, T], directory: str | os.PathLike[str], limit: int) -> Callable[P, T]:
@@ -83,17 +86,32 @@ def watch(f: Callable[P, T], directory: str | os.PathLike[str], limit: int) -> C
     return Watched(f, directory, limit)
 
 
+def _not_finite(result: Any) -> Any:
+    """The result where some number of it is not finite, of several the first such one, as (loss, accuracy); else None.
+
+    One pass over it, on the device where it is.
+    """
+    if isinstance(result, (tuple, list, dict)):
+        each = result.values() if isinstance(result, dict) else result
+        return next((bad for one in each if (bad := _not_finite(concrete(one))) is not None), None)
+    return None if _finite(result) else result
+
+
 def _finite(result: Any) -> bool:
-    """Whether all numbers of a result are finite: one pass over it, on the device where it is."""
     if isinstance(result, (float, int)):
         return math.isfinite(result)
-    if isinstance(result, (tuple, list)):
-        return all(map(_finite, result))
     if hasattr(result, "detach") and hasattr(result, "isfinite"):  # a torch tensor
         return bool(result.detach().isfinite().all())
     import numpy as np
 
     return bool(np.isfinite(np.asarray(result)).all())
+
+
+def _first(values: NDArray[Any]) -> Any:
+    """The first number that is not finite."""
+    import numpy as np
+
+    return values[~np.isfinite(values)].flat[0]
 
 
 def _array(obj: Any) -> NDArray[Any]:
@@ -174,28 +192,45 @@ class _Case:
 
     def told(self, path: str, result: NDArray[Any]) -> Iterator[str]:
         """What happened, the first bad row with its findings, and the command that shows it."""
-        import numpy as np
-
-        values = result[~np.isfinite(result)]
-        yield f"{self.name} returned {values.flat[0]}; its arguments are in {path}"
-        row = self._bad_row(path, result)
+        first = _first(result)
+        yield f"{self.name} returned {first}; its arguments are in {path}"
+        row, alone = self._bad_row(path, result)
         command = ["smcli", "compare", "-i", path]
         if row is None:
-            yield "no row alone explains it"
+            yield self._unexplained
         else:
             command += ["--rows", f"{row.row}:{row.row + 1}"]
             of = f", target {row.target}" if row.target is not None else ""
             grave = [f for f in row.findings if f.severity != "note"] or row.findings
             seen = dict.fromkeys((f.severity, f.code, f.name, f.message, f.remedy) for f in grave)
-            yield f"row {row.row}{of}, {row.logits.size} logits" + ("" if seen else ": no method here fails on it")
+            neither = "" if any(f.severity == "error" for f in grave) else f": {self._fine} on it"
+            other = "" if alone or neither else f": alone it makes another loss than {first}"
+            yield f"row {row.row}{of}, {row.logits.size} logits{neither}{other}"
             for severity, code, name, message, remedy in seen:
                 yield from (f"  {severity} {code} {name}: {message}", f"    → {remedy}")
         from smcli.numbers.words import command_line
 
         yield command_line([*command, *self.options])
 
-    def _bad_row(self, path: str, result: NDArray[Any]) -> RowReport | None:
-        """The first row that alone makes what the loss is, nan or an infinity; else the first that makes the other."""
+    @property
+    def _fine(self) -> str:
+        """That the methods which are tried do not fail."""
+        return "fused does not fail" if "bce" in self.options else "neither naive nor fused fails"
+
+    @property
+    def _unexplained(self) -> str:
+        """What there is to say where no row is bad."""
+        words = dict(zip(self.options[::2], self.options[1::2], strict=True))
+        ignored = words.get("--ignore-index")
+        if ignored is not None and self.target is not None and (self.target == int(ignored)).all():
+            return f"every target is {ignored}, so that all rows are left out: a mean of no losses is 0/0 = nan"
+        return f"no row alone explains it: {self._fine} on any"
+
+    def _bad_row(self, path: str, result: NDArray[Any]) -> tuple[RowReport | None, bool]:
+        """The first row that alone makes what the loss is, nan or an infinity; else the first that makes the other.
+
+        And whether it makes what the loss is.
+        """
         import numpy as np
 
         from smcli import read
@@ -203,7 +238,7 @@ class _Case:
         batch = read.from_file(path)
         if result.size == len(batch) > 1:  # a loss for each row
             first = int(np.flatnonzero(~np.isfinite(result.ravel()))[0])
-            return next(self._rows(batch, [first]))
+            return next(self._rows(batch, [first])), True
         alike = np.isnan if np.isnan(result).any() else np.isinf
         other = None
         flat = self.logits.reshape(len(batch), -1)
@@ -212,10 +247,10 @@ class _Case:
         for some in (odd, *(np.arange(at, min(at + step, len(batch))) for at in range(0, len(batch), step))):
             for row in self._rows(batch, some.tolist()) if some.size else ():
                 if any(alike(m.values).any() for q in row.results for m in q.methods):
-                    return row
+                    return row, True
                 if other is None and (any(f.severity == "error" for f in row.findings) or _infinite(row)):
                     other = row
-        return other
+        return other, False
 
     def _rows(self, batch: Batch, numbers: list[int]) -> Iterator[RowReport]:
         """Some rows as what everyone writes first computes them, and as careful code does."""

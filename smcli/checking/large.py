@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from smcli.batch import Batch, Written
     from smcli.checking.fit import Outputs
+    from smcli.checking.sums import Values
     from smcli.judge.tolerances import Allclose
     from smcli.methods.outputs import Output
     from smcli.model import FloatArray, IntArray, Problem
@@ -87,13 +88,19 @@ def sum_up(
         for problem, _ in problems(logits, settings):
             truth = Reference(problem).truth(quantity).nearest()
             values = _values(output(outputs), problem, quantity)
-            trials.add(values, truth, np.full(values.shape, np.inf))
-    texts = _texts(logits, settings, sums, part.scale)
-    return Summary(settings, fmt.name, settings.digits, sums, trials.document(), texts, targets(settings, len(logits)))
+            places = range(len(values)) if problem.rows is None else problem.rows.tolist()
+            rows = [k if settings.numbers is None else settings.numbers[k] for k in places]
+            trials.add(values, truth, np.full(values.shape, np.inf), rows)
+    worst, failed = (
+        [] if some is None else _texts(logits, settings, some, sums.bound, part.scale)
+        for some in (sums.worst, sums.failed)
+    )
+    of, failed_rows = targets(settings, len(logits)), trials.known[0].failed
+    return Summary(settings, fmt.name, settings.digits, sums, trials.document(), worst, of, failed, failed_rows)
 
 
 def _part(logits: Batch, outputs: Outputs, settings: Settings) -> Part:
-    part = Part(Sums(), Span(scale=0.0), Fraction(1))
+    part = Part(Sums(settings.tolerance), Span(scale=0.0), Fraction(1))
     screen = None if settings.tolerance.given else Screen(settings.quantities[0], settings.format, part.sums)
     glance = Glance.of(logits, outputs, settings, part.sums)
     for batch in (logits,) if glance is None else _of_rows(logits, glance.left()):
@@ -154,15 +161,15 @@ def _values(outputs: Output, problem: Problem, quantity: str) -> FloatArray:
     return run(outputs, problem, quantity, Arithmetic(fmt, fmt)).values
 
 
-def _texts(logits: Batch, settings: Settings, sums: Sums, scale: Fraction) -> list[str]:
-    """The digits of the worst values' truths; what the bound leaves open from a row alone."""
+def _texts(logits: Batch, settings: Settings, some: Values, certified: float, scale: Fraction) -> list[str]:
+    """The digits of some values' truths; what the bound leaves open from a row alone."""
     from smcli.reference.double_double.decimal import MOST_DIGITS, texts
 
-    worst, (quantity,), digits = sums.worst, settings.quantities, settings.digits
-    nothing: list[str | None] = [None] * worst.at.size
-    known = texts(Truth(worst.hi, worst.lo, worst.exp2, sums.bound), digits) if digits <= MOST_DIGITS else nothing
+    (quantity,), digits = settings.quantities, settings.digits
+    nothing: list[str | None] = [None] * some.at.size
+    known = texts(Truth(some.hi, some.lo, some.exp2, certified), digits) if digits <= MOST_DIGITS else nothing
     out = []
-    for text, place, at in zip(known, worst.place.tolist(), worst.at.tolist(), strict=True):
+    for text, place, at in zip(known, some.place.tolist(), some.at.tolist(), strict=True):
         if text is not None:
             out.append(text)
             continue

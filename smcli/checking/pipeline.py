@@ -68,7 +68,7 @@ def check(
     for block in report.blocks:
         (judged,) = block.results
         (own,) = judged.methods
-        trials.add(own.values, judged.truth.nearest(), own.rel)
+        trials.add(own.values, judged.truth.nearest(), own.rel, report.numbers[block.places].tolist())
     return replace(report, tolerance=trials.document())
 
 
@@ -105,7 +105,7 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     (own,) = reduced.methods
     span = replace(span_of(report.blocks), reduced=len(report.numbers))
     trials = Trials.of(reduced.quantity, fmt, span, yours)
-    trials.add(own.values, np.array([float(reduced.exact)]), own.rel)
+    trials.add(own.values[None], np.array([[float(reduced.exact)]]), own.rel, [None])
     found = _about_reduced(reduced, own, how)
     return replace(report, methods=(OUTPUT,), tolerance=trials.document(), about_all=found)
 

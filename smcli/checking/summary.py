@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli.document.limits import judged
 from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Paragraph, Table
 from smcli.document.report import ending
 from smcli.document.spelling import error, listed, number
-from smcli.document.tolerance import sentences
 from smcli.document.values import HEAD
 from smcli.document.verdicts import verdicts
 from smcli.errors import UsageError
 from smcli.methods.base import OUTPUT
 from smcli.model import Verdict
 from smcli.numbers.words import plural
-from smcli.report.document import SCHEMA, finding_document, json_number
+from smcli.report.document import SCHEMA, beyond_document, finding_document, json_number
 from smcli.report.report import CodeCount, Score
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from smcli.checking.sums import Sums
+    from smcli.checking.sums import Sums, Values
+    from smcli.checking.tolerance import Failed
     from smcli.document.figure import Figure
     from smcli.document.parts import Part
     from smcli.document.style import Style
+    from smcli.judge.beyond import Beyond
     from smcli.model import Finding
     from smcli.problem.specs import Settings, Tolerance
 
@@ -48,6 +50,8 @@ class Summary(Shown):
         tolerance: what a test of these values should allow.
         exact: the truths of the worst values.
         targets: the right class of each row, or None.
+        beyond_exact: the truths of the values that are furthest beyond the limits that were given.
+        failed: the values that are furthest beyond the tightest tolerance of a kernel.
     """
 
     settings: Settings
@@ -57,6 +61,8 @@ class Summary(Shown):
     tolerance: dict[str, Any]
     exact: list[str]
     targets: Sequence[int] | None
+    beyond_exact: list[str] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
 
     command = "check"
     reduced: tuple[()] = ()
@@ -111,10 +117,13 @@ class Summary(Shown):
             raise UsageError(f"this report has no {quantity} by {method}")
         return float(self.sums.worst.ulp[0])
 
+    def beyond(self) -> Beyond:
+        """How many values are beyond a limit that was given explicitly."""
+        return self.sums.beyond
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        bad = [Verdict.LOST, Verdict.INACCURATE]
-        return self.limits.given and bool(self.sums.counts[bad].any())
+        return bool(self.beyond().count)
 
     @cached_property
     def _worst_values(self) -> list[dict[str, Any]]:
@@ -148,6 +157,7 @@ class Summary(Shown):
                 "verdicts": _labels(self.sums.counts),
                 "findings": {c.code: c.rows for c in sorted(codes, key=lambda c: c.code)},
                 "worst": codes[0].severity if codes else None,
+                **({"beyond_limits": beyond_document(self.sums.beyond)} if self.limits.given else {}),
                 "worst_values": self._worst_values,
             },
             "tolerance": self.tolerance,
@@ -200,7 +210,12 @@ class Summary(Shown):
             )  # fmt: skip
             yield Table(f"findings in {self.sums.rows} rows", head, lines, marks=False)
         if not style.summary:
-            yield self._table(len(self.exact) if style.every_class else WORST_SHOWN)
+            most = self.sums.worst.at.size if style.every_class else WORST_SHOWN
+            failed = self.sums.failed
+            if failed is None:
+                yield self._table("the worst values", self.sums.worst, self.exact, most)
+            else:
+                yield self._table("the values furthest beyond the limit", failed, self.beyond_exact, most)
             yield Drawing(self._figures)
         for c, told in zip(codes, self.sums.sorted_codes(), strict=True):
             rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
@@ -208,23 +223,22 @@ class Summary(Shown):
             here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
             about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
             yield FindingBlock(f.severity, f.code, f.name, rows + here, about, f.message, f.remedy)
-        yield from map(Paragraph.of, sentences(self.tolerance))
+        yield from map(Paragraph.of, judged(self))
         yield from (Paragraph.of(note, "dim") for note in self.sums.notes)
         yield Paragraph.of("a large check is summed up; --all shows every value", "dim")
 
-    def _table(self, most: int) -> Table:
+    def _table(self, title: str, worst: Values, exact: list[str], most: int) -> Table:
         head = [Cell(text, HEAD, right=k < 2) for k, text in enumerate(("row", "at", "exact", self.quantity))]
         head += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
         lines = []
-        worst = self.sums.worst
         for k in range(min(most, worst.at.size)):
             word = Verdict(int(worst.verdict[k])).label
             lines.append((
                 Cell(str(self.number(int(worst.place[k]))), right=True), Cell(str(worst.at[k]), right=True),
-                Cell(self.exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
+                Cell(exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
                 Cell(error(float(worst.rel[k])), word, near=True), Cell(error(float(worst.ulp[k])), word, near=True),
             ))  # fmt: skip
-        return Table("the worst values", tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
+        return Table(title, tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
 
     def _figures(self) -> Iterator[Figure]:
         from smcli.document.figure import Axis, Figure, Series

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from smcli.findings import say
+from smcli.judge.beyond import Beyond, beyond, excess
 from smcli.model import Truth, Verdict
+from smcli.problem.specs import Tolerance
 from smcli.report.report import FIRST_ROWS, RANK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smcli.judge.block import Block
+    from smcli.judge.block import Block, Judged
     from smcli.model import BoolArray, ByteArray, Finding, FloatArray, IntArray, Severity
 
 WORST = 100  # values that are listed
@@ -79,7 +81,10 @@ class CodeSum:
 class Sums:
     """Everything that is known of the rows so far, which come in the order of the input, block by block."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Tolerance | None = None) -> None:
+        self.limits = limits or Tolerance()
+        self.beyond = Beyond()  # the limits
+        self._failed: Values | None = None
         self.rows = self.values = 0
         self.counts = np.zeros(len(Verdict), dtype=np.int64)
         self.codes: dict[str, CodeSum] = {}
@@ -87,7 +92,7 @@ class Sums:
         self.bound = 0.0
         self.rel = 0.0  # no error is larger, relatively; nan where there is one
         self.largest = 0.0  # of the finite truths
-        self.undefined = False  # whether a truth is nan
+        self.undefined = False  # whether a truth is nan or infinite, so that no zeros pass
         self.notes: dict[str, None] = {}  # what is to be known of how values came about
         self._lines: list[Lines] = []
         self._kept = 0
@@ -101,6 +106,11 @@ class Sums:
         assert self._worst is not None  # noqa: S101 - there is a row
         return self._worst
 
+    @property
+    def failed(self) -> Values | None:
+        """The values that are furthest beyond the limits that were given, the furthest first; None where none is."""
+        return self._failed
+
     def lines(self) -> Lines:
         """The lines of all rows that have one, in the order of the input."""
         whole = _joined(Lines, self._lines)
@@ -108,7 +118,7 @@ class Sums:
         return Lines(*columns)
 
     def see(self, largest: float, rel: float, *, undefined: bool = False) -> None:
-        """Note the largest of some finite truths, that no relative error is larger than that, whether a truth is nan."""
+        """Note the largest of some finite truths, that no relative error is larger, whether a truth is not finite."""
         self.largest = max(self.largest, largest)
         self.undefined |= undefined
         self.rel = rel if math.isnan(rel) else max(self.rel, rel) if self.rel == self.rel else self.rel
@@ -129,6 +139,12 @@ class Sums:
         if self._kept > KEPT and len(self._lines) > 1:
             self._drop()
 
+    def _fail(self, values: Values) -> None:
+        """Take up some values that are beyond the limits."""
+        some = values if self._failed is None else _joined(Values, [self._failed, values])
+        times = excess(self.limits, some.ulp, some.rel)
+        self._failed = some.take(np.lexsort((some.at, some.place, -times))[:WORST])
+
     def join(self, later: Sums, first: int) -> None:
         """Take up what is kept of later rows, which are counted there from that row on."""
         lines, worst = later.lines(), later.worst
@@ -139,6 +155,9 @@ class Sums:
         self.values = values
         self.see(later.largest, later.rel, undefined=later.undefined)
         self.notes.update(later.notes)
+        self.beyond += later.beyond
+        if later.failed is not None:
+            self._fail(later.failed._replace(place=later.failed.place + first))
         for code, theirs in later.codes.items():
             own = self.codes.setdefault(code, CodeSum(code, theirs.name, theirs.severity, theirs.first))
             own.rows += theirs.rows
@@ -161,7 +180,7 @@ class Sums:
         (judged,) = block.results
         (own,) = judged.methods
         places = block.places
-        rows, columns = own.values.shape
+        rows = len(places)
         counts = np.zeros((rows, len(Verdict)), dtype=np.int64)
         for v in Verdict:
             counts[:, v] = np.count_nonzero(own.verdicts == v, axis=1)
@@ -170,15 +189,17 @@ class Sums:
         flat = own.ulp.ravel()
         some = np.flatnonzero(~(flat < (self.cutoff or _cutoff(flat))))
         t = judged.truth
-        of_truth: list[Any] = [part.ravel()[some] for part in (t.hi, t.lo, t.exp2)]
-        errors: list[Any] = [part.ravel()[some] for part in (own.ulp, own.rel, own.verdicts)]
-        values = Values(places[some // columns], some % columns, own.values.ravel()[some], *of_truth, *errors)
-        self.add(lines, values, t.bound)
+        self.add(lines, _values(places, own, t, some), t.bound)
+        if self.limits.given:
+            self.beyond += Beyond.of(self.limits, own.ulp, own.rel, own.verdicts)
+            bad = np.flatnonzero(beyond(self.limits, own.ulp, own.rel))
+            if bad.size:
+                self._fail(_values(places, own, t, bad))
         size = np.abs(t.nearest())
         self.see(
             float(size.max(initial=0.0, where=np.isfinite(size))),
             float(own.rel.max()),
-            undefined=bool(np.isnan(size).any()),
+            undefined=not np.isfinite(size).all(),
         )
         self.notes.update(dict.fromkeys(f"{own.method}: {note}" for note in own.notes))
         self._add_findings(block)
@@ -205,6 +226,14 @@ class Sums:
     def sorted_codes(self) -> list[CodeSum]:
         """The codes, the most severe first."""
         return sorted(self.codes.values(), key=lambda c: (-RANK[c.severity], c.code))
+
+
+def _values(places: IntArray, own: Judged, t: Truth, some: IntArray) -> Values:
+    """Some values of a block, by their places in it counted flat."""
+    columns = own.values.shape[1]
+    of_truth: list[Any] = [part.ravel()[some] for part in (t.hi, t.lo, t.exp2)]
+    errors: list[Any] = [part.ravel()[some] for part in (own.ulp, own.rel, own.verdicts)]
+    return Values(places[some // columns], some % columns, own.values.ravel()[some], *of_truth, *errors)
 
 
 def _cutoff(ulp: FloatArray) -> float:

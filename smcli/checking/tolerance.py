@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from smcli import quantities
 from smcli.judge.tolerances import Allclose, looks_like, tolerances
 from smcli.model import Truth
+from smcli.report.document import json_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smcli.checking.sums import Sums
     from smcli.judge.tolerances import Span
-    from smcli.model import FloatArray
+    from smcli.model import BoolArray, FloatArray
     from smcli.numbers.formats import Format
+
+    Rows = Sequence[int] | Sequence[None]  # their numbers; a reduced loss has none
+
+LISTED = 100  # values that do not pass, in the document
+
+
+class Failed(NamedTuple):
+    """A value that did not pass.
+
+    Attributes:
+        beyond: how many times what is allowed it is off; nan and the infinities are infinitely far.
+        row: the number of its row; None of a reduced loss.
+        at: its index, a pair in a matrix; None where the row has one value.
+        value: what it is.
+        truth: what it should be.
+    """
+
+    beyond: float
+    row: int | None
+    at: int | tuple[int, int] | None
+    value: float
+    truth: float
+
+    def document(self) -> dict[str, Any]:
+        """As in the document of a check."""
+        at = list(self.at) if isinstance(self.at, tuple) else self.at
+        return {"row": self.row, "at": at, "value": json_number(self.value), "truth": json_number(self.truth)}
 
 
 @dataclass(slots=True)
@@ -26,26 +58,50 @@ class Trial:
         failures: how many values did not pass so far.
         zeros: whether all zeros would pass.
         below_ulp: whether it asked for less than a spacing of the format somewhere.
+        failed: values that did not pass, those that are furthest beyond it first.
+        matrix: whether the values of a row are a matrix.
     """
 
     tolerance: Allclose
     failures: int = 0
     zeros: bool = True
     below_ulp: bool = False
+    failed: list[Failed] = field(default_factory=list)
+    matrix: bool = False
 
     @property
     def passes(self) -> bool:
         """Whether all values passed."""
         return not self.failures
 
-    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, *, user: bool) -> None:
-        """Put more values to the test."""
+    def add(
+        self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, rows: Rows, *, user: bool
+    ) -> None:
+        """Put more values to the test, with the numbers of their rows."""
         t = self.tolerance
         if not (t.rtol > 0 and (rel <= t.rtol).all()):
-            self.failures += int(values.size - np.count_nonzero(t.passes(values, truth)))
+            bad = ~t.passes(values, truth)
+            self.failures += int(np.count_nonzero(bad))
+            if bad.any():
+                self._note(values, truth, bad, rows)
         self.zeros = self.zeros and t.zeros_pass(truth)
         if user:
             self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
+
+    def _note(self, values: FloatArray, truth: FloatArray, bad: BoolArray, rows: Rows) -> None:
+        """Keep which values did not pass: as many as are listed, those that are furthest beyond the tolerance."""
+        at, i = np.nonzero(bad)
+        y, t = values[at, i], truth[at, i]
+        beyond = self.tolerance.beyond(y, t)
+        most = np.argsort(-beyond, kind="stable")[:LISTED]
+        columns = (beyond[most].tolist(), at[most].tolist(), i[most].tolist(), y[most].tolist(), t[most].tolist())
+        side = math.isqrt(values.shape[1]) if self.matrix else 0
+        for b, r, k, own, true in zip(*columns, strict=True):
+            self.failed.append(
+                Failed(b, rows[r], divmod(k, side) if side else k if values.shape[1] > 1 else None, own, true)
+            )
+        self.failed.sort(key=lambda f: -f.beyond)
+        del self.failed[LISTED:]
 
     def settle(self, sums: Sums, fmt: Format, *, user: bool) -> bool:
         """The same from what is kept of a large check; False where it does not tell."""
@@ -67,23 +123,26 @@ class Trials:
     format: Format
     known: tuple[Trial, ...]
     yours: Trial | None = None
+    values: int = 0
 
     @classmethod
     def of(cls, quantity: str, fmt: Format, span: Span, yours: Allclose | None) -> Trials:
         """What values of that quantity and span are put to."""
-        known = tuple(map(Trial, tolerances(quantity, fmt, span)))
-        return cls(fmt, known, None if yours is None else Trial(yours))
+        matrix = quantities.get(quantity).shape == "matrix"
+        known = tuple(Trial(t, matrix=matrix) for t in tolerances(quantity, fmt, span))
+        return cls(fmt, known, None if yours is None else Trial(yours, matrix=matrix))
 
-    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray) -> None:
-        """Put values [R, N] to all of them; the truth is to the nearest float64."""
+    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, rows: Rows) -> None:
+        """Put values [R, N] of rows with these numbers to all of them; the truth is to the nearest float64."""
+        self.values += values.size
         for trial in self.known:
-            trial.add(values, truth, rel, self.format, user=False)
+            trial.add(values, truth, rel, self.format, rows, user=False)
         if self.yours is not None:
-            self.yours.add(values, truth, rel, self.format, user=True)
+            self.yours.add(values, truth, rel, self.format, rows, user=True)
 
     def settle(self, sums: Sums) -> bool:
         """Tell from what is kept of a large check how all values do; False where that takes another look at them."""
-        told = True
+        told, self.values = True, sums.values
         for trial in (*self.known, *filter(None, [self.yours])):
             told &= trial.settle(sums, self.format, user=trial is self.yours)
         return told
@@ -93,7 +152,7 @@ class Trials:
         best = next((t for t in self.known if t.passes), self.known[0])
         known = [
             {"rtol": t.tolerance.rtol, "atol": t.tolerance.atol, "formula": t.tolerance.formula,
-             "arithmetic": t.tolerance.arithmetic, "passes": t.passes, "failures": t.failures}
+             "arithmetic": t.tolerance.arithmetic, "passes": t.passes, "failures": t.failures, "zeros_pass": t.zeros}
             for t in self.known
         ]  # fmt: skip
         yours = self.yours
@@ -102,10 +161,13 @@ class Trials:
             "atol": best.tolerance.atol,
             "formula": best.tolerance.formula,
             "passes": best.passes,
+            "zeros_pass": best.zeros,
+            "values": self.values,
             "looks_like": looks_like((t.tolerance, t.passes) for t in self.known) or None,
             "models": known,
             "yours": None if yours is None else {
                 "rtol": yours.tolerance.rtol, "atol": yours.tolerance.atol, "passes": yours.passes,
-                "zeros_pass": yours.zeros, "below_ulp": yours.below_ulp,
+                "zeros_pass": yours.zeros, "below_ulp": yours.below_ulp, "failures": yours.failures,
+                "failed": [f.document() for f in yours.failed],
             },
         }  # fmt: skip

@@ -56,7 +56,7 @@ class Options(Compute):
     ] = None  # fmt: skip
     rtol: Annotated[
         str | None,
-        typer.Option("--rtol", metavar="R", help="Judge a tolerance, too: |output − truth| ≤ A + R·|truth|.",
+        typer.Option("--rtol", metavar="R", help="Judge a tolerance, too: |output − truth| ≤ A + R·|truth|; for the exit code: --max-rel.",
                      show_default="none"),
     ] = None  # fmt: skip
     atol: Annotated[str | None, typer.Option("--atol", metavar="A", help="The A of --rtol.", show_default="0")] = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from smcli.read import How
     from smcli.report.report import Comparison, Report
     from smcli.request import Request
+    from smcli.scan.report import ScanReport
 
 
 class Compute(Output, LossOptions, Numbers, Input):
@@ -152,7 +153,26 @@ def finish(report: Report | Comparison, options: Output) -> int:
 
         for text in report.details:
             report_detail(text)
-    return int(fails(report.digest(), on) or report.beyond_limits())
+    return outcome(report, on, failed=fails(report.digest(), on) or report.beyond_limits())
+
+
+def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool) -> int:
+    """The exit code; a function of the user's that gave no value is told on stderr.
+
+    It has no values that a gate could pass: with --fail-on or a limit that nothing hit, the code says that it could not be
+    computed. Without them, what ran is all that was asked for.
+    """
+    from smcli import methods
+    from smcli.cli.messages import report as say
+    from smcli.cli.messages import report_note
+
+    gate = on != "never" or report.limits.given
+    for name, why in report.broken.items():
+        if gate:
+            say(f"{name}: {why}", methods.advice({name: why}, "-v"), 3)
+        else:
+            report_note(f"{name} gave no values: {why}; with --fail-on or a limit the exit code is 3 for that")
+    return 1 if failed else 3 if gate and report.broken else 0
 
 
 def write(thing: object, options: Rendering) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smcli.cli.common import how_of, request_of, write
+from smcli.cli.common import how_of, outcome, request_of, write
 from smcli.cli.options import Arithmetic, Judging, Loss, OptionSet, Reading, takes
 from smcli.quantities import values
 
@@ -97,7 +97,8 @@ def main(options: Options) -> int:
         return 130
     if report.errors:
         return 2
-    return int(fails(report.digest(), check_fail_on(options.fail_on)) or report.beyond_limits())
+    on = check_fail_on(options.fail_on)
+    return outcome(report, on, failed=fails(report.digest(), on) or report.beyond_limits())
 
 
 def _cores() -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smcli.document import report as one_format
+from smcli.document.limits import judged
 from smcli.document.parts import Cell, Document, Folded, Paragraph, Part, Table, Values
 from smcli.document.spelling import error
 from smcli.document.values import HEAD
@@ -53,6 +54,10 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
             for c, dtypes in found.values()
         )
         yield Table("findings", head, rows, marks=False)
+    for note in dict.fromkeys(note for report in comparison.reports for note in one_format.notes(report)):
+        yield Paragraph.of(note, "dim")
+    for report in comparison.reports:
+        yield from (Paragraph.of(f"{report.model}: {said}") for said in judged(report))
     for report in comparison.reports:
         yield Folded(f"{report.model} in full", partial(_in_full, report, style))
 
@@ -105,24 +110,33 @@ def _found(comparison: Comparison) -> dict[str, tuple[CodeCount, list[str]]]:
 
 
 def enough(comparison: Comparison, limit: float) -> list[str]:
-    """The formats whose every value has at most that relative error, each with the methods that reach it."""
+    """The formats whose every value has at most that relative error; of others the methods that reach it.
+
+    A method that lacks some of the quantities that were compared is told with those that it has.
+    """
     out = []
     for report in comparison.reports:
-        of: dict[str, bool] = {}
+        worst: dict[str, dict[str, float]] = {}  # of each method, by quantity
         for s in report.scores():
             if s.available:
                 rel = total(s)
-                rel = s.worst_rel if math.isnan(rel) else max(rel, s.worst_rel)
-                of[s.method] = of.get(s.method, True) and rel <= limit
-        good = [method for method, fine in of.items() if fine]
+                worst.setdefault(s.method, {})[s.quantity] = s.worst_rel if math.isnan(rel) else max(rel, s.worst_rel)
+        for r in report.reduced:
+            for m in r.methods:
+                worst.setdefault(m.method, {})[f"the reduced {r.quantity}"] = float(m.rel[0])
+        good = {method: of for method, of in worst.items() if all(rel <= limit for rel in of.values())}
+        every = dict.fromkeys(q for of in worst.values() for q in of)
+        names = [
+            method if len(of) == len(every) else f"{method} for {' and '.join(of)} alone" for method, of in good.items()
+        ]
         if good:
-            out.append(report.brief if len(good) == len(of) else f"{report.brief} ({', '.join(good)})")
+            out.append(report.brief if len(good) == len(worst) else f"{report.brief} ({', '.join(names)})")
     return out
 
 
 def _closing(comparison: Comparison) -> Paragraph:
     """Which formats are enough for the error that was allowed."""
-    limit = comparison.reports[0].limits.max_rel
+    limit = comparison.limits.max_rel
     if limit is None:
         return Paragraph.of("--max-rel X tells which formats are enough; a single --dtype shows one in full", "dim")
     good = enough(comparison, limit)

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smcli.document.layouts import values
+from smcli.document.limits import judged
 from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Heading, Paragraph, Part, Table
 from smcli.document.spelling import error, listed, number, shorten
-from smcli.document.tolerance import sentences
 from smcli.document.values import (
     HEAD,
     background,
@@ -124,7 +124,8 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
         yield _summary(found, len(rows))
     yield from _reduced(report, style)
     if style.summary:
-        yield from _tolerance(report)
+        yield from map(Paragraph.of, judged(report))
+        yield from (Paragraph.of(note, "dim") for note in notes(report))
         return
     shown, left_out = _shown(report, rows, style, found)
     if not shown and report.scores():
@@ -135,22 +136,22 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
     yield from _findings(report, rows, style)
-    yield from _tolerance(report)
+    yield from map(Paragraph.of, judged(report))
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
-
-
-def _tolerance(report: Report) -> Iterator[Paragraph]:
-    """What a check says of tolerances."""
-    if report.tolerance is not None:
-        yield from map(Paragraph.of, sentences(report.tolerance))
 
 
 def _told(report: Report) -> Iterator[str]:
     """What is to be known of how values came about, and the versions of libraries."""
     ran = [m for b in report.blocks for q in b.results for m in q.methods]
-    yield from dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes)
+    yield from notes(report)
     versions = dict.fromkeys(f"{m.method} {m.version}" for m in ran if m.version)
     yield f"libraries: {', '.join(versions)}" if versions else ""
+
+
+def notes(report: Report) -> list[str]:
+    """What is to be known of how values came about, each once."""
+    ran = [m for b in report.blocks for q in b.results for m in q.methods]
+    return list(dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes))
 
 
 def _shown(
@@ -159,13 +160,13 @@ def _shown(
     """The rows to show in full, and what to say of the others: all of a small thing, of a large one the worst."""
     if style.every_class:
         return rows, ""
-    judged = any(s.available for s in report.scores())
-    if report.command == "check" and not judged:  # a reduced loss alone
+    ran = any(s.available for s in report.scores())
+    if report.command == "check" and not ran:  # a reduced loss alone
         return (), ""
     healthy = all(c.severity == Severity.NOTE for c in found)
     first = rows[0] if rows else None
     traced = first is not None and any(m.steps is not None for q in first.results for m in q.methods)
-    if not judged or traced or (len(rows) == 1 and not healthy):
+    if not ran or traced or (len(rows) == 1 and not healthy):
         some = rows if len(rows) <= PLAIN_ROWS and not traced else rows[:WORST_ROWS]
     elif healthy:
         if first is not None and len(rows) == 1 and sum(q.size for q in results(report, first)) <= SHORT:
@@ -175,7 +176,7 @@ def _shown(
         some = sorted(report.flagged(WORST_ROWS, Severity.WARNING), key=lambda r: r.row)
     if len(some) == len(rows):
         return some, ""
-    kind = "first" if not judged or traced else "worst"
+    kind = "first" if not ran or traced else "worst"
     shown = f"rows is shown, the {kind} one" if len(some) == 1 else f"rows are shown, the {kind} ones"
     return some, f"{len(some)} of {len(rows)} {shown}; --all shows every row, --rows A:B some"
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from smcli.document.spelling import number, shorten
 from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+NAMED = 3  # values that a sentence names
+DIGITS = 6  # of them and their truths
 
 
 def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
@@ -26,15 +30,46 @@ def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
             f"the tolerance of one {tightest['arithmetic']} is tighter, rtol={spelled(tightest['rtol'])}, "
             f"atol={spelled(tightest['atol'])}: {beyond} beyond it"
         )
-    yours = tolerance["yours"]
-    if yours is None:
-        return
+    if tolerance["zeros_pass"]:
+        yield "all zeros would pass that, too: the true values are no larger than what a careful kernel may be off; test larger ones"
+    if tolerance["yours"] is not None:
+        yield from _own(tolerance)
+
+
+def _own(tolerance: dict[str, Any]) -> Iterator[str]:
+    """What the user's own allows, beside what a test should.
+
+    One that is as wide as a kernel needs is not said to be narrow: a kernel that computes in a wider format and rounds
+    once is nearer to the truth than a spacing.
+    """
+    yours, tightest = tolerance["yours"], tolerance["models"][0]
     own = f"your rtol={yours['rtol']:g}, atol={yours['atol']:g}"
-    yield f"{own}: the values {'pass' if yours['passes'] else 'do not pass'}"
-    if yours["zeros_pass"]:
+    if yours["passes"]:
+        yield f"{own}: the values pass"
+    else:
+        yield f"{own}: {_failed(yours, tolerance['values'])}"
+        gate = f"--max-rel {yours['rtol']:g}" if yours["rtol"] and not yours["atol"] else "--max-rel X or --max-ulp X"
+        yield f"{own} leaves the exit code as it is; {gate} makes it 1 where a value is further off"
+    if yours["zeros_pass"] and not tolerance["zeros_pass"]:
         yield f"{own}: all zeros would pass, too, so that such a test tells nothing"
-    if yours["below_ulp"]:
+    wide = yours["rtol"] >= tightest["rtol"] and yours["atol"] >= tightest["atol"]
+    if yours["below_ulp"] and not wide:
         yield f"{own} asks for less than one spacing of the format: a value next to the correctly rounded one may be refused"
+
+
+def _failed(yours: dict[str, Any], values: int) -> str:
+    """How many values do not pass, and which: the furthest beyond it first."""
+    count, named = yours["failures"], [_place(f) for f in yours["failed"][:NAMED]]
+    more = f" and {count - len(named)} more" if count > len(named) else ""
+    return f"{count} of {plural(values, 'value')} {'does' if count == 1 else 'do'} not pass: {', '.join(named)}{more}"
+
+
+def _place(failed: dict[str, Any]) -> str:
+    """A value that does not pass, where it is, and what it should be."""
+    got, true = (shorten(x if isinstance(x, str) else number(x), DIGITS) for x in (failed["value"], failed["truth"]))
+    index = "" if failed["at"] is None else f" at index {failed['at']}"
+    where = "" if failed["row"] is None else f" in row {failed['row']}{index}"
+    return f"{got}{where} (truth {true})"
 
 
 def _kernel(arithmetic: str) -> str:

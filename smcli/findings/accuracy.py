@@ -92,7 +92,7 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     allowed = pick(np.broadcast_to(ev.limit.ulp, ulp.shape), most)
     remedy = mend(ev, wrong)
     looks: dict[str, Any] = {}
-    if not (ev.run.steps or ev.counted):
+    if ev.run.unseen and not ev.counted:
         remedy, looks = suspicion(ev, wrong, remedy)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",
@@ -196,9 +196,9 @@ def ill_conditioned(ev: TruthEvidence) -> Iterator[Hit]:
     yield Hit(
         where,
         choice(
-            "the condition number is {kappa} at index {most}: one rounding of the logits ({u} relative) changes the result by up to "
+            "the condition number is {kappa} at {most:place}: one rounding of the logits ({u} relative) changes the result by up to "
             "{change} relative, which explains the {ulp} ulp of {method}",
-            "the condition number is {kappa} at index {most}: one rounding of the logits ({u} relative) changes the result by up to "
+            "the condition number is {kappa} at {most:place}: one rounding of the logits ({u} relative) changes the result by up to "
             "its own size or more, which explains the {ulp} ulp of {method}",
             index=change > 0.5,
         ),

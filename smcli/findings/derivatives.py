@@ -293,7 +293,7 @@ def gradient_sum(ev: RunEvidence) -> Iterator[Hit]:
 
 def _mend_sum(ev: RunEvidence, where: BoolArray) -> str | Choice:
     loss = ev.problem.loss
-    if ev.run.steps or loss is None or loss.labels is None:
+    if not ev.run.unseen or loss is None or loss.labels is None:
         return mend(ev, where, whole_rows=True, sums_first=True)
     whole = loss.labels.sum(axis=1) == 1
     other = "check the sum in the denominator, the masks and the reduction"

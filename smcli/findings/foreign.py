@@ -111,7 +111,7 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
     """What the wrong, finite values of unseen code look like in each row [R], else the remedy; and the facts in it.
 
     Args:
-        ev: a run without steps.
+        ev: a run whose steps are not seen.
         wrong: bool [R, N], its wrong values.
         remedy: what to say of values that look like nothing.
     """
@@ -146,15 +146,21 @@ def _narrower(ev: RunEvidence, wrong: BoolArray) -> str:
 
 
 def _factor(ev: RunEvidence, wrong: BoolArray) -> float | None:
-    """What all wrong values are the truth times, or None."""
+    """What all wrong values are the truth times, or None.
+
+    Normal numbers tell the factor; subnormal ones have too few digits for that, but have to agree to their spacing.
+    """
     t, y = ev.t[wrong], ev.y[wrong]
-    usual = (np.abs(t) >= ev.format.smallest_normal) & (np.abs(y) >= ev.format.smallest_normal) & np.isfinite(t)
-    if np.count_nonzero(usual) < FEW or not usual.all() or np.ptp(np.abs(t)) <= ALIKE * np.abs(t).max():
+    least = ev.format.smallest_normal
+    usual = (np.abs(t) >= least) & (np.abs(y) >= least)
+    size = np.abs(t[usual])
+    if not np.isfinite(t).all() or size.size < FEW or np.ptp(size) <= ALIKE * size.max():
         return None
-    ratio = y / t
-    middle = float(np.median(ratio))
+    middle = float(np.median(y[usual] / t[usual]))
     alike = max(ALIKE, 4 * ev.format.unit_roundoff)
-    same = bool((np.abs(ratio - middle) <= alike * abs(middle)).all())
+    due = middle * t
+    room = np.where(usual, 0.0, NEAR * max(1.0, abs(middle)) * ev.format.smallest_subnormal)
+    same = bool((np.abs(y - due) <= alike * np.abs(due) + room).all())
     return middle if same and abs(middle - 1) > 2 * alike else None
 
 

@@ -218,7 +218,9 @@ def clip_constant(ev: RunEvidence) -> Iterator[Hit]:
     Keras documentation, keras.config.epsilon and CategoricalCrossentropy. scikit-learn documentation, log_loss (eps).
     PyTorch documentation, torch.nn.BCELoss.
     """
-    if not ev.quantity.is_loss or (ev.run.steps and not any("ε" in s.expr or "−100" in s.expr for s in ev.run.steps)):
+    if not ev.quantity.is_loss or (
+        not ev.run.unseen and not any("ε" in s.expr or "−100" in s.expr for s in ev.run.steps)
+    ):
         return  # a trace shows that nothing was clipped
     wrong = ev.verdict(Verdict.INACCURATE, Verdict.LOST) & np.isfinite(ev.y)
     for loss, text in constants(ev.format):

@@ -139,7 +139,7 @@ def sum_overflow(ev: RunEvidence) -> Iterator[Hit]:
 
     n equal logits overflow the sum from ln(max/n) on, that is ln n earlier than one exp does: ten logits of 9 in float16,
     where exp(9) = 8103 is harmless. Subtracting the maximum does not always help: about as many equal logits as the
-    largest number (a long vocabulary in float16, some 460 classes in float8_e4m3fn) add up to more than the format has, if
+    largest number (a long vocabulary in float16, some 470 classes in float8_e4m3fn) add up to more than the format has, if
     the sum does not stall before (SM404).
 
     {table:max,exp_overflow}

@@ -126,7 +126,7 @@ def mend(
         index[left[better]], best[left[better]] = k, score[better]
         left = left[~whole]
     last = otherwise or "no method here is accurate in this format: take the certified value (smcli eval)"
-    if not ev.run.steps:
+    if ev.run.unseen:
         index[accurate_by("naive", ev, hits) & where.any(axis=1)] = len(trials) + 1
     return choice(*(t.text for t in trials), last, _elsewhere(ev), index=index)
 
@@ -187,7 +187,7 @@ def _words(ev: RunEvidence, method: str) -> str:
 
 def _other_sums(ev: RunEvidence) -> list[Trial]:
     """A wider accumulator and better orders than what was used, for methods that sum at all."""
-    if ev.elementwise or not ev.run.steps:  # nothing is summed, or nobody knows how
+    if ev.elementwise or ev.run.unseen:  # nothing is summed, or nobody knows how
         return []
     wide = formats.get(ev.numerics.accumulate) if ev.numerics.accumulate else ev.inner
     out = []

@@ -93,7 +93,7 @@ def rounded_logit(ev: RowEvidence) -> Iterator[Hit]:
     by = pick(size, most)
     effect = by / ev.problem.temperature
     figures, facts = _figures(ev, np.asarray(where.any(axis=1)), most)
-    moved = "{n} of {all} logits {is no number|are no numbers} of {format}; the largest change is {by}, at index {most}{figures}"
+    moved = "{n} of {all} logits {is no number|are no numbers} of {format}; the largest change is {by}, at {most:place}{figures}"
     yield Hit(
         where,
         choice(

@@ -148,6 +148,7 @@ def _found(r: Rule, evidence: Evidence, hit: Hit, where: BoolArray, rows: IntArr
         step=_of_rows(hit.step, rows),
         side=evidence.side,
         of_logits=bool(evidence.side) and where.shape[1] == evidence.x.shape[1],
+        sole=where.shape[1] == 1,
     )
 
 

@@ -28,7 +28,7 @@ def testify(ev: RunEvidence, about: RowEvidence, found: Sequence[Found]) -> tupl
     Last, what no method explains (SM409).
 
     Args:
-        ev: a run without steps.
+        ev: a run whose steps are not seen.
         about: the block's logits.
         found: what was found of that run already; its codes are not told twice.
     """

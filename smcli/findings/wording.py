@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smcli.model import Found
 
 NAME = re.compile(r"\{([^{}]+)\}")
+PLACE = re.compile(r",? at (?:\{at\}|\{most:place\})")
 SHOWN = 4  # indices named in a sentence
 FARTHEST = 2**50  # binary exponents beyond it are of no use to a reader
 
@@ -27,7 +28,8 @@ def say(found: Found, k: int, *, truth: Truth | None = None, row: int | None = N
     A template names in braces what differs from row to row: a fact; `{at}`, the places ("index 3"), or `{at:class}`;
     `{n}`, how many they are; `{true}`, the truth at the first of them, or `{true:most}` at the index that the fact
     `most` holds; `{most:place}`, that index in words; `{x:repr}`, all digits of a fact; `{is|are}`, the one for a single
-    place and the other for several.
+    place and the other for several. Where a row has but one value, as of a loss, " at {at}" and " at {most:place}" are left
+    out.
 
     Args:
         found: what a rule found.
@@ -65,7 +67,8 @@ class _Told:
 
     def fill(self, template: str) -> str:
         """The template with its names replaced."""
-        return "".join([self._put(*part) if named else part[0] for named, part in _parts(template)])
+        parts = _placeless(template) if self.found.sole else _parts(template)
+        return "".join([self._put(*part) if named else part[0] for named, part in parts])
 
     def _put(self, word: str, more: str) -> str:
         found, k = self.found, self.k
@@ -97,6 +100,12 @@ def _parts(template: str) -> tuple[tuple[bool, tuple[str, str]], ...]:
         if piece:
             out.append((i % 2 == 1, (name, more)))
     return tuple(out)
+
+
+@lru_cache(maxsize=512)
+def _placeless(template: str) -> tuple[tuple[bool, tuple[str, str]], ...]:
+    """The same without the places."""
+    return _parts(PLACE.sub("", template))
 
 
 def _text(fact: Any, k: int) -> str:

@@ -143,8 +143,15 @@ class Allclose:
         """Where values pass: nan where the truth is nan, an infinity where it is that."""
         with np.errstate(all="ignore"):
             near = np.abs(values - truth) <= self.atol + self.rtol * np.abs(truth)
+            near &= np.isfinite(truth)  # beside an infinity everything is allowed, else
             passed: BoolArray = near | (values == truth) | (np.isnan(values) & np.isnan(truth))
         return passed
+
+    def beyond(self, values: FloatArray, truth: FloatArray) -> FloatArray:
+        """How many times what is allowed values are off, which do not pass: inf where one of both is not finite."""
+        with np.errstate(all="ignore"):
+            times = np.abs(values - truth) / (self.atol + self.rtol * np.abs(truth))
+        return np.where(np.isnan(times), np.inf, times)
 
     def zeros_pass(self, truth: FloatArray) -> bool:
         """Whether values that are all 0 would pass."""

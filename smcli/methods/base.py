@@ -68,6 +68,11 @@ class Method(ABC):
         return False
 
     @property
+    def unseen(self) -> bool:
+        """Whether its inside is not seen: what stands in its trace is done around it."""
+        return False
+
+    @property
     def derivatives_only(self) -> bool:
         """Whether it has no forward pass of its own."""
         return not any(self.defines(q.name) for q in QUANTITIES.values() if not q.is_derivative)
@@ -180,6 +185,7 @@ class Run:
         steps: the trace.
         version: of the library behind the method, or an empty string.
         notes: what a user should know of how the values came about.
+        around: whether the steps are what is done around code that is not seen.
     """
 
     method: str
@@ -187,6 +193,12 @@ class Run:
     steps: Sequence[Step] = ()
     version: str = ""
     notes: tuple[str, ...] = ()
+    around: bool = False
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nobody knows by which steps the values came about."""
+        return self.around or not self.steps
 
     @property
     def unrounded(self) -> FloatArray:
@@ -214,7 +226,8 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
         values = np.broadcast_to(out.values, (problem.logits.shape[0], q.size(problem)))
         if q.zero_when_ignored and problem.ignored is not None and not method.final:
             values = np.where(problem.ignored[:, None], 0.0, values)
-    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, tuple(dict.fromkeys(o.notes)))
+    notes = tuple(dict.fromkeys(o.notes))
+    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, notes, method.unseen)
 
 
 REGISTRY: dict[str, Method] = {}

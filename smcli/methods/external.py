@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.errors import UnavailableError, UsageError, nearest
+from smcli.methods.base import RAISED
 from smcli.methods.kernels import Kernel, one_line, traceback_of
 from smcli.methods.streams import aside
+from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from smcli.quantities import Quantity
 
 NATIVE = {"float64", "float32", "float16"}  # formats that NumPy has arrays of
+UNREDUCED = "let it return the loss of each row, without a mean or sum over them, which --reduction takes"
 
 
 def load(name: str) -> Kernel:
@@ -146,11 +149,12 @@ class Call:
         if loss is not None and loss.teacher is not None:
             return (self._array(self.task.teacher),)
         if loss is None:
-            raise UnavailableError(f"for {q.name} it is called with a target, and there is none")
+            raise FinalError(f"for {q.name} it is called with a target, and there is none")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
-        for what, there in extra.items():
-            if there:
-                raise UnavailableError(f"it is called with the target alone, and knows nothing of {what}")
+        own = " and ".join(what for what, there in extra.items() if there)
+        if own:
+            what = "target" if loss.labels is None else "labels"
+            self.task.arithmetic.notes.append(f"called with the {what} alone: to apply {own} is up to it")
         if loss.labels is not None:
             return (self._array(loss.labels),)
         return (np.asarray(loss.target, dtype=np.int64),)
@@ -168,19 +172,47 @@ class Call:
         """The values of all rows.
 
         Raises:
-            UnavailableError: they have a wrong shape. What the function itself raises goes through.
+            UnavailableError: they have a wrong shape; or the function takes neither the batch nor a row of it: what it made
+                of the batch is told first, since that is how it is called.
         """
-        rows = self.task.x.shape[0]
+        if self.quantity.name == "gradient" and self.task.problem.scale != 1:
+            factor = f"1/N = {float(self.task.problem.scale):.6g}"
+            self.task.arithmetic.notes.append(
+                f"asked for the gradient of each row's own loss, which is multiplied by {factor} of the reduction here"
+            )
         with _from_here():
             try:
-                batch = self._ask(*self.given)
-            except UnavailableError:
-                raise
-            except Exception:  # noqa: BLE001 - it is the user's, and may raise anything
-                batch = None  # it takes no batch, perhaps; if it takes no row either, that is what is told
-            if batch is not None and self._fits(batch, rows) and self._same_by_row(batch):
-                return batch.reshape(rows, -1)
-            return np.stack([self._row(r) for r in range(rows)])
+                batch = self._batch()
+            except UnavailableError as error:
+                first: Exception = error
+            except Exception as error:  # noqa: BLE001 - it is the user's, and may raise anything
+                first = error  # it takes no batch, perhaps
+            else:
+                return batch if self._same_by_row(batch) else self._row_by_row()
+            if isinstance(first, FinalError):
+                raise first
+            try:
+                return self._row_by_row()
+            except Exception as error:
+                raise _why(first, error) from error
+
+    def _batch(self) -> NDArray[Any]:
+        """What it makes of all rows at once [R, N]."""
+        rows, values = self.task.x.shape[0], self._ask(*self.given)
+        if rows == 1 and values.size == 1 and () in self.due:
+            values = values.reshape(1)  # a mean over one row is that row's
+        if any(values.shape == (rows, *shape) for shape in self.due):
+            return values.reshape(rows, -1)
+        if values.size == 1 and () in self.due:
+            raise OneInAllError(
+                f"it returned one value for {rows} rows, where {self.quantity.name} has one for each: {UNREDUCED}"
+            )
+        raise UnavailableError(
+            f"it returned the shape {_text(values.shape)} for {plural(rows, 'row')} of {self.task.x.shape[1]} logits"
+        )
+
+    def _row_by_row(self) -> NDArray[Any]:
+        return np.stack([self._row(r) for r in range(self.task.x.shape[0])])
 
     def _ask(self, *given: Any) -> NDArray[Any]:
         """Call it with copies, since it may write into them."""
@@ -192,9 +224,6 @@ class Call:
             name = self.task.format.name
             self.task.arithmetic.notes.append(f"returned {values.dtype}; its values are rounded to {name}")
         return values.astype(np.float64)
-
-    def _fits(self, values: NDArray[Any], rows: int) -> bool:
-        return any(values.shape == (rows, *shape) for shape in self.due)
 
     def _same_by_row(self, batch: NDArray[Any]) -> bool:
         """Whether two rows alone give about what they gave in the batch: else it is a function of one row.
@@ -224,6 +253,34 @@ class Call:
                 f"logits, where {self.quantity.name} has the shape {_text(self.due[0])}"
             )
         return values.ravel()
+
+
+class FinalError(UnavailableError):
+    """Why a function cannot be asked, whatever it would make of a row alone."""
+
+
+class OneInAllError(UnavailableError):
+    """A function returned one value where each row has one: a loss that is reduced, unless it takes rows alone."""
+
+
+def _why(first: Exception, then: Exception) -> UnavailableError:
+    """Why a function took neither the batch nor a row alone: what it made of the batch, and then of a row.
+
+    A shape that is wrong for both is told of the row, which has fewer axes to misread.
+    """
+    if (
+        isinstance(first, UnavailableError)
+        and isinstance(then, UnavailableError)
+        and not isinstance(first, OneInAllError)
+    ):
+        return then
+    if isinstance(first, OneInAllError):
+        return UnavailableError(first.message, detail="" if isinstance(then, UnavailableError) else traceback_of(then))
+    said, alone = (e.message if isinstance(e, UnavailableError) else f"{RAISED}{one_line(e)}" for e in (first, then))
+    also = "" if alone == said else f"; with a row alone {alone}"
+    return UnavailableError(
+        f"{said}{also}", detail=traceback_of(then if isinstance(first, UnavailableError) else first)
+    )
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -134,6 +134,11 @@ class Kernel(Method):
         return self.code.reason
 
     @property
+    def unseen(self) -> bool:
+        """Its inside is not seen."""
+        return True
+
+    @property
     def version(self) -> str:
         """The version of the library, or an empty string."""
         return self.code.version

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smcli import document
+from smcli.document.limits import judged
 from smcli.document.parts import FindingBlock, Table
 from smcli.document.report import counted, findings
-from smcli.document.tolerance import sentences
 from smcli.model import Severity
 from smcli.numbers import words
 from smcli.report.report import Comparison, Report
@@ -27,6 +27,7 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
     if hasattr(thing, "annotations"):
         for severity, name, said in thing.annotations():
             yield f"{_annotation(severity, name, said)}\n"
+        yield from _judged(thing)
         doc = document.of(thing, style)
         yield f"{_plain(f'{doc.title}: {doc.subject}')}\n"
         return
@@ -36,7 +37,7 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
         yield from (f"{_command(f, '')}\n" for f in parts if isinstance(f, FindingBlock))
         for cells in (line for t in parts if isinstance(t, Table) for line in (t.head, *t.rows)):
             yield f"{_plain(' '.join(c.text for c in cells if c.text))}\n"
-        yield from _tolerance(thing)
+        yield from _judged(thing)
         if doc.closing is not None:
             yield f"{_plain(f'{doc.title}: {doc.closing.text}')}\n"
         return
@@ -44,15 +45,15 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
     for report in reports:
         for f in findings(report, replace(style, verbose=True)):
             yield f"{_command(f, report.model if len(reports) > 1 else '')}\n"
-        yield from _tolerance(report)
+        yield from _judged(report, f"{report.model}: " if len(reports) > 1 else "")
     found = ", ".join(c.text for c in counted(thing.digest())) or "nothing to report"
     yield f"{_plain(f'smcli {thing.command}: {found} · {document.of(thing, style).subject}')}\n"
 
 
-def _tolerance(thing: Any) -> Iterator[str]:
-    """What a check says of tolerances, as plain lines."""
-    if getattr(thing, "tolerance", None):
-        yield from (f"{_plain(said)}\n" for said in sentences(thing.tolerance))
+def _judged(thing: Any, dtype: str = "") -> Iterator[str]:
+    """What is said of limits and tolerances, as plain lines."""
+    if hasattr(thing, "beyond"):
+        yield from (f"{_plain(f'{dtype}{said}')}\n" for said in judged(thing))
 
 
 def _command(f: FindingBlock, dtype: str) -> str:

@@ -92,9 +92,10 @@ def _with_methods(
 
 
 def notes(thing: Any) -> str:
-    """The findings, a line each."""
+    """The findings, a line each, and what is said of limits and tolerances."""
     if not isinstance(thing, Report | Comparison):
         return ""
+    from smcli.document.limits import judged
     from smcli.document.report import findings
 
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
@@ -103,4 +104,5 @@ def notes(thing: Any) -> str:
         for f in findings(report, Style(verbose=True)):
             about = " ".join(filter(None, (report.model if len(reports) > 1 else "", f.where, f.about)))
             lines.append(f"{f.severity} {f.code} {f.name}{f' ({about})' if about else ''}: {f.message}\n")
+        lines += [f"{said}\n" for said in judged(report)]
     return "".join(lines)

@@ -13,6 +13,7 @@ from smcli.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from smcli.judge.beyond import Beyond
     from smcli.judge.reduce import Reduced
     from smcli.model import Finding, FloatArray, MethodResult, QuantityResult, RowReport, StepSummary
 
@@ -160,6 +161,11 @@ def finding_document(f: Finding, side: int = 0) -> dict[str, Any]:
         "message": f.message,
         "remedy": f.remedy,
     }
+
+
+def beyond_document(b: Beyond) -> dict[str, int]:
+    """How many values are beyond the limits that were given, and how many of them are correctly rounded."""
+    return {"values": b.count, "correctly_rounded": b.rounded}
 
 
 def reduced_document(r: Reduced) -> dict[str, Any]:

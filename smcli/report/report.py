@@ -11,11 +11,12 @@ import numpy as np
 
 from smcli.errors import UsageError
 from smcli.findings import say
+from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
 from smcli.judge.measure import worst
 from smcli.model import RowReport, Severity, Verdict
 from smcli.problem.build import targets
-from smcli.report.document import SCHEMA, finding_document, listed, reduced_document, row_document
+from smcli.report.document import SCHEMA, beyond_document, finding_document, listed, reduced_document, row_document
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
@@ -299,17 +300,26 @@ class Report(Shown):
                 return score.worst_ulp
         raise UsageError(f"this report has no {quantity} by {method}")
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value of some rows, each with the reason."""
+        out: dict[str, str] = {}
+        for b in self.blocks:
+            by_name: dict[str, list[Judged]] = {}
+            for m in (m for q in b.results for m in q.methods if ":" in m.method):
+                by_name.setdefault(m.method, []).append(m)
+            out.update({n: some[0].reason for n, some in by_name.items() if not any(m.available for m in some)})
+        return out
+
+    def beyond(self) -> Beyond:
+        """How many values are beyond a limit that was given explicitly, those of all methods and reductions."""
+        errors = [(m.ulp, m.rel, m.verdicts) for b in self.blocks for q in b.results for m in q.methods if m.available]
+        errors += [(m.ulp, m.rel, m.verdicts) for r in self.reduced for m in r.methods]
+        return sum((Beyond.of(self.limits, *some) for some in errors), Beyond())
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        max_ulp, max_rel = self.limits.max_ulp, self.limits.max_rel
-        if not self.limits.given:
-            return False
-        errors = [(m.ulp, m.rel) for b in self.blocks for q in b.results for m in q.methods if m.available]
-        errors += [(m.ulp, m.rel) for r in self.reduced for m in r.methods]
-        return any(
-            (max_ulp is not None and not (ulp <= max_ulp).all()) or (max_rel is not None and not (rel <= max_rel).all())
-            for ulp, rel in errors
-        )
+        return bool(self.beyond().count)
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
@@ -336,6 +346,8 @@ class Report(Shown):
             summary["reduced"] = {r.quantity: reduced_document(r) for r in self.reduced}
         if self.about_all:
             summary["reduced"][self.about_all[0].quantity]["findings"] = [finding_document(f) for f in self.about_all]
+        if self.limits.given:
+            summary["beyond_limits"] = beyond_document(self.beyond())
         if self.confirmed is not None:
             summary["confirmed"] = self.confirmed.to_dict()
         return {"summary": summary} | ({"tolerance": self.tolerance} if self.tolerance else {})
@@ -419,9 +431,19 @@ class Comparison(Shown):
         """The tracebacks of code that failed, each once."""
         return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value in some format, each with the reason."""
+        return {name: why for r in self.reports for name, why in r.broken.items()}
+
+    @property
+    def limits(self) -> Tolerance:
+        """Limits that were given explicitly."""
+        return self.reports[0].limits
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly, or its error against the logits as given is."""
-        limit = self.reports[0].limits.max_rel
+        limit = self.limits.max_rel
         totals = [s.total_rel for r in self.reports for s in r.scores() if s.total_rel is not None]
         return any(r.beyond_limits() for r in self.reports) or (limit is not None and any(t > limit for t in totals))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.document.figure import Axis, Figure, Series
+from smcli.document.limits import judged
 from smcli.document.parts import Cell, Code, Document, Drawing, Paragraph, Table
 from smcli.document.report import NO_FINDING, NOTHING, counted
 from smcli.document.spelling import error
@@ -49,6 +50,7 @@ def _parts(report: ScanReport, style: Style) -> Iterator[Part]:  # noqa: C901 - 
     t = report.tally
     title = f"{plural(t.rows, 'row')}, {plural(t.values, 'logit')}, {report.dtype}"
     title += " (interrupted: the rows so far)" if report.partial else ""
+    title += "; a quick look at the logits as they are, nothing is computed" if report.quick else ""
     if report.quick:
         yield _table(
             title, ("least logit", "largest logit"), [(f"{t.extremes.least:g}", f"{t.extremes.most:g}")], {0, 1}
@@ -59,6 +61,7 @@ def _parts(report: ScanReport, style: Style) -> Iterator[Part]:  # noqa: C901 - 
         yield _findings(report)
     for name, why in report.errors:
         yield Paragraph((Cell(f"{name} is left out: ", "error"), Cell(why.message)))
+    yield from map(Paragraph.of, judged(report))
     for note in report.notes:
         yield Paragraph.of(note, "dim")
     if style.summary:

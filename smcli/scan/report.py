@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smcli import findings
+from smcli.judge.beyond import Beyond
 from smcli.numbers.words import command_line
-from smcli.report.document import json_number
+from smcli.problem.specs import Tolerance
+from smcli.report.document import beyond_document, json_number
 from smcli.report.report import RANK, CodeCount
 from smcli.scan.tally import Tally, as_counts
 
@@ -55,6 +57,7 @@ class ScanReport:
         options: what the command that shows a row has to repeat, such as ("-d", "float32").
         targets: the right class of each row of all files, or one for all; None where none was given.
         given: options with one row of numbers for each row of all files, or one for all, and these.
+        limits: limits that were given explicitly.
     """
 
     dtype: str
@@ -68,6 +71,9 @@ class ScanReport:
     options: tuple[str, ...] = ()
     targets: tuple[int, ...] | None = None
     given: tuple[tuple[str, tuple[RawRow, ...]], ...] = ()
+    limits: Tolerance = Tolerance()  # noqa: RUF009 - it is frozen
+
+    tolerance = None
 
     def digest(self) -> list[CodeCount]:
         """Each code that was found, the most severe first: in how many rows, and in which first."""
@@ -78,9 +84,18 @@ class ScanReport:
         ]
         return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
 
+    @property
+    def broken(self) -> dict[str, str]:
+        """The user's functions that gave no value of some rows, each with the reason."""
+        return {name: why for name, why in self.tally.missing.items() if ":" in name}
+
+    def beyond(self) -> Beyond:
+        """How many values are beyond a limit that was given explicitly."""
+        return sum((count.beyond for count in self.tally.counts.values()), Beyond())
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        return any(count.beyond for count in self.tally.counts.values())
+        return bool(self.beyond().count)
 
     def place(self, row: int) -> tuple[str, int]:
         """The file of a row, and its number there."""
@@ -161,6 +176,8 @@ class ScanReport:
             }  # fmt: skip
         if tally.missing:
             document["unavailable"] = dict(sorted(tally.missing.items()))
+        if self.limits.given:
+            document["beyond_limits"] = beyond_document(self.beyond())
         if self.errors:
             document["errors"] = [{"file": name, "message": error.message} for name, error in self.errors]
         if self.notes:

@@ -122,6 +122,7 @@ class _Scan:
             notes=(*self._notes, *self._about_columns()),
             options=tuple(self._options),
             targets=self._request.loss.target,
+            limits=self._request.tolerance,
             given=tuple(
                 (f"--{name}", rows) for name in ("labels", "against") if (rows := getattr(loss, name)) is not None
             ),

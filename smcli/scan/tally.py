@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from smcli.judge.beyond import Beyond
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ class Count:
         histogram: how many errors are at most each edge, beyond the edge before; one more for what is beyond the last.
             What is undefined has none.
         worst: (error in ulp, row, index) of the worst value; nan is worst, of equal ones the first.
-        beyond: how many values are beyond a limit that the user gave.
+        beyond: the values that are beyond a limit that the user gave.
     """
 
     verdicts: IntArray
     histogram: IntArray
     worst: tuple[float, int, int]
-    beyond: int = 0
+    beyond: Beyond = Beyond()  # noqa: RUF009 - it is frozen
 
     def __add__(self, later: Count) -> Count:
         return Count(
@@ -135,7 +136,7 @@ def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
                 verdicts,
                 histogram(m.ulp[m.verdicts != Verdict.UNDEFINED] if verdicts[Verdict.UNDEFINED] else m.ulp),
                 (float(each[r]), first + int(block.places[r]), int(m.worst[r])),
-                _beyond(m, tolerance),
+                Beyond.of(tolerance, m.ulp, m.rel, m.verdicts),
             )
             _note_worst(worst, m, q.quantity, each)
     findings = {}
@@ -162,18 +163,6 @@ def histogram(ulp: FloatArray) -> IntArray:
             break
     counts: IntArray = np.diff(np.concatenate([[0], below, [flat.size]]))
     return counts
-
-
-def _beyond(m: Judged, tolerance: Tolerance) -> int:
-    """How many values are beyond the limits that the user gave."""
-    if not tolerance.given:
-        return 0
-    within = np.ones(m.ulp.shape, dtype=bool)
-    if tolerance.max_ulp is not None:
-        within &= m.ulp <= tolerance.max_ulp
-    if tolerance.max_rel is not None:
-        within &= m.rel <= tolerance.max_rel
-    return int(within.size - np.count_nonzero(within))
 
 
 def _note_worst(worst: dict[int, BadRow], m: Judged, quantity: str, each: FloatArray) -> None:
