@@ -179,3 +179,58 @@ def test_the_installed_command_starts_main():
     pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     module, _, function = pyproject["project"]["scripts"]["smcli"].partition(":")
     assert getattr(import_module(module), function) is main
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "1", "2", "-q", "softmax", "-f", "plain", "--digits", "0x14"],
+        ["eval", "1", "2", "-q", "softmax", "-f", "plain", "--digits", "2e1"],
+    ],
+)
+def test_integers_of_options_are_written_as_logits_are(capsys, words):
+    assert outcome(capsys, *words)[1] == outcome(capsys, *words[:-1], "20")[1]
+    nested = ["eval", "[[1, 2], [3, 5]]", "-q", "logsumexp", "-f", "plain"]
+    assert outcome(capsys, *nested, "--axis", "0x0") == outcome(capsys, *nested, "--axis", "0")
+    assert outcome(capsys, *nested, "--rows", "0x1:2") == outcome(capsys, *nested, "--rows", "1:2")
+    assert outcome(capsys, *nested[:2], "-t", "0,7", "--ignore-index", "0x7")[0] == 0
+    assert outcome(capsys, "compare", "1", "2", "--top", "0x1")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "nan", "inf", "1e300", "0x1.8p0", ""])
+@pytest.mark.parametrize("option", ["--digits", "--axis", "--ignore-index", "--top"])
+def test_what_is_no_integer_is_refused(capsys, option, text):
+    code, out, err = outcome(capsys, "compare", "1", "2", option, text)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: invalid value for '{option}': {text!r} is not an integer\nhint: ")
+
+
+@pytest.mark.parametrize("words", [["compare", "1", "2", "--top"], ["scan", "-", "--jobs"]])
+def test_a_count_is_one_or_more(capsys, words):
+    for text in ("0", "-3"):
+        code, _, err = outcome(capsys, *words, text)
+        assert code == 2 and f"{text} is less than 1" in err
+
+
+def test_truths_in_several_formats_are_shown_although_no_method_is_judged(capsys):
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16")
+    assert out.index("float16\n") < out.index("0.26894") < out.index("bfloat16\n") < out.index("0.2689 ")
+    assert "--max-rel" not in out
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16", "--confirm")
+    assert "bfloat16: confirmed by mpmath" in out
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16", "-m", "naive")
+    assert "--max-rel" in out
+
+
+@pytest.mark.parametrize(("factors", "sign"), [("1,-5,1", "negative"), ("1,5,1", "positive"), ("0,0,0", "exactly 0")])
+@pytest.mark.parametrize("command", ["eval", "compare"])
+def test_the_sign_of_a_signed_logsumexp_is_told(capsys, command, factors, sign):
+    _, out, _ = outcome(capsys, command, "1", "2", "3", "-q", "logsumexp", "--coefficients", factors)
+    assert out.count(f"the sum of the signed exponentials is {sign}") == 1
+
+
+def test_only_commands_that_compare_formats_offer_several(capsys):
+    """scan and check take one, and refuse more."""
+    for command in ("eval", "compare", "grad", "check", "scan"):
+        _, said, _ = outcome(capsys, command, "-h")
+        assert ("several, or all, to compare" in " ".join(said.split())) == (command in {"eval", "compare", "grad"})

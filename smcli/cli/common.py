@@ -6,7 +6,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Rendering
+from typer import BadParameter
+
+from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Rendering, whole
 from smcli.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -101,8 +103,8 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
     """
     parts = text.split(":")
     try:
-        numbers = [int(p) if p.strip() else None for p in parts]
-    except ValueError:
+        numbers = [whole(p) if p.strip() else None for p in parts]
+    except BadParameter:
         numbers = []
     if (
         not 1 <= len(numbers) <= 3
