@@ -234,3 +234,36 @@ def test_only_commands_that_compare_formats_offer_several(capsys):
     for command in ("eval", "compare", "grad", "check", "scan"):
         _, said, _ = outcome(capsys, command, "-h")
         assert ("several, or all, to compare" in " ".join(said.split())) == (command in {"eval", "compare", "grad"})
+
+
+@pytest.mark.parametrize("command", ["compare", "eval", "grad", "scan", "check"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-f", "xml"], "unknown output format 'xml'"),
+        (["-o", "x.weird"], "names no output format"),
+        (["-o", "absent/x.json"], "cannot write 'absent/x.json': No such file or directory"),
+        (["-o", "file/x.json"], "cannot write 'file/x.json': Not a directory"),
+        (["-o", "folder", "-f", "json"], "cannot write 'folder': Is a directory"),
+        (["--plot", "absent/x.svg"], "cannot write 'absent/x.svg': No such file or directory"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_read(
+    capsys, monkeypatch, tmp_path, command, options, says
+):
+    """A scan takes an hour: what it finds must have somewhere to go."""
+    if command == "scan" and options[0] == "--plot":
+        return
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    files = {"scan": ["absent.npy"], "check": ["absent.npy", "absent.npy"]}.get(command, ["-i", "absent.npy"])
+    code, out, err = outcome(capsys, command, *files, *options)
+    assert (code, out) == (2, "") and says in err.splitlines()[0] and "absent.npy" not in err
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    code, _, err = outcome(capsys, "compare", "-i", "absent.npy", "-o", "x.json")
+    assert code == 2 and "cannot write 'x.json': Permission denied" in err

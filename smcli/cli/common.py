@@ -133,7 +133,22 @@ def request_of(command: str, options: Judging) -> Request:
     from smcli.request import Request, check_fail_on
 
     check_fail_on(options.fail_on)
+    _check_destination(options)
     return Request.of(command, Texts(options))
+
+
+def _check_destination(options: Judging) -> None:
+    """Refuse a place or a kind of output that cannot be, before what goes there has taken its time."""
+    from smcli import render
+
+    render.choose(options.format, options.output)
+    if options.output not in {None, "-"}:
+        render.check_place(str(options.output))
+    plot = options.plot if isinstance(options, Output) else None
+    if plot is not None:
+        from smcli.render import _plot
+
+        _plot.check(plot)
 
 
 def finish(report: Report | Comparison, options: Output) -> int:
@@ -165,10 +180,8 @@ def write(thing: object, options: Rendering) -> None:
             whole=getattr(options, "digits", None) is not None,
         )  # fmt: skip
     plot = options.plot if isinstance(options, Output) else None
+    render.deliver(thing, name, style, options.output)
     if plot is not None:
         from smcli.render import _plot
 
-        _plot.check(plot)
-    render.deliver(thing, name, style, options.output)
-    if plot is not None:
         _plot.save(thing, plot)
