@@ -36,7 +36,8 @@ class Method(ABC):
         name: what the user types.
         source: who describes or ships it.
         backward: how its gradient is computed: "composed" goes back through every step of the forward pass,
-            "fused" is p·Σy − y at once, "autograd" is a library's own, "differences" evaluates the loss beside each logit, "none" has no gradient.
+            "fused" is p·Σy − y at once, "autograd" is a library's own, "differences" evaluates the loss beside
+            each logit, "none" has no gradient.
     """
 
     name: str
