@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 import tomllib
@@ -227,6 +228,39 @@ def test_truths_in_several_formats_are_shown_although_no_method_is_judged(capsys
 def test_the_sign_of_a_signed_logsumexp_is_told(capsys, command, factors, sign):
     _, out, _ = outcome(capsys, command, "1", "2", "3", "-q", "logsumexp", "--coefficients", factors)
     assert out.count(f"the sum of the signed exponentials is {sign}") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["explain", "SM201"], ["explain"], ["methods"], ["completions", "bash"], ["compare", "-h"], []]
+)
+def test_where_python_leaves_out_docstrings_pages_are_refused_and_values_are_as_ever(words):
+    told = [subprocess.run([sys.executable, *flag, "-m", "smcli", *words], capture_output=True, text=True, encoding="utf-8",
+                           check=False) for flag in ([], ["-O"], ["-OO"])]  # fmt: skip
+    assert told[0].returncode == told[1].returncode == 0 and told[0].stdout == told[1].stdout
+    assert (told[2].returncode, told[2].stdout) == (3, "") and "leave out docstrings (-OO)" in told[2].stderr
+    values = [subprocess.run([sys.executable, *flag, "-m", "smcli", "compare", "1000", "2"], capture_output=True, check=True)
+              for flag in ([], ["-OO"])]  # fmt: skip
+    assert values[0].stdout == values[1].stdout
+
+
+@pytest.mark.parametrize("limit", ["640", "4300"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "1", "2", "--digits", "10000", "--confirm"],
+        ["eval", "1.7976931348623157e308", "0", "-q", "softmax", "--digits", "3000", "--confirm"],
+        ["compare", "1", "2", "--digits", "700", "-f", "json", "-m", "bigfloat,naive"],
+        ["eval", "0x1" + "f" * 900 + "p-3600", "1" * 700, "3" * 5000, "-q", "softmax"],
+    ],
+)
+def test_digits_need_no_more_of_python_than_its_least_limit(words, limit):
+    """Python converts 4300 digits at once, or as many as PYTHONINTMAXSTRDIGITS says: 640 at the least."""
+    program = (
+        "import sys; sys.modules['gmpy2'] = None; from smcli.__main__ import main; main()"  # its integers have none
+    )
+    told = [subprocess.run([sys.executable, "-X", f"int_max_str_digits={n}", "-c", program, *words], capture_output=True,
+                           text=True, encoding="utf-8", check=False) for n in (limit, "0")]  # fmt: skip
+    assert told[0].returncode == 0 and "Traceback" not in told[0].stderr and told[0].stdout == told[1].stdout
 
 
 def test_only_commands_that_compare_formats_offer_several(capsys):
