@@ -420,6 +420,15 @@ class Comparison(Shown):
         """The tracebacks of code that failed, each once."""
         return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
+    def worst_ulp(self, method: str, quantity: str) -> float:
+        """The worst error of a method in any of the formats, in ulp of that format; nan ranks worst.
+
+        Raises:
+            UsageError: that method did not compute that quantity here.
+        """
+        worst = [r.worst_ulp(method, quantity) for r in self.reports]
+        return max(worst, key=lambda ulp: (math.isnan(ulp), ulp))
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly, or its error against the logits as given is."""
         limit = self.reports[0].limits.max_rel
