@@ -319,3 +319,14 @@ def test_it_goes_to_other_processes() -> None:
 def test_a_name_without_a_function_is_refused() -> None:
     with pytest.raises(UsageError):
         methods.get("mine:")
+
+
+@pytest.mark.parametrize("how", ["mean", "sum"])
+def test_under_a_reduction_it_is_asked_for_the_gradient_of_a_row(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """p − y, as README says; the factor is smcli's. Saved gradients have it already (test_checking.py)."""
+    words = ["grad", "[[1, 2], [3, 5], [0, 1]]", "-t", "0,1,0", "--reduction", how, "-m", "mine:gradient,fused"]
+    assert command([*words, "-f", "json"]) == 0
+    for row in json.loads(capsys.readouterr().out)["rows"]:
+        (gradient,) = row["results"]
+        own, fused = gradient["methods"]
+        assert own["values"] == pytest.approx(fused["values"], rel=1e-12)
