@@ -119,7 +119,7 @@ def check_place(path: str) -> None:
     Raises:
         UsageError: it is a folder, or there is no such folder, or none that may be written to.
     """
-    folder = os.path.dirname(path) or os.curdir
+    folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         reason = errno.EISDIR
     elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe
@@ -134,12 +134,13 @@ def check_place(path: str) -> None:
 
 
 def replace_file(path: str, pieces: Iterable[str]) -> None:
-    """Write a file whole or not at all: to a neighbour first, which then takes its place.
+    """Write a file whole or not at all: to a neighbour first, which then takes its place; of a link, what it leads to.
 
     Raises:
         UsageError: it cannot be written.
     """
-    folder, name = os.path.split(path)
+    end = os.path.realpath(path)  # to replace the link itself would do so to /dev/stdout
+    folder, name = os.path.split(end)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
         with _explained(path, "name another file"):
             _write(path, pieces)
@@ -148,7 +149,7 @@ def replace_file(path: str, pieces: Iterable[str]) -> None:
     with _explained(path, NOT_THERE), _ended_tidily(neighbour):
         try:
             _write(neighbour, pieces)
-            os.replace(neighbour, path)
+            os.replace(neighbour, end)
         except BaseException:
             if os.path.exists(neighbour):
                 os.unlink(neighbour)
