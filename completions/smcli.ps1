@@ -268,7 +268,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'eval', 'compare', 'grad', 'check', 'scan'; Names = '--axis'; Takes = 'text'; Help = 'Which axis of an array or of nested lists the classes are.' }
         @{ In = 'eval', 'compare', 'grad'; Names = '-i', '--input'; Takes = 'files'; Help = 'Read the logits from a file; ''-'' is standard input.' }
         @{ In = 'eval', 'compare', 'grad', 'check'; Names = '--rows'; Takes = 'text'; Help = 'Which rows of a batch to take, as a Python slice.' }
-        @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
+        @{ In = 'eval', 'compare', 'grad'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2; several, or all, to compare formats.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--compute'; Takes = 'compute'; Help = 'Compute in this wider format and round the result once to --dtype, as kernels do.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--accumulate'; Takes = 'compute'; Help = 'Number format of running sums.' }
         @{ In = 'eval', 'compare', 'grad', 'scan'; Names = '--sum'; Takes = 'sum'; Help = 'How sums are added up: pairwise, sequential or compensated.' }
@@ -315,6 +315,7 @@ Register-ArgumentCompleter -Native -CommandName smcli -ScriptBlock {
         @{ In = 'check'; Names = '--out-key'; Takes = 'text'; Help = 'Which array of OUT to read; --key is that of LOGITS.' }
         @{ In = 'check'; Names = '--rtol'; Takes = 'text'; Help = 'Judge a tolerance, too: |output - truth| <= A + R*|truth|; for the exit code: --max-rel.' }
         @{ In = 'check'; Names = '--atol'; Takes = 'text'; Help = 'The A of --rtol.' }
+        @{ In = 'scan'; Names = '-d', '--dtype'; Takes = 'dtype'; Help = 'Number format to compute in: float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2.' }
         @{ In = 'scan'; Names = '-q', '--quantity'; Takes = 'quantity'; Help = 'What to compute: softmax, log-softmax, logsumexp, cross-entropy, bce, sigmoid, log-sigmoid, entropy, kl, focal.' }
         @{ In = 'scan'; Names = '--quick'; Takes = ''; Help = 'Compute nothing: look for nan, inf, masked rows, and logits that exp cannot take.' }
         @{ In = 'scan'; Names = '--jobs'; Takes = 'text'; Help = 'How many processes work; the result is the same.' }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import subprocess
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from typing import get_type_hints
@@ -205,3 +207,52 @@ def test_public_names():
     assert set(smcli.__all__) == set(dir(smcli)) and all(hasattr(smcli, name) for name in smcli.__all__)
     with pytest.raises(AttributeError):
         smcli.nothing  # noqa: B018
+
+
+def test_several_formats_have_the_worst_error_of_them():
+    options = {"methods": "naive", "quantities": "softmax"}
+    both = smcli.compare([3.0, 7.0], dtype="float32,float16", **options)
+    each = [smcli.compare([3.0, 7.0], dtype=d, **options).worst_ulp("naive", "softmax") for d in ("float32", "float16")]
+    assert isinstance(both, smcli.Comparison) and both.worst_ulp("naive", "softmax") == max(each) > min(each)
+    lost = smcli.compare([100.0, 7.0], dtype="float64,float16", **options)
+    assert math.isnan(lost.worst_ulp("naive", "softmax"))
+    with pytest.raises(smcli.UsageError, match="no logsumexp by naive"):
+        both.worst_ulp("naive", "logsumexp")
+
+
+CONSUMER = """
+import numpy as np
+
+import smcli
+from smcli.testing import assert_accurate
+
+report = smcli.compare([1000, 2000, 3000], dtype="float32", methods=["naive", "fused"], target=0)
+codes: list[str] = [f.code for f in report.findings]
+worst: float = report.worst_ulp("naive", "softmax")
+first: str = smcli.exact([1, 2, 3], "softmax", digits=30)[0]
+truth: smcli.Truth = smcli.truth([[1.0, 2.0, 3.0]], "log-softmax")
+total: float = float((truth.hi + truth.lo).sum())
+assert_accurate(np.full(2, 0.5), np.zeros(2))
+
+
+def told(r: smcli.Report) -> list[smcli.Finding]:
+    return r.findings
+
+
+def loss(x: list[float], t: int) -> float:
+    return x[t]
+
+
+value: float = smcli.watch(loss)([1.0, 2.0], 1)
+"""
+
+
+def test_strict_types_of_those_who_use_it(tmp_path):
+    """What the contract shows passes mypy --strict in a project of its own; a name that is not there does not."""
+    pytest.importorskip("mypy")
+    (tmp_path / "use.py").write_text(CONSUMER)
+    (tmp_path / "wrong.py").write_text("import smcli\n\nsmcli.comapre\nsmcli.exact([1], 5)\n")
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "use.py", "wrong.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    wrong = [line.partition(" error: ")[0] for line in done.stdout.splitlines() if " error: " in line]
+    assert wrong == ["wrong.py:3:", "wrong.py:4:"], done.stdout + done.stderr

@@ -28,7 +28,12 @@ def test_every_method_is_listed_with_what_it_says_of_itself():
     assert DOCUMENT["schema"] == "smcli.methods/1"
     assert [m["method"] for m in DOCUMENT["methods"]] == list(methods.everything())
     for m in DOCUMENT["methods"]:
-        assert m["summary"].endswith(".") and m["source"] and m["backward"] in {"composed", "fused", "autograd", "none"}
+        assert (
+            m["summary"].endswith(".")
+            and m["source"]
+            and m["backward"] in {"composed", "fused", "autograd", "differences", "none"}
+        )
+        assert (m["backward"] == "differences") == (m["method"] == "fd")
         assert m["quantities"] and (m["available"] or "install" in m["reason"])
 
 

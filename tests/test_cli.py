@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 import tomllib
@@ -179,3 +180,124 @@ def test_the_installed_command_starts_main():
     pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     module, _, function = pyproject["project"]["scripts"]["smcli"].partition(":")
     assert getattr(import_module(module), function) is main
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "1", "2", "-q", "softmax", "-f", "plain", "--digits", "0x14"],
+        ["eval", "1", "2", "-q", "softmax", "-f", "plain", "--digits", "2e1"],
+    ],
+)
+def test_integers_of_options_are_written_as_logits_are(capsys, words):
+    assert outcome(capsys, *words)[1] == outcome(capsys, *words[:-1], "20")[1]
+    nested = ["eval", "[[1, 2], [3, 5]]", "-q", "logsumexp", "-f", "plain"]
+    assert outcome(capsys, *nested, "--axis", "0x0") == outcome(capsys, *nested, "--axis", "0")
+    assert outcome(capsys, *nested, "--rows", "0x1:2") == outcome(capsys, *nested, "--rows", "1:2")
+    assert outcome(capsys, *nested[:2], "-t", "0,7", "--ignore-index", "0x7")[0] == 0
+    assert outcome(capsys, "compare", "1", "2", "--top", "0x1")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "nan", "inf", "1e300", "0x1.8p0", ""])
+@pytest.mark.parametrize("option", ["--digits", "--axis", "--ignore-index", "--top"])
+def test_what_is_no_integer_is_refused(capsys, option, text):
+    code, out, err = outcome(capsys, "compare", "1", "2", option, text)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: invalid value for '{option}': {text!r} is not an integer\nhint: ")
+
+
+@pytest.mark.parametrize("words", [["compare", "1", "2", "--top"], ["scan", "-", "--jobs"]])
+def test_a_count_is_one_or_more(capsys, words):
+    for text in ("0", "-3"):
+        code, _, err = outcome(capsys, *words, text)
+        assert code == 2 and f"{text} is less than 1" in err
+
+
+def test_truths_in_several_formats_are_shown_although_no_method_is_judged(capsys):
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16")
+    assert out.index("float16\n") < out.index("0.26894") < out.index("bfloat16\n") < out.index("0.2689 ")
+    assert "--max-rel" not in out
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16", "--confirm")
+    assert "bfloat16: confirmed by mpmath" in out
+    _, out, _ = outcome(capsys, "eval", "1", "2", "-q", "softmax", "-d", "float16,bfloat16", "-m", "naive")
+    assert "--max-rel" in out
+
+
+@pytest.mark.parametrize(("factors", "sign"), [("1,-5,1", "negative"), ("1,5,1", "positive"), ("0,0,0", "exactly 0")])
+@pytest.mark.parametrize("command", ["eval", "compare"])
+def test_the_sign_of_a_signed_logsumexp_is_told(capsys, command, factors, sign):
+    _, out, _ = outcome(capsys, command, "1", "2", "3", "-q", "logsumexp", "--coefficients", factors)
+    assert out.count(f"the sum of the signed exponentials is {sign}") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["explain", "SM201"], ["explain"], ["methods"], ["completions", "bash"], ["compare", "-h"], []]
+)
+def test_where_python_leaves_out_docstrings_pages_are_refused_and_values_are_as_ever(words):
+    told = [subprocess.run([sys.executable, *flag, "-m", "smcli", *words], capture_output=True, text=True, encoding="utf-8",
+                           check=False) for flag in ([], ["-O"], ["-OO"])]  # fmt: skip
+    assert told[0].returncode == told[1].returncode == 0 and told[0].stdout == told[1].stdout
+    assert (told[2].returncode, told[2].stdout) == (3, "") and "leave out docstrings (-OO)" in told[2].stderr
+    values = [subprocess.run([sys.executable, *flag, "-m", "smcli", "compare", "1000", "2"], capture_output=True, check=True)
+              for flag in ([], ["-OO"])]  # fmt: skip
+    assert values[0].stdout == values[1].stdout
+
+
+@pytest.mark.parametrize("limit", ["640", "4300"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "1", "2", "--digits", "10000", "--confirm"],
+        ["eval", "1.7976931348623157e308", "0", "-q", "softmax", "--digits", "3000", "--confirm"],
+        ["compare", "1", "2", "--digits", "700", "-f", "json", "-m", "bigfloat,naive"],
+        ["eval", "0x1" + "f" * 900 + "p-3600", "1" * 700, "3" * 5000, "-q", "softmax"],
+    ],
+)
+def test_digits_need_no_more_of_python_than_its_least_limit(words, limit):
+    """Python converts 4300 digits at once, or as many as PYTHONINTMAXSTRDIGITS says: 640 at the least."""
+    program = (
+        "import sys; sys.modules['gmpy2'] = None; from smcli.__main__ import main; main()"  # its integers have none
+    )
+    told = [subprocess.run([sys.executable, "-X", f"int_max_str_digits={n}", "-c", program, *words], capture_output=True,
+                           text=True, encoding="utf-8", check=False) for n in (limit, "0")]  # fmt: skip
+    assert told[0].returncode == 0 and "Traceback" not in told[0].stderr and told[0].stdout == told[1].stdout
+
+
+def test_only_commands_that_compare_formats_offer_several(capsys):
+    """scan and check take one, and refuse more."""
+    for command in ("eval", "compare", "grad", "check", "scan"):
+        _, said, _ = outcome(capsys, command, "-h")
+        assert ("several, or all, to compare" in " ".join(said.split())) == (command in {"eval", "compare", "grad"})
+
+
+@pytest.mark.parametrize("command", ["compare", "eval", "grad", "scan", "check"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-f", "xml"], "unknown output format 'xml'"),
+        (["-o", "x.weird"], "names no output format"),
+        (["-o", "absent/x.json"], "cannot write 'absent/x.json': No such file or directory"),
+        (["-o", "file/x.json"], "cannot write 'file/x.json': Not a directory"),
+        (["-o", "folder", "-f", "json"], "cannot write 'folder': Is a directory"),
+        (["--plot", "absent/x.svg"], "cannot write 'absent/x.svg': No such file or directory"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_read(
+    capsys, monkeypatch, tmp_path, command, options, says
+):
+    """A scan takes an hour: what it finds must have somewhere to go."""
+    if command == "scan" and options[0] == "--plot":
+        return
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    files = {"scan": ["absent.npy"], "check": ["absent.npy", "absent.npy"]}.get(command, ["-i", "absent.npy"])
+    code, out, err = outcome(capsys, command, *files, *options)
+    assert (code, out) == (2, "") and says in err.splitlines()[0] and "absent.npy" not in err
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    code, _, err = outcome(capsys, "compare", "-i", "absent.npy", "-o", "x.json")
+    assert code == 2 and "cannot write 'x.json': Permission denied" in err

@@ -367,3 +367,12 @@ def test_forced_colour_in_a_pipe_and_no_color_option(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert COLOUR.search(explain(capsys, "SM201")[1])
     assert not COLOUR.search(explain(capsys, "SM201", "--no-color")[1])
+
+
+def test_without_colours_nothing_forces_codes_into_a_pipe(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in explain(capsys, "SM201", "--no-color")[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in explain(capsys, "SM201")[1]

@@ -437,3 +437,14 @@ def test_a_function_that_gave_nothing_passes_no_gate(verb: list[str], capsys: py
     assert (
         command(["compare", "1", "2", "-m", "mine:batched", "--fail-on", "error"]) == 0
     )  # softmax alone: no target for a loss
+
+
+@pytest.mark.parametrize("how", ["mean", "sum"])
+def test_under_a_reduction_it_is_asked_for_the_gradient_of_a_row(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """p − y, as README says; the factor is smcli's. Saved gradients have it already (test_checking.py)."""
+    words = ["grad", "[[1, 2], [3, 5], [0, 1]]", "-t", "0,1,0", "--reduction", how, "-m", "mine:gradient,fused"]
+    assert command([*words, "-f", "json"]) == 0
+    for row in json.loads(capsys.readouterr().out)["rows"]:
+        (gradient,) = row["results"]
+        own, fused = gradient["methods"]
+        assert own["values"] == pytest.approx(fused["values"], rel=1e-12)

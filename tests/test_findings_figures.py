@@ -10,6 +10,7 @@ import pytest
 
 import smcli
 from smcli import read
+from smcli.numbers import formats
 
 INF = float("inf")
 
@@ -148,3 +149,36 @@ def test_thresholds_in_messages_are_those_of_the_format(dtype):
     assert largest == float(f.round(np.array(low))) and zero == pytest.approx(f.exp_zero, rel=1e-5)
     told = the("SM301", smcli.compare([0, -f.max / 2], dtype=dtype, quantities="softmax", methods="shifted")).message
     assert figures(r"smallest number (\S+)$", told)[0] == pytest.approx(f.smallest_subnormal, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_sum_is_called_stalled_from_the_share_on_that_rounding_does_not_explain(dtype):
+    """1 and k terms below half of its spacing, all of which are left out; 2(log2 n + 4)u of the sum is explained."""
+    f = formats.get(dtype)
+    x = float(f.round(np.array(math.log(f.unit_roundoff) - 0.03)))
+    term = float(f.round(np.array(math.exp(x))))
+    assert term < f.unit_roundoff
+    seen = set()
+    for k in range(2, 60):
+        share = k * term / (1 + k * term)
+        due = share > min(2 * (math.log2(k + 1) + 4) * f.unit_roundoff, 0.25)
+        report = smcli.compare([0.0, *[x] * k], dtype=dtype, methods="naive", quantities="softmax", sum="sequential")
+        assert ("SM404" in codes(report)) == due, k
+        seen.add(due)
+        if due:
+            (told,) = figures(r"and (\S+) % of the sum was left out", the("SM404", report).message)
+            assert told == pytest.approx(100 * share, rel=1e-5)
+    assert seen == {False, True}
+
+
+def test_nothing_is_called_a_factor_of_values_that_it_does_not_fit():
+    """A thousandth of the truth, give or take one in a hundred: no one factor makes them."""
+    x = np.array([[1.0, 2.0, 0.5, -1.0], [3.0, 0.25, 1.5, 2.5]])
+    e = np.exp(x)
+    p = e / e.sum(axis=1, keepdims=True)
+    off = np.array([[1, 1.01, 0.99, 1], [1.005, 1, 1.01, 0.99]])
+    near, far = (
+        [f.remedy for f in smcli.check(x, y).findings if f.code == "SM401"] for y in (p / 1000, p / 1000 * off)
+    )
+    assert near and all(said.startswith("each of these values is 0.001 times") for said in near)
+    assert far and not any("each of these values is" in said for said in far)

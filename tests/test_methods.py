@@ -13,6 +13,7 @@ import gmpy2
 import numpy as np
 import pytest
 
+import smcli
 from smcli import methods
 from smcli.errors import UsageError
 from smcli.judge.measure import Limit, as_float, measure, round_truth
@@ -664,3 +665,10 @@ def test_the_layout_in_memory_changes_no_value(shape: tuple[int, int]) -> None:
                 assert batch.flags.c_contiguous
                 alone = np.concatenate([compute(name, row, quantity, "float32", target=0) for row in x[:9]])
                 np.testing.assert_array_equal(alone, batch[:9])
+
+
+@pytest.mark.parametrize("name", ["naive", "shifted", "log1p", "online", "base2"])
+def test_a_divided_logit_is_named_without_needless_brackets(name):
+    report = smcli.compare([1.0, 2.0], methods=name, quantities="softmax,logsumexp", temperature=2.0, trace=True)
+    steps = {s.step for row in report.rows for q in row.results for m in q.methods for s in m.steps or ()}
+    assert "x/T" in steps and not any("((x/T))" in s for s in steps)

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import re
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import smcli
 from smcli import read
 from smcli.errors import InputError
 from smcli.numbers.written import exact
@@ -219,3 +221,14 @@ ANY = st.recursive(
 def test_any_object_is_rows_or_a_clear_error(obj):
     with contextlib.suppress(InputError):
         assert read.from_object(obj)
+
+
+def test_an_integer_needs_no_more_of_python_than_its_least_limit():
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        for digits in (309, 616, 617, 639, 640, 700, 2000):
+            report = smcli.evaluate([10**digits, -(10**digits), 1], quantities="softmax")
+            assert report.to_dict()["rows"][0]["results"][0]["exact"] == ["1", "0", "0"]
+    finally:
+        sys.set_int_max_str_digits(before)

@@ -180,6 +180,11 @@ def test_completion_is_installed_in_an_empty_home(shell, file, tmp_path):
     assert script.read_bytes() == (ROOT / "completions" / file).read_bytes()
 
 
+def test_completion_of_powershell_is_what_is_appended_to_its_profile():
+    (command,) = re.findall(r"^\| PowerShell \| `(.*?) >> \$PROFILE`", TEXT, re.MULTILINE)
+    assert run(command) == (0, (ROOT / "completions" / "smcli.ps1").read_text(encoding="utf-8"))
+
+
 def test_every_command_is_listed():
     listed = re.findall(r"^\| `smcli (\w+)` \|", TEXT, re.MULTILINE)
     assert sorted(listed) == sorted(get_command(build()).commands)

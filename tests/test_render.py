@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
+import subprocess
 import sys
 
 import pytest
 
 import smcli
 from smcli import render
+from smcli.cli.app import run
 from smcli.errors import ClosedPipeError, UsageError
 from smcli.render import ASCII, Style
 
@@ -176,3 +179,29 @@ def test_every_character_that_a_page_uses_has_a_stand_in():
 
     said = render.text(Pages(tuple(findings.everything().values())), "table", Style(to_file=True, color=False))
     assert "".join(sorted({c for c in said.translate(ASCII) if ord(c) > 127})) == ""
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path, monkeypatch):
+    """As a shell does it; /dev/stdout is a link, to a file where output is redirected to one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link.json").symlink_to("deep/real.json")
+    for _ in range(2):  # the file is not there at first
+        assert run(["compare", "1", "2", "-o", "link.json"]) == 0
+        assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "deep" / "real.json").read_text())[
+            "rows"
+        ]
+        assert os.listdir(tmp_path / "deep") == ["real.json"]
+    (tmp_path / "lost.json").symlink_to("absent/real.json")
+    assert run(["compare", "1", "2", "-o", "lost.json"]) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="there are no files that stand for those that are open")
+def test_the_standard_output_as_a_file(tmp_path):
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    words = [sys.executable, "-m", "smcli", "compare", "1", "2", "-f", "json", "-o", tmp_path / "stdout"]
+    with open(tmp_path / "out.json", "w", encoding="utf-8") as out:
+        subprocess.run(words, stdout=out, check=True)
+    assert json.loads((tmp_path / "out.json").read_text())["rows"] and (tmp_path / "stdout").is_symlink()
+    piped = subprocess.run(words, stdout=subprocess.PIPE, check=True)
+    assert json.loads(piped.stdout)["rows"] and (tmp_path / "stdout").is_symlink()

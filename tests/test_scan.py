@@ -15,6 +15,7 @@ import threading
 import time
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -682,19 +683,34 @@ def test_the_default_format_is_float64(tmp_path):
     assert scanned([tmp_path / "x.txt"]).dtype == IN_FLOAT64.dtypes[0]
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path):
-    """A file of 1 GB, which is all holes, in 400 MB of data; mapped files do not count there."""
+def in_memory(megabytes, *words):
+    """The document of a scan whose process may have so much data of its own; mapped files do not count there."""
     resource = pytest.importorskip("resource")
-    np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=np.float16, shape=(1 << 12, 1 << 17)).flush()
 
     def limited():
-        resource.setrlimit(resource.RLIMIT_DATA, (400 << 20, 400 << 20))
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 
-    process = smcli_command("scan", tmp_path / "big.npy", "--quick", "--jobs", 1, "-f", "json", preexec_fn=limited)
+    process = smcli_command("scan", *words, "--jobs", 1, "-f", "json", preexec_fn=limited)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    doc = json.loads(out)
+    return json.loads(out)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """A file of 1 GB, which is all holes."""
+    np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=np.float16, shape=(1 << 12, 1 << 17)).flush()
+    doc = in_memory(400, tmp_path / "big.npy", "--quick")
     assert doc["rows"] == 1 << 12 and doc["extremes"] == {"least": 0, "most": 0}
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [(np.float32, (1 << 13, 1 << 12)), (np.float64, (1 << 18, 8))])
+def test_a_whole_scan_needs_as_little_memory_as_its_page_says(tmp_path, dtype, shape):
+    said = re.search(
+        r"less than (\d+) MB of data", (Path(__file__).parent.parent / "docs" / "scan.md").read_text("utf-8")
+    )
+    assert said
+    np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=dtype, shape=shape).flush()
+    assert in_memory(int(said[1]), tmp_path / "big.npy")["rows"] == shape[0]
 
 
 def test_no_shortcut_takes_a_wider_arithmetic_for_the_plain_one(tmp_path):

@@ -164,3 +164,36 @@ def test_commands_are_quoted_as_windows_reads_them(monkeypatch):
     line = command_line(words)
     assert "'" not in line and parsed(line) == words
     assert command_line([*words[:3], "C:\\x.npy"]) == "smcli compare -i C:\\x.npy"
+
+
+KINDS = {"x.txt": "text", "x.csv": "csv", "x.json": "json", "x.jsonl": "jsonl"}
+
+
+def piped(monkeypatch, data, *words):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    return run(list(words))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_pipes_as_windows_programs_fill_them(capsys, monkeypatch, name, end, encoding):
+    data = TEXTS[name].replace("\n", end).encode(encoding)
+    assert piped(monkeypatch, data, "eval", "--input-format", KINDS[name], "-q", "logsumexp", "-f", "plain") == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split("\t")[-1] for line in lines] == ["2.3132616875182228", "4.3132616875182228"]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("pipe", [False, True])
+def test_text_of_a_code_page_says_what_to_do(capsys, monkeypatch, tmp_path, name, pipe):
+    """Excel saves CSV in the code page of the machine."""
+    said = {"x.csv": "größe,b\r\n1,2\r\n", "x.txt": "größe: 1 2\r\n"}.get(name, '{"größe": 1, "logits": [1, 2]}')
+    (tmp_path / name).write_bytes(said.encode("cp1252"))
+    if pipe:
+        code = piped(monkeypatch, said.encode("cp1252"), "eval", "--input-format", KINDS[name])
+    else:
+        code = run(["eval", "-i", str(tmp_path / name)])
+    error = capsys.readouterr().err
+    assert code == 2 and "is not UTF-8 text: byte 0xf6 at offset" in error
+    assert "hint: save it as UTF-8 if it is text in another encoding" in error

@@ -299,7 +299,7 @@ def truth(array: object, quantity: str = "softmax", *, dtype: str | None = None,
 
     Returns:
         A `Truth` with arrays of the array's shape ([..., 1] for logsumexp and for cross-entropy with a target):
-        value = (hi + lo)·2**exp2 to a relative `bound`, 2^-85 for float64 and 2^-47 for narrower formats.
+        value = (hi + lo)·2**exp2 to a relative `bound`: of softmax 2^-85 for float64 and 2^-47 for narrower formats.
 
     Raises:
         PrecisionError: a logit is more than 2^62 below the maximum, so that an exponent does not fit: use `exact`.

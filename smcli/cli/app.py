@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, which Typer does not export
 COMMANDS = ("eval", "compare", "grad", "check", "scan", "limits", "explain", "methods", "completions")
+PAGES = {"explain", "methods", "completions"}  # they print what stands in docstrings
 OF_ALL = {"completions"}  # they speak of the other commands, so that these have to be there
 
 
@@ -64,6 +65,9 @@ EPILOG = (
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return the exit code; nothing escapes as a traceback that a user caused."""
     words = list(argv)
+    if sys.flags.optimize > 1 and (not words or words[0] in PAGES or not {"-h", "--help"}.isdisjoint(words)):
+        wanted = "Python was told to leave out docstrings (-OO), and help and pages are docstrings"
+        return report(wanted, "unset PYTHONOPTIMIZE, or run python with -O at most", 3)
     try:
         app = build(next((w for w in words[:1] if w in COMMANDS and w not in OF_ALL), None))
         code = typer.main.get_command(app).main(words, prog_name="smcli", standalone_mode=False)

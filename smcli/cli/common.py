@@ -6,7 +6,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Reading, Rendering
+from typer import BadParameter
+
+from smcli.cli.options import Input, Judging, LossOptions, Numbers, OptionSet, Output, Reading, Rendering, whole
 from smcli.errors import InputError, OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -108,8 +110,8 @@ def chosen_rows(count: int, text: str) -> tuple[int, ...]:
     """
     parts = text.split(":")
     try:
-        numbers = [int(p) if p.strip() else None for p in parts]
-    except ValueError:
+        numbers = [whole(p) if p.strip() else None for p in parts]
+    except BadParameter:
         numbers = []
     if (
         not 1 <= len(numbers) <= 3
@@ -138,7 +140,22 @@ def request_of(command: str, options: Judging) -> Request:
     from smcli.request import Request, check_fail_on
 
     check_fail_on(options.fail_on)
+    _check_destination(options)
     return Request.of(command, Texts(options))
+
+
+def _check_destination(options: Judging) -> None:
+    """Refuse a place or a kind of output that cannot be, before what goes there has taken its time."""
+    from smcli import render
+
+    render.choose(options.format, options.output)
+    if options.output not in {None, "-"}:
+        render.check_place(str(options.output))
+    plot = options.plot if isinstance(options, Output) else None
+    if plot is not None:
+        from smcli.render import _plot
+
+        _plot.check(plot)
 
 
 def finish(report: Report | Comparison, options: Output) -> int:
@@ -189,10 +206,8 @@ def write(thing: object, options: Rendering) -> None:
             whole=getattr(options, "digits", None) is not None,
         )  # fmt: skip
     plot = options.plot if isinstance(options, Output) else None
+    render.deliver(thing, name, style, options.output)
     if plot is not None:
         from smcli.render import _plot
 
-        _plot.check(plot)
-    render.deliver(thing, name, style, options.output)
-    if plot is not None:
         _plot.save(thing, plot)

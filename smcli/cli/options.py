@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from smcli.numbers import words
 from smcli.numbers.formats import FORMATS
 from smcli.read import kinds
 from smcli.render import names
@@ -30,6 +31,25 @@ class OptionSet:
 
 
 T = TypeVar("T", bound=OptionSet)
+
+
+def whole(text: str | int) -> int:
+    """An integer, written as logits are: 16, 0x10, 1e4."""
+    try:
+        number = words.parse(str(text).strip())
+    except ValueError:
+        number = float("nan")
+    if not number.is_integer() or abs(number) >= 2**53:  # beyond that a float is not the integer that was written
+        raise typer.BadParameter(f"{text!a} is not an integer")
+    return int(number)
+
+
+def count(text: str | int) -> int:
+    """A whole number from 1 up."""
+    number = whole(text)
+    if number < 1:
+        raise typer.BadParameter(f"{text} is less than 1")
+    return number
 
 
 class Reading(OptionSet):
@@ -61,7 +81,7 @@ class Reading(OptionSet):
     ] = None  # fmt: skip
     axis: Annotated[
         int | None,
-        typer.Option("--axis", metavar="N", help="Which axis of an array or of nested lists the classes are.",
+        typer.Option("--axis", metavar="N", parser=whole, help="Which axis of an array or of nested lists the classes are.",
                      show_default="the last"),
     ] = None  # fmt: skip
 
@@ -98,7 +118,7 @@ class Arithmetic(OptionSet):
     dtype: Annotated[
         list[str] | None,
         typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the input, else float64",
-                     help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
+                     help=f"Number format to compute in: {' '.join(FORMATS)}."),
     ] = None  # fmt: skip
     compute: Annotated[
         str | None,
@@ -129,9 +149,14 @@ class Numbers(Arithmetic):
     """In which arithmetic, and how exactly."""
 
     heading = "Numbers"
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option("--dtype", "-d", metavar="NAME", show_default="that of the input, else float64",
+                     help=f"Number format to compute in: {' '.join(FORMATS)}; several, or all, to compare formats."),
+    ] = None  # fmt: skip
     digits: Annotated[
         int | None,
-        typer.Option("--digits", metavar="N", help="Significant digits of the truth, 1 to 10000.",
+        typer.Option("--digits", metavar="N", parser=whole, help="Significant digits of the truth, 1 to 10000.",
                      show_default="enough for the format"),
     ] = None  # fmt: skip
     confirm: Annotated[
@@ -178,7 +203,7 @@ class Loss(OptionSet):
     ] = None
     ignore_index: Annotated[
         int | None,
-        typer.Option("--ignore-index", metavar="K", help="Leave out rows with this target."),
+        typer.Option("--ignore-index", metavar="K", parser=whole, help="Leave out rows with this target."),
     ] = None
     against: Annotated[
         str | None,
@@ -262,7 +287,7 @@ class Output(Judging):
 
     all: Annotated[bool, typer.Option("--all", help="Show every class of long rows, and every row of a batch.")] = False
     top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, help="Show the N classes of a long row that matter most.")
+        int, typer.Option("--top", metavar="N", parser=count, help="Show the N classes of a long row that matter most.")
     ] = 20
     verbose: Annotated[
         bool,

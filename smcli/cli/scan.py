@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smcli.cli.common import how_of, outcome, request_of, write
-from smcli.cli.options import Arithmetic, Judging, Loss, OptionSet, Reading, takes
+from smcli.cli.options import Arithmetic, Judging, Loss, OptionSet, Reading, count, takes
 from smcli.quantities import values
 
 EXAMPLES = """\b
@@ -49,7 +49,7 @@ class Options(Judging, Loss, Arithmetic, Reading):
     ] = False
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="How many processes work; the result is the same.",
+        typer.Option("--jobs", metavar="N", parser=count, help="How many processes work; the result is the same.",
                      show_default="the cores"),
     ] = None  # fmt: skip
     scheduler: Annotated[

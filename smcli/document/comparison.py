@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from smcli.document import report as one_format
 from smcli.document.limits import judged
-from smcli.document.parts import Cell, Document, Folded, Paragraph, Part, Table, Values
+from smcli.document.parts import Cell, Document, Folded, Heading, Paragraph, Part, Table, Values
 from smcli.document.spelling import error
 from smcli.document.values import HEAD
 from smcli.document.verdicts import BADNESS, worst_verdict
@@ -30,10 +30,20 @@ def document(comparison: Comparison, style: Style) -> Document:
 
 
 def _parts(comparison: Comparison, style: Style) -> Iterator[Part]:
-    yield from _tables(comparison, style)
+    if not _judged(comparison):
+        for report in comparison.reports:
+            yield Heading(report.model)
+            yield from _in_full(report, style)
+    else:
+        yield from _tables(comparison, style)
     for report in comparison.reports:
         if report.confirmed is not None:
             yield Paragraph.of(f"{report.model}: {report.confirmed.sentence}", "dim")
+
+
+def _judged(comparison: Comparison) -> bool:
+    """Whether there are methods to choose a format by: of `eval` there are only the truths, one a format."""
+    return any(r.scores() for r in comparison.reports)
 
 
 def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
@@ -137,6 +147,8 @@ def enough(comparison: Comparison, limit: float) -> list[str]:
 def _closing(comparison: Comparison) -> Paragraph:
     """Which formats are enough for the error that was allowed."""
     limit = comparison.limits.max_rel
+    if not _judged(comparison):
+        return Paragraph.of("exact certified", "dim")
     if limit is None:
         return Paragraph.of("--max-rel X tells which formats are enough; a single --dtype shows one in full", "dim")
     good = enough(comparison, limit)

@@ -19,6 +19,7 @@ from smcli.document.values import (
     place,
     relative,
     results,
+    sign,
     steps,
     wrong,
 )
@@ -189,6 +190,8 @@ def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Itera
         of = [q for q in of if wrong(q).any()] or of
     for q in of:
         yield values(report, row, q, style)
+        if q.sign is not None:
+            yield Paragraph.of(sign(q.sign), "dim")
         if style.verbose or any(m.steps is not None for m in q.methods):
             for line in background(q):
                 yield Paragraph.of(line, "dim")

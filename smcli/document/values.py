@@ -154,11 +154,14 @@ def steps(m: MethodResult) -> Table:
     return Table(f"steps of {m.method}", head, tuple(rows), marks=False)
 
 
+def sign(number: float) -> str:
+    """The sign of the sum that a signed logsumexp is the log of, without which its absolute value is half the answer."""
+    words = {1.0: "positive", -1.0: "negative", 0.0: "exactly 0"}
+    return f"the sum of the signed exponentials is {words.get(number, 'undefined')}"
+
+
 def background(q: QuantityResult) -> Iterator[str]:
     """What is known before anything is computed: the condition number, and each worst error beside its bound."""
-    if q.sign is not None:
-        words = {1.0: "positive", -1.0: "negative", 0.0: "exactly 0"}
-        yield f"the sum of the signed exponentials is {words.get(q.sign, 'undefined')}"
     condition = next((m.condition for m in q.methods if m.condition is not None and m.condition == m.condition), None)
     if condition is not None:
         yield f"condition number {condition:.3g}: what one rounding of the logits is multiplied by"

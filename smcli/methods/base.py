@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
 
-Backward = Literal["composed", "fused", "autograd", "none"]
+Backward = Literal["composed", "fused", "autograd", "differences", "none"]
 T = TypeVar("T", bound=type)
 RAISED = "it raised "  # how the reason begins where code failed
 
@@ -35,7 +35,8 @@ class Method(ABC):
         name: what the user types.
         source: who describes or ships it.
         backward: how its gradient is computed: "composed" goes back through every step of the forward pass,
-            "fused" is p·Σy − y at once, "autograd" is a library's own, "none" has no backward pass.
+            "fused" is p·Σy − y at once, "autograd" is a library's own, "differences" evaluates the loss beside
+            each logit, "none" has no gradient.
     """
 
     name: str

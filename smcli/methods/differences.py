@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 4096  # the loss is evaluated twice a class
 
 
-@method("fd", source="central differences of the fused loss", backward="fused")
+@method("fd", source="central differences of the fused loss", backward="differences")
 class FiniteDifferences:
     """Central finite differences, (f(x + h) − f(x − h)) / 2h: truncation falls with h, rounding grows."""
 

@@ -19,7 +19,7 @@ def enter(problem: Problem, o: Arithmetic, logits: FloatArray | None = None, nam
     """
     x = Rows(by_columns(problem.logits if logits is None else logits), name)
     if problem.temperature != 1:
-        x = Rows(o.div(x, o.const(problem.temperature, "T")).values, f"({name}/T)")
+        x = Rows(o.div(x, o.const(problem.temperature, "T")).values, f"{name}/T")
     if problem.softcap is not None:
         cap = o.const(problem.softcap, "cap")
         x = Rows(o.mul(cap, o.tanh(o.div(x, cap))).values, "y" if name == "x" else f"{name}'")

@@ -25,7 +25,7 @@ BLOCK = 1 << 20  # numbers of a streamed block
 HINT = "logits are numbers: a list, a list of rows, or an array"
 
 _EXACT_INTEGERS = 2**53  # below it every integer is a float64
-_LONG = 4096  # bits of an integer that Python writes in decimal digits without complaint
+_LONG = 2048  # bits of an integer that Python writes in decimal digits whatever limit it is given: 640 is the least
 _HINTS = {
     "O": "a pickle is never loaded; save an array of numbers",
     "V": "a .npy file does not name bfloat16 and float8: save the array as float32, or as .safetensors",

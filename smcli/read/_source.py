@@ -131,9 +131,9 @@ class Source:
                 bad = error.start
         from smcli.read._kinds import kinds
 
-        hint = f"if it is something else, say so with --input-format: {', '.join(kinds())}"
-        if b"\0" in data[:8] and not offset:
-            hint = f"save it as UTF-8 if it is text in UTF-16 or UTF-32; {hint}"
+        coding = "UTF-16 or UTF-32" if b"\0" in data[:8] and not offset else "another encoding"
+        hint = f"save it as UTF-8 if it is text in {coding}; "
+        hint += f"if it is something else, say so with --input-format: {', '.join(kinds())}"
         raise InputError(
             f"{self.name} is not {codec.upper()} text: byte 0x{data[bad]:02x} at offset {offset + bad}", hint
         )

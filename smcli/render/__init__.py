@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import ModuleType
 
-__all__ = ["Style", "choose", "deliver", "emit", "encodable", "module", "names", "text"]
+__all__ = ["Style", "check_place", "choose", "deliver", "emit", "encodable", "module", "names", "text"]
 
+NOT_THERE = "is there such a folder, and may you write there?"
 ASCII = str.maketrans({
     "−": "-", "·": "*", "×": "x", "Σ": "sum ", "ε": "eps", "γ": "gamma", "±": "+/-", "∞": "inf", "≤": "<=", "≥": ">=", "≠": "!=",
     "→": "->", "—": "-", "–": "-", "²": "^2", "‖": "|", "≈": "~", "’": "'", "…": "...", "÷": "/", "│": "|", "─": "-", "┼": "+",
@@ -111,22 +113,43 @@ def emit(text: str, *, error: bool = False) -> None:
         raise ClosedPipeError("the reader closed the pipe") from None  # Typer would make 1 of it
 
 
+def check_place(path: str) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises:
+        UsageError: it is a folder, or there is no such folder, or none that may be written to.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        reason = errno.EISDIR
+    elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe
+        return
+    elif not os.path.isdir(folder):
+        reason = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+    elif not os.access(folder, os.W_OK):
+        reason = errno.EACCES
+    else:
+        return
+    raise UsageError(f"cannot write {path!a}: {os.strerror(reason)}", NOT_THERE)
+
+
 def replace_file(path: str, pieces: Iterable[str]) -> None:
-    """Write a file whole or not at all: to a neighbour first, which then takes its place.
+    """Write a file whole or not at all: to a neighbour first, which then takes its place; of a link, what it leads to.
 
     Raises:
         UsageError: it cannot be written.
     """
-    folder, name = os.path.split(path)
+    end = os.path.realpath(path)  # to replace the link itself would do so to /dev/stdout
+    folder, name = os.path.split(end)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
         with _explained(path, "name another file"):
             _write(path, pieces)
         return
     neighbour = os.path.join(folder, f".{name}.{os.getpid()}.part")
-    with _explained(path, "is there such a folder, and may you write there?"), _ended_tidily(neighbour):
+    with _explained(path, NOT_THERE), _ended_tidily(neighbour):
         try:
             _write(neighbour, pieces)
-            os.replace(neighbour, path)
+            os.replace(neighbour, end)
         except BaseException:
             if os.path.exists(neighbour):
                 os.unlink(neighbour)

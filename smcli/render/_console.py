@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -35,17 +36,19 @@ def drawn(draw: Callable[[Console], None], *, to_file: bool, color: bool | None,
     Args:
         draw: prints on the console that it is given.
         to_file: the text goes to a file that the user named: never ANSI codes.
-        color: False: no colours; None: as NO_COLOR, FORCE_COLOR and TERM say.
+        color: False: no colours; None: as NO_COLOR, FORCE_COLOR and TERM say. Where there are no colours, FORCE_COLOR does
+            not bring ANSI codes into a pipe.
         width: columns.
     """
     to_terminal = on_terminal(to_file=to_file)
+    plain = to_file or color is False or bool(os.environ.get("NO_COLOR"))
     buffer = io.StringIO()
     console = Console(
         file=buffer,
         width=width,
         height=25,  # says nothing, but without it Rich takes 80 columns where TERM=dumb
         no_color=True if color is False else None,
-        force_terminal=True if to_terminal else False if to_file else None,
+        force_terminal=True if to_terminal else False if plain else None,
         legacy_windows=False,
         highlight=False,
         emoji=False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smcli.document import figures
 from smcli.errors import UsageError
 from smcli.render import _charts as charts
-from smcli.render import replace_file
+from smcli.render import check_place, replace_file
 from smcli.render._page import CHARTS
 from smcli.report.report import Comparison, Report
 from smcli.report.sweep import Sweep
@@ -21,15 +21,16 @@ WIDE, GAP, TITLE = 640, 28, 24  # px
 
 
 def check(path: str) -> None:
-    """Refuse a file whose suffix names another kind of picture.
+    """Refuse a file whose suffix names another kind of picture, or that cannot be written.
 
     Raises:
-        UsageError: it does.
+        UsageError: it does, or cannot.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix != ".svg":
         hint = "use .svg; browsers, Inkscape and rsvg-convert make PNG and PDF of it"
         raise UsageError(f"the suffix {suffix!a} of --plot {path!a} names no picture that is drawn here", hint)
+    check_place(path)
 
 
 def save(thing: Any, path: str) -> None:

@@ -441,6 +441,15 @@ class Comparison(Shown):
         """Limits that were given explicitly."""
         return self.reports[0].limits
 
+    def worst_ulp(self, method: str, quantity: str) -> float:
+        """The worst error of a method in any of the formats, in ulp of that format; nan ranks worst.
+
+        Raises:
+            UsageError: that method did not compute that quantity here.
+        """
+        worst = [r.worst_ulp(method, quantity) for r in self.reports]
+        return max(worst, key=lambda ulp: (math.isnan(ulp), ulp))
+
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly, or its error against the logits as given is."""
         limit = self.limits.max_rel

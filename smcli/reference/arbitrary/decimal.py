@@ -10,7 +10,7 @@ from smcli.reference.arbitrary.interval import Enclosure, Interval, multiply, ne
 from smcli.reference.layout import layout
 
 FAR = 1 << 16  # binary exponents beyond this go through logarithms instead of a power of ten
-PIECE = 2000  # decimal digits that Python converts at once; its own limit is 4300
+PIECE = 600  # decimal digits that Python converts at once, whatever limit it is given: 640 is the least
 LOG10_2 = math.log10(2)
 
 
@@ -97,7 +97,7 @@ def power_of_ten(n: int) -> int:
 
 
 def _integer_text(n: int) -> str:
-    """The digits of n > 0, in pieces, because Python refuses to convert more than 4300 at once."""
+    """The digits of n > 0, in pieces, because Python refuses to convert many at once."""
     if type(n) is not int:
         return str(n)  # gmpy2's integers have no such limit
     if n < power_of_ten(PIECE):
