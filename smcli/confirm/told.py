@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,7 @@ class Told:
         if not is_number(number) or text.lstrip("-") in {"inf", "nan"}:
             self._same(what, [str(number) if not is_number(number) else "a number"], [text], name)
             return True
-        negative, digits, exponent = _read(text)
+        negative, digits, places, exponent = _read(text)
         enough = value.bits > max(ENOUGH, 8 * self.digits)
         known = value.scaled(exponent)
         if known is None:
@@ -156,7 +157,7 @@ class Told:
         half = Fraction(1, 2 * 10 ** (self.digits - 1))
         if error > SMALL * half:
             return False
-        apart = abs(middle - (-1) ** negative * Fraction(digits, 10 ** (len(str(digits)) - 1)))
+        apart = abs(middle - (-1) ** negative * Fraction(digits, 10 ** (places - 1)))
         wrong = apart > half * (1 + SMALL) + error
         if wrong and enough:
             self._differ(what, text, _spelled(middle, exponent, self.digits + 3), name)
@@ -187,20 +188,23 @@ class Reduction:
     exponential: bool = False
 
 
-def _read(text: str) -> tuple[bool, int, int]:
-    """Sign, digits and the exponent of the first digit of a decimal text; no digits of a 0."""
+def _read(text: str) -> tuple[bool, int, int, int]:
+    """Sign, digits, how many these are, and the exponent of the first of them in a decimal text; no digits of a 0.
+
+    Decimal reads and writes integers of any length, where Python stops at 4300 digits.
+    """
     negative, body = text.startswith("-"), text.lstrip("-")
     mantissa, _, power = body.partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
     if not digits:
-        return negative, 0, 0
+        return negative, 0, 0, 0
     lead = len(whole) - 1 - (len(whole + fraction) - len(digits))
-    return negative, int(digits), lead + int(power or 0)
+    return negative, int(Decimal(digits)), len(digits), lead + int(power or 0)
 
 
 def _spelled(middle: Fraction, exponent: int, digits: int) -> str:
     """A scaled value in digits."""
-    whole = str(abs(round(middle * 10 ** (digits - 1)))).rjust(digits, "0")
+    whole = f"{Decimal(abs(round(middle * 10 ** (digits - 1)))):f}".rjust(digits, "0")
     head = len(whole) - digits + 1
     return f"{'-' * (middle < 0)}{whole[:head]}.{whole[head:]}e{exponent}"

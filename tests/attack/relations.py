@@ -142,7 +142,8 @@ def scaled(d: Drawn) -> Iterator[Pair]:
     x = [v * k for v in d.x]
     t = d.more.get("temperature", 1.0)
     if any(
-        rounded(v, d.dtype) != v or abs(v) not in {0.0, math.inf} and math.frexp(v)[1] < FORMATS[d.dtype][1] for v in x
+        rounded(v, d.dtype) != v or (abs(v) not in {0.0, math.inf} and math.frexp(v)[1] < FORMATS[d.dtype][1])
+        for v in x
     ):
         return
     for quantity in (d.quantity, "sigmoid"):
