@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import flint
@@ -13,6 +14,7 @@ import pytest
 import smcli
 from smcli import confirm
 from smcli.cli.app import run
+from smcli.confirm import told
 from smcli.judge.block import JudgedQuantity
 from smcli.numbers.formats import FORMATS
 
@@ -81,6 +83,14 @@ def test_random_rows():
     rng = np.random.default_rng(2)
     rows = rng.normal(0, rng.choice([1e-3, 1, 30, 3000], (40, 1)), (40, 7))
     assert confirmed(smcli.evaluate(rows, target=rng.integers(0, 7, 40), digits=25, confirm=True)).values == 40 * 16
+
+
+def test_more_digits_than_python_converts_to_an_integer():
+    assert confirmed(smcli.evaluate([1.0, 2.0], quantities="softmax", digits=4301, confirm=True)).values == 2
+    long = "3." + "1" * 5000
+    negative, digits, places, exponent = told._read(f"-{long}e-7")
+    assert (negative, places, exponent) == (True, 5001, -7) and digits % 10**9 == 111111111
+    assert told._spelled(Fraction(digits, 10 ** (places - 1)), exponent, places) == f"{long}e-7"
 
 
 def test_conventions_are_counted_and_not_confirmed():

@@ -62,10 +62,19 @@ def test_rounding_a_rounded_text_never_tells_a_wrong_digit():
 @pytest.mark.parametrize(
     ("x", "floor", "said"),
     [(0.0, 1e-8, "0"), (3e-9, 1e-8, "< 1e-8"), (3e-9, 6.1e-8, "< 7e-8"), (2e-7, 1e-8, "2e-7"), (0.01, 0.5, "< 0.5"),
-     (math.nan, 1e-8, "nan"), (math.inf, 1e-8, "inf")],
+     (math.nan, 1e-8, "nan"), (math.inf, 1e-8, "inf"), (1e-9, 9.5e-5, "< 0.0001"), (1e-9, 0.0242, "< 0.025")],
 )  # fmt: skip
 def test_an_error_below_the_bound_of_the_truth_says_so(x, floor, said):
     assert spelling.error_above(x, floor) == said
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [(8.04, "8.1"), (8.0, "8"), (9.93, "10"), (9.951, "10"), (10.2, "11"), (99998.2, "99999"), (99999.2, "1e5"),
+     (0.0951, "0.096"), (100001, "1.1e5"), (2e-7, "2e-7"), (0.0, "0"), (math.inf, "inf")],
+)  # fmt: skip
+def test_a_bound_is_rounded_upwards(x, said):
+    assert spelling.bound(x) == said
 
 
 def test_a_table_has_as_many_digits_as_there_is_room_for():

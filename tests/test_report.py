@@ -22,6 +22,20 @@ def document(report):
     return json.loads(json.dumps(report.to_dict(), allow_nan=False))
 
 
+@pytest.mark.parametrize("quantity", ["softmax", "entropy", "kl", "vjp"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_the_certified_bound_is_never_told_smaller_than_it_is(dtype, quantity):
+    more = {"kl": {"against": [0, 1, 2], "quantities": "kl"}, "vjp": {"cotangent": [1, 0, 2]}}
+    call = smcli.gradient if quantity == "vjp" else smcli.compare
+    report = call([[1, 2, 4], [3, 1, 2]], dtype=dtype, **more.get(quantity, {"quantities": quantity}))
+    for row in report.rows:
+        for q in row.results:
+            (told,) = (
+                r["certified"] for r in report.to_dict()["rows"][row.row]["results"] if r["quantity"] == q.quantity
+            )
+            assert q.certified <= float(told) < 2 * q.certified
+
+
 def test_the_document_of_the_contract():
     doc = document(smcli.compare([1000, 2000], target=0))
     assert set(doc) == {"schema", "smcli", "command", "dtype", "digits", "rows", "summary"}

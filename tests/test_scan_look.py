@@ -86,6 +86,15 @@ def test_half_precision_is_compared_by_its_bits():
             assert np.array_equal(one, other, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_the_other_byte_order_holds_the_same_numbers(dtype):
+    x = odd(np.dtype(dtype))
+    own, other = (
+        look(RawBlock(a, range(len(x))), formats.get(x.dtype.name), 0) for a in (x, x.astype(x.dtype.newbyteorder()))
+    )
+    assert (own.findings, own.extremes, own.worst_rows) == (other.findings, other.extremes, other.worst_rows)
+
+
 @pytest.mark.parametrize("coding", CODINGS)
 def test_formats_that_are_stored_as_bits(coding):
     bits = np.arange(1 << (16 if coding == "bfloat16" else 8)).astype(np.uint16 if coding == "bfloat16" else np.uint8)

@@ -19,7 +19,7 @@ from smcli.errors import UsageError
 from smcli.methods.base import OUTPUT
 from smcli.model import Verdict
 from smcli.numbers.words import plural
-from smcli.report.document import SCHEMA, beyond_document, finding_document, json_number
+from smcli.report.document import SCHEMA, beyond_document, certified, finding_document, json_number
 from smcli.report.report import CodeCount, Score
 from smcli.report.shown import Shown
 
@@ -168,7 +168,7 @@ class Summary(Shown):
         for value in self._worst_values:
             of.setdefault(value["row"], []).append(value)
         lines = self.sums.lines()
-        bound = f"{self.sums.bound:.0e}".replace("e-0", "e-")
+        bound = certified(self.sums.bound)
         plain = (lines.place, lines.at, lines.ulp, lines.rel)
         for counts, place, at, ulp, rel in zip(lines.counts, *(c.tolist() for c in plain), strict=True):
             row = self.number(place)

@@ -189,7 +189,10 @@ class Reduction:
 
 
 def _read(text: str) -> tuple[bool, int, int, int]:
-    """Sign, digits, how many, and the exponent of the first one of a decimal text; no digits of a 0."""
+    """Sign, digits, how many these are, and the exponent of the first of them in a decimal text; no digits of a 0.
+
+    Decimal reads and writes integers of any length, where Python stops at 4300 digits.
+    """
     negative, body = text.startswith("-"), text.lstrip("-")
     mantissa, _, power = body.partition("e")
     whole, _, fraction = mantissa.partition(".")
@@ -202,6 +205,6 @@ def _read(text: str) -> tuple[bool, int, int, int]:
 
 def _spelled(middle: Fraction, exponent: int, digits: int) -> str:
     """A scaled value in digits."""
-    whole = str(Decimal(abs(round(middle * 10 ** (digits - 1))))).rjust(digits, "0")
+    whole = f"{Decimal(abs(round(middle * 10 ** (digits - 1)))):f}".rjust(digits, "0")
     head = len(whole) - digits + 1
     return f"{'-' * (middle < 0)}{whole[:head]}.{whole[head:]}e{exponent}"

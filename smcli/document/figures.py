@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.document.figure import Axis, Figure, Line, Series, extent
-from smcli.document.spelling import error, spell
+from smcli.document.spelling import bound, error, spell
 from smcli.document.values import per_class, results, title
 from smcli.numbers import formats
 
@@ -167,7 +167,7 @@ def _bounds(bounds: dict[str, float], limit: float | None) -> Iterator[Line]:
     if limit:
         yield Line(f"limit {error(limit)} ulp", math.log10(limit))
     same: dict[str, tuple[float, list[str]]] = {}
-    for name, bound in bounds.items():
-        same.setdefault(error(bound), (bound, []))[1].append(name)
+    for name, most in bounds.items():
+        same.setdefault(bound(most), (most, []))[1].append(name)
     for text, (ulp, names) in same.items():
         yield Line(f"bound of {', '.join(names)}: {text} ulp", math.log10(ulp))

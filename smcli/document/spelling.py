@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from smcli.numbers.words import upwards
+
 NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d*))?(?:e([+-]?\d+))?")
 FAR = 9  # digits of an exponent from which on the exponent itself is rounded
 
@@ -30,10 +32,16 @@ def error(x: float) -> str:
 
 def error_above(x: float, floor: float) -> str:
     """An error in two digits, or that it is below what the truth's own bound tells apart."""
-    if 0 < x < floor:
-        power = math.floor(math.log10(floor))
-        return f"< {math.ceil(floor / 10.0**power):d}e{power}" if floor < 0.01 else f"< {error(floor)}"
-    return error(x)
+    return f"< {bound(floor, 1 if floor < 0.01 else 2)}" if 0 < x < floor else error(x)
+
+
+def bound(x: float, digits: int = 2) -> str:
+    """What an error is at the most: spelled as one, and never less than it is."""
+    if not math.isfinite(x) or x == 0:
+        return value(x)
+    if 9.95 <= x < 99999:
+        return str(math.ceil(x))
+    return tidy(f"{float(upwards(x, digits)):.{digits}g}")
 
 
 def tidy(text: str) -> str:

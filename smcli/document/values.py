@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli import quantities
 from smcli.document.parts import LEAST, Cell, Table
-from smcli.document.spelling import error, error_above, number
+from smcli.document.spelling import bound, error, error_above, number
 from smcli.model import Verdict
 from smcli.numbers import formats
 
@@ -167,4 +167,4 @@ def background(q: QuantityResult) -> Iterator[str]:
         yield f"condition number {condition:.3g}: what one rounding of the logits is multiplied by"
     for m in q.methods:
         if m.bound_ulp is not None:
-            yield f"{m.method}: worst {error(float(m.ulp[m.worst]))} ulp; its a-priori bound is {error(m.bound_ulp)} ulp"
+            yield f"{m.method}: worst {error(float(m.ulp[m.worst]))} ulp; its a-priori bound is {bound(m.bound_ulp)} ulp"

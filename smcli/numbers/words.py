@@ -1,4 +1,4 @@
-"""What counts as a number, and how text from outside is shown in a message."""
+"""What counts as a number, how a bound is written, and how text from outside is shown in a message."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def plural(count: int, thing: str) -> str:
     """1 error, 2 errors, 2 rows of logits."""
     word, blank, rest = thing.partition(" ")
     return f"{count} {word}{'' if count == 1 else 's'}{blank}{rest}"
+
+
+def upwards(x: float, digits: int = 1) -> str:
+    """A bound in so many digits with an exponent, never less than it is."""
+    text = f"{x:.{digits - 1}e}"
+    if float(text) < x:
+        text = f"{float(text) + 10.0 ** (int(text.partition('e')[2]) - digits + 1):.{digits - 1}e}"
+    return text
 
 
 def parse(token: str) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.model import Verdict
+from smcli.numbers.words import upwards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +98,15 @@ def _quantity(q: QuantityResult) -> dict[str, Any]:
     return {
         "quantity": q.quantity,
         "exact": Column(q.size, q.square, lambda start, stop: q.exact(range(start, stop))),
-        "certified": f"{q.certified:.0e}".replace("e-0", "e-") if q.certified else "0",
+        "certified": certified(q.certified),
         **({"sign": json_number(q.sign)} if q.sign is not None else {}),
         "methods": [_method(m, q.square) for m in q.methods],
     }
+
+
+def certified(bound: float) -> str:
+    """The bound of a truth's relative error, in one digit; 0 where the truth is exact."""
+    return upwards(bound).replace("e-0", "e-") if bound else "0"
 
 
 def _place(index: int, side: int) -> int | list[int]:

@@ -103,7 +103,7 @@ def _half_ends(x: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
 
     Positive numbers order as their bits do, negative ones the other way round behind them; a nan is beyond infinity.
     """
-    bits = by_columns(x.view(np.uint16))
+    bits = by_columns(np.asarray(x, np.float16).view(np.uint16))  # in the byte order of this machine
     signed = bits.view(np.int16)
     high, deep = signed.max(axis=1), bits.max(axis=1)  # of the positive, else of the negative; of the negative, if any
     top, low = np.where(high >= 0, high, signed.min(axis=1)), np.where(deep >= 0x8000, deep, bits.min(axis=1))
