@@ -93,6 +93,8 @@ def test_scans_and_comparisons_say_so_too(tmp_path, monkeypatch, capsys):
     for more in ([], ["--summary"], ["-f", "github"]):
         assert run(["scan", *words, *more]) == 1
         assert told in " ".join(capsys.readouterr().out.split())
+    assert run(["scan", *words, "-f", "plain"]) == 1
+    assert told in capsys.readouterr().err
     assert run(["scan", *words, "-f", "json"]) == 1
     told = json.loads(capsys.readouterr().out)["beyond_limits"]
     assert told == {"values": due[0], "correctly_rounded": due[1]}
