@@ -122,6 +122,15 @@ def test_the_recommended_tolerance_given_back_is_not_complained_of(row, dtype, q
         assert own(again) == [f"your rtol={rtol:g}, atol={atol:g}: the values pass"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "due"), [([[5.0], [7.0]], "0"), ([[0.0, -1e4], [0.0, -1e4]], "1.1354838653147361e-4343")]
+)
+def test_a_reduced_loss_whose_truth_is_0_as_a_float(rows, due):
+    for value in (0.0, 0.5):
+        made = smcli.check(rows, value, quantity="cross-entropy", target=[0, 0], reduction="mean")
+        assert made.reduced[0].exact == due and made.tolerance["passes"] == (value == 0)
+
+
 def test_values_too_near_to_0_for_any_tolerance_are_said_to_be_so():
     """A careful kernel may return 0 for this loss, so that a tolerance that it passes lets zeros pass, too."""
     told = smcli.check([[100.0, 0.0]], [3.72e-44], quantity="cross-entropy", target=0).tolerance

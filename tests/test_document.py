@@ -240,6 +240,15 @@ def test_which_formats_are_enough():
     )
 
 
+def test_a_method_without_values_is_not_dropped_in_silence():
+    made = smcli.compare([1, 2], dtype="float64,bfloat16", methods="scipy,fused", quantities="log-softmax")
+    (line,) = [line for line in str(made).splitlines() if line.startswith("scipy in bfloat16: ")]
+    (missing,) = [s for s in made.reports[1].scores() if not s.available]
+    assert line.endswith(missing.reason) and not any(s.available is False for s in made.reports[0].scores())
+    everywhere = smcli.compare([1, 2], dtype="bfloat16,float8_e5m2", methods="scipy,fused", quantities="log-softmax")
+    assert sum(line.startswith("scipy in ") for line in str(everywhere).splitlines()) == 2
+
+
 def test_a_method_that_lacks_a_quantity_is_enough_for_the_others_alone():
     """fused has no softmax; it is no excuse where another method fails that, and no word is lost where none fails."""
     made = smcli.compare([2.5, 12, -3], target=0, dtype="float32,float16", max_rel=0.01)

@@ -432,6 +432,7 @@ def test_a_function_that_gave_nothing_passes_no_gate(verb: list[str], capsys: py
         err = capsys.readouterr().err
         assert ("note: mine:fails gave no values: it raised" in err) == (code == 0)
         assert ("error: mine:fails: it raised RuntimeError" in err) == (code != 0)
+        assert ("smcli compare -v shows its traceback" in err) == (code != 0 and verb[0] == "scan")
         assert command([*verb, "-q", "softmax", "-m", "shifted,mine:batched", *gate]) == code % 3
         assert "mine" not in capsys.readouterr().err
     assert (

@@ -10,7 +10,7 @@ import smcli
 from smcli.api.objects import Objects
 from smcli.checking import check_objects, fails
 from smcli.cli.app import run
-from smcli.judge.beyond import Beyond, beyond, excess
+from smcli.judge.beyond import Beyond, beyond, excess, furthest
 from smcli.model import Verdict
 from smcli.numbers.formats import FORMATS
 from smcli.problem.specs import Tolerance
@@ -93,6 +93,8 @@ def test_scans_and_comparisons_say_so_too(tmp_path, monkeypatch, capsys):
     for more in ([], ["--summary"], ["-f", "github"]):
         assert run(["scan", *words, *more]) == 1
         assert told in " ".join(capsys.readouterr().out.split())
+    assert run(["scan", *words, "-f", "plain"]) == 1
+    assert told in capsys.readouterr().err
     assert run(["scan", *words, "-f", "json"]) == 1
     told = json.loads(capsys.readouterr().out)["beyond_limits"]
     assert told == {"values": due[0], "correctly_rounded": due[1]}
@@ -137,6 +139,13 @@ def test_without_a_limit_it_lists_those_beyond_the_tolerance_of_a_kernel():
     with pytest.raises(AssertionError, match="1 of 151 values") as failed:
         assert_accurate(y, x, quantity="cross-entropy", target=[1] * 150 + [0])
     assert "worst: row 150, the value is 0.3133" in str(failed.value) and "then:" not in str(failed.value)
+
+
+def test_the_furthest_of_many_are_those_of_a_stable_sort():
+    rng = np.random.default_rng(2)
+    for size in (0, 1, 5, 99, 100, 101, 5000):
+        for times in (rng.random(size), rng.integers(0, 4, size).astype(float), np.full(size, np.inf)):
+            assert furthest(times, 100).tolist() == np.argsort(-times, kind="stable")[:100].tolist()
 
 
 @pytest.mark.parametrize(

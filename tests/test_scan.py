@@ -632,6 +632,24 @@ def test_a_method_that_is_not_there(rows, capsys, monkeypatch):
     assert code == 3 and "torch" in err
 
 
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_tells_the_rows_that_are_done_and_of_how_many(tmp_path, jobs, quick):
+    """Of files alike the number of all is known from the first; of text it is not."""
+    for k, rows in enumerate((700, 300)):
+        np.save(tmp_path / f"{k}.npy", RANDOM.normal(0, 5, (rows, 8)))
+    calls = []
+    scanned(sorted(tmp_path.glob("*.npy")), jobs=jobs, quick=quick, progress=lambda *told: calls.append(told))
+    done, of = zip(*calls, strict=True)
+    assert list(done) == sorted(done) and len(done) > 1 and done[-1] == of[-1] == 1000
+    assert all(abs(n - 1000) <= 10 for n in of)
+    (tmp_path / "x.txt").write_text("1 2 3\n" * 50)
+    calls.clear()
+    scanned([tmp_path / "x.txt"], jobs=jobs, quick=quick, progress=lambda *told: calls.append(told))
+    assert calls[-1] == (50, None)
+
+
 def test_progress_is_for_terminals_only(tmp_path):
     pexpect = pytest.importorskip("pexpect")
     big = np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=np.float64, shape=(4000, 2000))

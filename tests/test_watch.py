@@ -231,6 +231,14 @@ def test_a_module_of_torch_brings_its_settings(tmp_path, capsys):
     assert loss.ignore_index == 3
     smcli.watch(torch.nn.functional.cross_entropy, directory=tmp_path)(target=torch.tensor([0, 1, 2, 3]), input=x)
     assert "row 2, target 2, 5 logits" in capsys.readouterr().err
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0])
+    for heavy in (
+        torch.nn.CrossEntropyLoss(weight=weights),
+        lambda x, t: torch.nn.functional.cross_entropy(x, t, weight=weights),
+    ):
+        smcli.watch(heavy, directory=tmp_path)(x, torch.tensor([0, 1, 2, 3]))
+        command = capsys.readouterr().err.splitlines()[-1]
+        assert command.endswith("--class-weights 1.0,2.0,0.5,1.0,1.0") == isinstance(heavy, torch.nn.Module)
 
 
 def test_torch_compile_around_it_keeps_one_graph(tmp_path, capsys):
@@ -302,3 +310,34 @@ def test_torch_with_classes_on_the_second_axis_and_rows_left_out(tmp_path, capsy
     assert np.load(tmp_path / "smcli-watch-1.npz")["logits"].shape == (2, 3, 3, 5)
     said = capsys.readouterr().err
     assert "row 10, target 0, 5 logits" in said and "--rows 10:11 --ignore-index -100" in said
+
+
+def weighted(x, t, *, weight):
+    """The weighted mean, as frameworks take it."""
+    p = np.exp(x - x.max(1, keepdims=True))
+    losses = -np.log(p[np.arange(len(t)), t] / p.sum(1)) * weight[t]
+    return losses.sum() / weight[t].sum()
+
+
+def test_class_weights_are_tried_and_repeated(tmp_path, capsys):
+    """A weight of 0 makes nan of an infinite loss, which no row explains without it."""
+    x, t = np.array([[1.0, 2.0], [0.0, -800.0]]), np.array([0, 1])
+    assert np.isnan(smcli.watch(weighted, directory=tmp_path)(x, t, weight=np.array([1.0, 0.0])))
+    said = capsys.readouterr().err
+    command = said.splitlines()[-1]
+    assert "row 1, target 1, 2 logits\n" in said and command.endswith("--rows 1:2 --class-weights 1.0,0.0")
+    done = subprocess.run([sys.executable, "-m", *command.split(), "-q", "cross-entropy", "-m", "naive", "-f", "json"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    (m,) = json.loads(done.stdout)["rows"][0]["results"][0]["methods"]
+    assert m["values"] == ["nan"]
+
+
+def test_many_class_weights_are_left_out_of_the_command_and_it_says_so(tmp_path, capsys):
+    x = np.zeros((2, 50))
+    x[1, 3] = -800
+    w = np.ones(50)
+    w[3] = 0
+    assert np.isnan(smcli.watch(weighted, directory=tmp_path)(x, np.array([0, 3]), weight=w))
+    said = capsys.readouterr().err
+    assert "row 1, target 3" in said and "--class-weights" not in said.splitlines()[-1]
+    assert "the command leaves out the 50 class weights, which --class-weights takes" in said

@@ -66,6 +66,6 @@ class Settings:
     def __init__(self, f: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
         self._f, self._kwargs = f, kwargs
 
-    def get(self, name: str, default: float) -> Any:
+    def get(self, name: str, default: float | None) -> Any:
         """The value of that name."""
         return self._kwargs.get(name, getattr(self._f, name, default))

@@ -25,6 +25,7 @@ T = TypeVar("T")
 TOGETHER = 1 << 20  # logits that are looked at together
 LEFT_OUT = -100  # PyTorch's target of rows that are left out
 MOST = 1 << 16  # numbers of files that are tried
+WRITTEN = 32  # class weights that the command repeats
 
 
 class Watched:
@@ -135,6 +136,7 @@ class _Case:
         target: of its rows: classes, or labels of the same shape; or None.
         dtype: the number format that the logits were in, where the array is of another.
         options: what the command has to repeat of the call.
+        weights: a factor for each class, or None.
     """
 
     name: str
@@ -142,6 +144,7 @@ class _Case:
     target: NDArray[Any] | None
     dtype: str | None
     options: tuple[str, ...]
+    weights: list[float] | None = None
 
     @classmethod
     def of(cls, name: str, args: list[Any], settings: Settings) -> _Case:
@@ -171,7 +174,14 @@ class _Case:
             options += ["--label-smoothing", str(smoothing)]
         if "binary" in name.lower():
             options += ["-q", "bce"]
-        return cls(name, logits, target, dtype, tuple(options))
+            return cls(name, logits, target, dtype, tuple(options))
+        given = settings.get("weight", None)
+        weights = None if given is None or target is None else _array(given)
+        of_classes = weights is not None and weights.shape == logits.shape[-1:] and weights.dtype.kind in "fiu"
+        told = weights.astype(float).tolist() if weights is not None and of_classes else None
+        if told is not None and len(told) <= WRITTEN:
+            options += ["--class-weights", ",".join(map(repr, told))]
+        return cls(name, logits, target, dtype, tuple(options), told)
 
     def save(self, directory: str) -> str:
         """Write the next free smcli-watch-K.npz and return its name.
@@ -210,6 +220,8 @@ class _Case:
                 yield from (f"  {severity} {code} {name}: {message}", f"    → {remedy}")
         from smcli.numbers.words import command_line
 
+        if self.weights is not None and "--class-weights" not in self.options:
+            yield f"the command leaves out the {len(self.weights)} class weights, which --class-weights takes"
         yield command_line([*command, *self.options])
 
     @property
@@ -264,7 +276,7 @@ class _Case:
         keywords = {
             "quantities": quantity, "methods": "fused" if quantity == "bce" else "naive,fused", "dtype": self.dtype,
             "ignore_index": int(words["--ignore-index"]) if "--ignore-index" in words else None,
-            "label_smoothing": float(words.get("--label-smoothing", 0)),
+            "label_smoothing": float(words.get("--label-smoothing", 0)), "class_weights": self.weights,
         }  # fmt: skip
         part = batch.select(numbers)
         report = analyse(part, Request.of("compare", Objects(keywords)).settle(part, tuple(numbers)))

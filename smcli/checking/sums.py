@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from smcli.findings import say
-from smcli.judge.beyond import Beyond, beyond, excess
+from smcli.judge.beyond import Beyond, beyond, excess, furthest
 from smcli.model import Truth, Verdict
 from smcli.problem.specs import Tolerance
 from smcli.report.report import FIRST_ROWS, RANK
@@ -142,8 +142,7 @@ class Sums:
     def _fail(self, values: Values) -> None:
         """Take up some values that are beyond the limits."""
         some = values if self._failed is None else _joined(Values, [self._failed, values])
-        times = excess(self.limits, some.ulp, some.rel)
-        self._failed = some.take(np.lexsort((some.at, some.place, -times))[:WORST])
+        self._failed = some.take(furthest(excess(self.limits, some.ulp, some.rel), WORST))
 
     def join(self, later: Sums, first: int) -> None:
         """Take up what is kept of later rows, which are counted there from that row on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from smcli import quantities
+from smcli.judge.beyond import furthest
 from smcli.judge.tolerances import Allclose, looks_like, tolerances
 from smcli.model import Truth
 from smcli.report.document import json_number
@@ -93,7 +94,7 @@ class Trial:
         at, i = np.nonzero(bad)
         y, t = values[at, i], truth[at, i]
         beyond = self.tolerance.beyond(y, t)
-        most = np.argsort(-beyond, kind="stable")[:LISTED]
+        most = furthest(beyond, LISTED)
         columns = (beyond[most].tolist(), at[most].tolist(), i[most].tolist(), y[most].tolist(), t[most].tolist())
         side = math.isqrt(values.shape[1]) if self.matrix else 0
         for b, r, k, own, true in zip(*columns, strict=True):

@@ -173,11 +173,11 @@ def finish(report: Report | Comparison, options: Output) -> int:
     return outcome(report, on, failed=fails(report.digest(), on) or report.beyond_limits())
 
 
-def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool) -> int:
+def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool, more: str = "-v") -> int:
     """The exit code; a function of the user's that gave no value is told on stderr.
 
     It has no values that a gate could pass: with --fail-on or a limit that nothing hit, the code says that it could not be
-    computed. Without them, what ran is all that was asked for.
+    computed. Without them, what ran is all that was asked for. `more` shows the traceback of a function.
     """
     from smcli import methods
     from smcli.cli.messages import report as say
@@ -186,7 +186,7 @@ def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool) 
     gate = on != "never" or report.limits.given
     for name, why in report.broken.items():
         if gate:
-            say(f"{name}: {why}", methods.advice({name: why}, "-v"), 3)
+            say(f"{name}: {why}", methods.advice({name: why}, more), 3)
         else:
             report_note(f"{name} gave no values: {why}; with --fail-on or a limit the exit code is 3 for that")
     return 1 if failed else 3 if gate and report.broken else 0

@@ -98,7 +98,8 @@ def main(options: Options) -> int:
     if report.errors:
         return 2
     on = check_fail_on(options.fail_on)
-    return outcome(report, on, failed=fails(report.digest(), on) or report.beyond_limits())
+    failed = fails(report.digest(), on) or report.beyond_limits()
+    return outcome(report, on, failed=failed, more="smcli compare -v")
 
 
 def _cores() -> int:

@@ -54,6 +54,7 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
         short = tuple(replace(c, text=c.text.removeprefix("worst ")) for c in full.head)
         narrow = replace(full, head=short[:-1], rows=tuple(cells[:-1] for cells in full.rows))
         yield Values(f"{quantity}: the worst error of each format and method", (full, narrow))
+    yield from _missing(scores)
     if any(s.total_rel is not None for _, some in scores for s in some):
         yield Paragraph.of("total rel: against the logits as given, their rounding to the format included", "dim")
     found = _found(comparison)
@@ -70,6 +71,18 @@ def _tables(comparison: Comparison, style: Style) -> Iterator[Part]:
         yield from (Paragraph.of(f"{report.model}: {said}") for said in judged(report))
     for report in comparison.reports:
         yield Folded(f"{report.model} in full", partial(_in_full, report, style))
+
+
+def _missing(scores: list[tuple[str, list[Score]]]) -> Iterator[Paragraph]:
+    """Which methods have no values, in which formats, and why."""
+    of: dict[tuple[str, str], dict[str, None]] = {}
+    for model, some in scores:
+        for s in some:
+            if not s.available:
+                of.setdefault((s.method, s.reason), {})[model] = None
+    for (method, why), models in of.items():
+        where = "" if len(models) == len(scores) else f" in {', '.join(models)}"
+        yield Paragraph.of(f"{method}{where}: {why}", "inaccurate")
 
 
 def total(score: Score) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, ByteArray, FloatArray
+    from smcli.model import BoolArray, ByteArray, FloatArray, IntArray
     from smcli.problem.specs import Tolerance
 
 SPACING = 1.0  # ulp that rounding never costs
@@ -34,6 +34,15 @@ def excess(limits: Tolerance, ulp: FloatArray, rel: FloatArray) -> FloatArray:
             if limit is not None:
                 times = np.fmax(times, np.where(np.isnan(error), np.inf, error / limit))
     return times
+
+
+def furthest(times: FloatArray, most: int) -> IntArray:
+    """The places of the largest numbers, `most` at the most: the largest first, of equal ones the first."""
+    some = np.arange(times.size)
+    if times.size > most:  # so that all of them need not be sorted
+        some = np.flatnonzero(times >= np.partition(times, times.size - most)[times.size - most])
+    order: IntArray = some[np.argsort(-times[some], kind="stable")][:most]
+    return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,8 @@ def reduce(
             values = np.array([[given]])
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
-            note = _slip(given / float(truth.nearest()[0, 0]), blocks, settings) or note
+            true = float(truth.nearest()[0, 0])
+            note = (_slip(given / true, blocks, settings) if true else "") or note
         out.append(Reduced(quantity, exact, tuple(done), note, mean))
     return tuple(out)
 

@@ -93,9 +93,10 @@ def _with_methods(
 
 def notes(thing: Any) -> str:
     """The findings, a line each, and what is said of limits and tolerances."""
-    if not isinstance(thing, Report | Comparison):
-        return ""
     from smcli.document.limits import judged
+
+    if not isinstance(thing, Report | Comparison):
+        return "".join(f"{said}\n" for said in judged(thing)) if hasattr(thing, "beyond") else ""
     from smcli.document.report import findings
 
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
