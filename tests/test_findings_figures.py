@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -182,3 +183,32 @@ def test_nothing_is_called_a_factor_of_values_that_it_does_not_fit():
     )
     assert near and all(said.startswith("each of these values is 0.001 times") for said in near)
     assert far and not any("each of these values is" in said for said in far)
+
+
+def test_a_lost_softmax_is_laid_to_the_step_that_lost_it_and_not_to_the_division_before_it():
+    options = {"dtype": "float16", "methods": "naive", "quantities": "softmax"}
+    report = smcli.compare([18.0] * 10, temperature=2.0, **options)
+    assert the("SM302", report).step == "Σ exp(x/T)"
+    assert the("SM302", smcli.compare([-35.0, -32.0], temperature=2.0, **options)).step == "exp(x/T)"
+
+
+def test_what_overflows_is_beyond_the_format_that_the_step_is_in():
+    options = {"dtype": "float32", "methods": "fused", "quantities": "cross-entropy", "accumulate": "float16"}
+    added = smcli.compare([0.0, 0.0, 10.0], labels=[6000.0, 6000.0, 0.0], **options)
+    assert "it is beyond float16, which ends at 65504" in the("SM203", added).message
+    multiplied = smcli.compare([0.0, -100.0, -100.0], labels=[0.0, 1e37, -1e37], **options)
+    assert "it is beyond float32, which ends at 3.40282e+38" in the("SM203", multiplied).message
+
+
+def test_what_cancels_in_a_divergence_of_far_rows_is_told_from_their_exact_differences():
+    """A teacher a thousand million further up: a difference of two logits does not fit a float64."""
+    x = np.array([0.1, 0.2, 0.3])
+    t = x + 1e9 + np.array([0, 1e-7, 3e-7])
+    found = the("SM408", smcli.compare(x, quantities="kl", against=t, methods="fused"))
+    with mpmath.workdps(50):
+        p, q = ([mpmath.exp(mpmath.mpf(v) - mpmath.mpf(row[0])) for v in row.tolist()] for row in (t, x))
+        p, q = ([v / sum(row) for v in row] for row in (p, q))
+        terms = [a * mpmath.log(a / b) for a, b in zip(p, q, strict=True)]
+        size, total = float(sum(map(abs, terms))), float(sum(terms))
+    told = figures(r"absolute values sum to (\S+), they themselves to (\S+);", found.message)
+    assert told == pytest.approx((size, total), rel=1e-5)

@@ -195,3 +195,32 @@ def test_the_hook_sees_what_it_is_for(folder, code):
         (folder / name).unlink(missing_ok=True)
     if (folder / "d").exists():
         (folder / "d").rmdir()
+
+
+NETWORK = ["socket", "ssl", "http.client", "urllib.request", "asyncio", "ftplib", "smtplib", "xmlrpc.client"]
+LOADED = f"""
+import contextlib, io, sys
+from smcli.cli.app import run
+for words in {{words}}:
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert run(words) == 0, words
+print(*(name for name in {NETWORK} if name in sys.modules))
+"""
+
+
+def loaded(folder, *commands):
+    program = f"import sys; sys.path.append({str(Path(HOME).parent)!r})\n" + LOADED.format(
+        words=[c.split() for c in commands]
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+THEIRS = ("--confirm", "--method all", "methods", "scan")  # mpmath's and Python's own: see below
+
+
+def test_no_module_that_speaks_to_a_network_is_loaded(folder):
+    """But `socket`, unused: by multiprocessing, and by what reads the versions of packages, which Python writes as mail."""
+    plain = [c for c in COMMANDS if not any(word in c for word in THEIRS)]
+    assert len(plain) >= 20 and loaded(folder, *plain) == []
+    assert set(loaded(folder, *(c for c in COMMANDS if c not in plain))) <= {"socket"}
