@@ -581,9 +581,9 @@ def test_ten_thousand_digits(monkeypatch, wide):
     from smcli.reference.arbitrary import elementary
 
     monkeypatch.setattr(elementary, "WIDE", wide)
-    elementary._exponential.cache_clear()
+    elementary._exponentials.clear()
     text = exact_row([0.1, 0.2, -3.7]).decimal("softmax", 1, 10000)
-    elementary._exponential.cache_clear()
+    elementary._exponentials.clear()
     flint.ctx.prec = 33600
     e = [ball(v).exp() for v in (0.1, 0.2, -3.7)]
     true = e[1] / sum(e, ball(0))
@@ -686,9 +686,9 @@ def test_text_is_the_same_with_and_without_gmpy2(monkeypatch):
     x = [random.Random(5).gauss(0, 10) for _ in range(20)]
     fast = exact_row(x).decimals("softmax", range(20), 700)
     monkeypatch.setattr(elementary, "WIDE", 1 << 40)
-    elementary._exponential.cache_clear()
+    elementary._exponentials.clear()
     assert exact_row(x).decimals("softmax", range(20), 700) == fast
-    elementary._exponential.cache_clear()
+    elementary._exponentials.clear()
 
 
 @pytest.mark.parametrize("far", [1e-20, 1e-40, 1e-300])

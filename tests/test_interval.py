@@ -143,7 +143,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", [8, 64, 104, 152, 400, 1000])
+@pytest.mark.parametrize("bits", [8, 64, 104, 152, 400, 1000, 1024, 1536])
 @pytest.mark.parametrize("den", [1, 3, 7205759403792794])
 def test_exp_is_enclosed(precise, bits, den):
     e = elementary.exponential(bits)
@@ -169,6 +169,40 @@ def test_the_errors_counted_for_table_entries_are_never_reached(precise):
         man, exp = e._whole(j)
         worst = max(worst, float(abs(arb(man, exp - q) / (-arb(j)).exp() - 1) * 2**q) / j)
     assert 0 < worst < 3 * q + 21
+
+
+@pytest.mark.parametrize("bits", [1000, 4096, 20000])
+def test_the_errors_counted_for_the_series_are_never_reached(bits, monkeypatch):
+    """The docstring of `_series` allows 10·terms + 20 units, and a term gives 17 bits at the least."""
+    e = elementary.Exponential(bits)
+    q = e.unit
+    monkeypatch.setattr(flint.ctx, "prec", q + 100)
+    rng, most = random.Random(bits), (1 << q - 8 * e._leading) - 1
+    for rest in (1, most, *(rng.randint(0, most) >> rng.choice((0, 1, 9, q // 2)) for _ in range(40))):
+        apart = abs(arb(e._series(rest), -q) - (-arb(rest, -q)).exp()) * arb(2) ** q
+        assert apart < 10 * (q // 17) + 20
+
+
+def test_what_was_computed_of_many_bits_is_computed_once(monkeypatch):
+    """A gradient of KL under a soft cap asks for the same exponentials, to nearly as many bits, class by class."""
+    one = elementary.exponential(8080)
+    assert one is elementary.exponential(8128) and one.bits >= 8128
+    first, asked = elementary.Exponential._first, []
+    monkeypatch.setattr(elementary.Exponential, "_first", lambda e, shift: asked.append(shift) or first(e, shift))
+    fresh = elementary.Exponential(8192)
+    for k in range(60):
+        fresh.of(3**200 + k**40, 330)
+    assert len(asked) == len(set(asked))
+    assert fresh.of(3**200, 330) is fresh.of(3**200, 330)
+
+
+def test_exponentials_are_kept_as_long_as_there_is_room(monkeypatch):
+    monkeypatch.setattr(elementary, "ROOM", 1 << 16)
+    for bits in range(2048, 4096, 64):
+        elementary.exponential(bits).of(1, 1)
+        *old, _ = elementary._exponentials.values()
+        assert sum(e.size for e in old) <= elementary.ROOM
+    assert elementary._exponentials
 
 
 @pytest.mark.parametrize("bits", [64, 100, 200, 201, 500, 1500])

@@ -22,6 +22,8 @@ GUARD = 48  # bits beyond those asked for; covers the 2^40 units of error counte
 MOST_BITS = 1 << 21
 WIDE = 8192  # bits from which gmpy2's integers, where installed, make up for the 15 ms that importing them takes
 LARGEST_WHOLE = 1 << 16  # arguments beyond this are reduced by multiples of ln 2
+LONG, KEPT = 1024, 1 << 26  # bits from which results are kept, and of how many bits all together
+ROOM = 1 << 27  # bytes of exponentials that are kept for the next caller
 
 
 def _integer_type(bits: int) -> Callable[[int], int]:
@@ -48,7 +50,7 @@ class Exponential:
     - The entry for j comes from that for j // 2 by squaring, which doubles the error and cuts at most 4 units, and at
       most one product with the first entry, which adds a + 8: by induction at most j·(a + 12) − 12.
     - At most one whole entry (j < 2^16) and leading + 8 fraction entries (j < 2^8) are multiplied, at 6 units a cut.
-    - The Taylor series for the rest adds 9, the cut of t to q fraction bits 1, the reduction 3.
+    - The Taylor series for the rest adds 2^21 + 6, the cut of t to q fraction bits 1, the reduction 3.
 
     While q < 2^21 that is less than 2^40 units, which is where the result is cut.
 
@@ -66,13 +68,31 @@ class Exponential:
             raise PrecisionError(f"exp to {bits} bits is beyond the {MOST_BITS} that its error bound covers")
         self._one = _integer_type(q)(1) << q
         self._leading = 2 + math.isqrt(q) // 10  # bytes that go to tables before the series takes over
-        self._tables = [[0] * 256 for _ in range(q // 8 + 1)]  # [k][j]: exp(−j·256^−k); 0: not computed yet
+        self._tables: list[list[int]] = [[]] * (q // 8 + 1)  # [k][j]: exp(−j·256^−k); 0, or no table: not computed yet
         self._wholes: dict[int, tuple[int, int]] = {}  # j: exp(−j) as mantissa, exponent
+        self._known: dict[tuple[int, int, int], Interval] = {}
+        self._filled = 0  # entries of tables
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its tables and what it keeps take."""
+        return (self._filled + len(self._wholes) + 2 * len(self._known)) * self.unit // 8 + self.unit
 
     def of(self, num: int, frac: int, den: int = 1) -> Interval:
         """exp(−num·2^-frac/den); num >= 0, den > 0."""
         if num == 0:
             return ONE
+        if self.bits < LONG:
+            return self._computed(num, frac, den)
+        asked = num, frac, den
+        known = self._known.get(asked)
+        if known is None:
+            if len(self._known) >= KEPT // self.bits:
+                self._known.clear()
+            self._known[asked] = known = self._computed(*asked)
+        return known
+
+    def _computed(self, num: int, frac: int, den: int) -> Interval:
         q = self.unit
         fixed = floor_shift(num, q - frac) if den == 1 else (num << max(0, q - frac)) // (den << max(0, frac - q))
         whole = fixed >> q
@@ -88,7 +108,8 @@ class Exponential:
             places = places[: self._leading]
         for place, byte in enumerate(places, 1):
             if byte:
-                man = man * (self._tables[place][byte] or self._entry(place, byte)) >> q
+                table = self._tables[place] or self._table(place)
+                man = man * (table[byte] or self._entry(place, byte)) >> q
         man >>= GUARD - 8  # less than 1 unit of error from the bound above, less than 1 from this cut
         return Interval(man - 1, man + 2, exponent - self.bits - 8)
 
@@ -114,15 +135,22 @@ class Exponential:
         self._wholes[j] = man << lost, exponent - lost
         return self._wholes[j]
 
+    def _table(self, place: int) -> list[int]:
+        """The table of a place, which is empty at first; most places are never asked for."""
+        self._tables[place] = [0] * 256
+        return self._tables[place]
+
     def _entry(self, place: int, j: int) -> int:
         """exp(−j·256^−place), computed and kept."""
-        table = self._tables[place]
-        if j == 1:
-            table[1] = self._first(8 * place)
-        elif not table[j]:
-            half = self._entry(place, j >> 1)
-            entry = half * half >> self.unit
-            table[j] = entry * self._entry(place, 1) >> self.unit if j & 1 else entry
+        table = self._tables[place] or self._table(place)
+        if not table[j]:
+            self._filled += 1
+            if j == 1:
+                table[1] = self._first(8 * place)
+            else:
+                half = self._entry(place, j >> 1)
+                entry = half * half >> self.unit
+                table[j] = entry * self._entry(place, 1) >> self.unit if j & 1 else entry
         return table[j]
 
     def _first(self, shift: int) -> int:
@@ -136,26 +164,55 @@ class Exponential:
         return result
 
     def _series(self, rest: int) -> int:
-        """exp(−rest) for rest < 256^-leading: Taylor's series by Horner's rule, less than 3 units off."""
-        needed, terms = self.unit, 0
+        """exp(−x) for x < 256^-leading, x = rest in units: Taylor's series, less than 2^21 units off.
+
+        The sums of every `step`th term are taken apart, as in D. M. Smith, Efficient multiple-precision evaluation of
+        elementary functions (Math. Comp. 52, 1989), §2: a_k = x^(step·(k // step))/k! takes a division by a small number,
+        every `step`th time also a long product. Error in units: powers x^i, which are cut, are less than 2 off as
+        x <= 2^-16. Of a_k it is less than 5: a division makes E/k + 1 of it, at most 3.5, and a product with a power
+        at most 2^-16·E + 2 + 1. A sum of at most terms/step + 1 of them, times x^i, adds 5 (terms/step + 1)·2^-16i, and
+        for i > 0 another 2·2 + 1; what is left out less than 1. In all 10·terms + 20 at most, with terms < 2^17.
+        """
+        q = self.unit
+        needed, terms = q, 0
         while needed > 0:
             terms += 1
             needed -= 8 * self._leading + terms.bit_length() - 1
-        rest = _integer_type(self.unit)(rest)
-        result = self._one
-        for k in range(terms, 0, -1):
-            result = self._one - (rest * result >> self.unit) // k
-        return result
+        step = max(1, math.isqrt(terms // 2))
+        powers = [self._one, _integer_type(q)(rest)]
+        while len(powers) <= step:
+            powers.append(powers[-1] * powers[1] >> q)
+        sums, term = [0] * step, self._one
+        for k in range(terms):
+            sums[k % step] += -term if k & 1 else term
+            term //= k + 1
+            if (k + 1) % step == 0:
+                term = term * powers[step] >> q
+        return sum((s * power >> q for s, power in zip(sums[1:], powers[1:], strict=False)), sums[0])
 
 
-@lru_cache(maxsize=4)
-def _exponential(bits: int) -> Exponential:
-    return Exponential(bits)
+_exponentials: dict[int, Exponential] = {}  # by their bits, the last used at the end
 
 
 def exponential(bits: int) -> Exponential:
-    """The `Exponential` of at least that many bits, kept with its tables for the next caller."""
-    return _exponential(-(-bits // 8) * 8)
+    """The `Exponential` of at least that many bits, kept with its tables for the next caller.
+
+    Of many bits up to a 32nd more are taken, so that callers who ask for nearly as many share one. Those used last are
+    kept, as many as fit.
+    """
+    step = max(8, 1 << max(0, bits.bit_length() - 6))
+    size = -(-bits // step) * step
+    if size + GUARD >= MOST_BITS:
+        size = -(-bits // 8) * 8
+    found = _exponentials.pop(size, None)
+    if found is None:
+        found, room = Exponential(size), ROOM
+        for old, kept in reversed(list(_exponentials.items())):
+            room -= kept.size
+            if room < 0:
+                _exponentials.pop(old, None)
+    _exponentials[size] = found
+    return found
 
 
 def log(num: int, exp: int, bits: int) -> Interval:
