@@ -31,6 +31,12 @@ class OptionSet:
 
 T = TypeVar("T", bound=OptionSet)
 
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
+                 help="Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them."),
+]  # fmt: skip
+
 
 class Reading(OptionSet):
     """How a file is read."""
