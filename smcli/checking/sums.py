@@ -10,7 +10,7 @@ import numpy as np
 
 from smcli.findings import say
 from smcli.model import Truth, Verdict
-from smcli.report.report import FIRST_ROWS, RANK
+from smcli.report.counts import FIRST_ROWS, RANK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

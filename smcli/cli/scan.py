@@ -67,7 +67,7 @@ def main(options: Options) -> int:
     from smcli.cli.messages import report_error
     from smcli.cli.texts import flag
     from smcli.errors import UsageError
-    from smcli.report.report import fails
+    from smcli.report.counts import fails
     from smcli.request import check_fail_on
     from smcli.scan.run import Way, scan
 

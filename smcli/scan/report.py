@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from smcli import findings
 from smcli.numbers.words import command_line
+from smcli.report.counts import CodeCount
 from smcli.report.document import json_number
-from smcli.report.report import RANK, CodeCount
 from smcli.scan.tally import Tally, as_counts
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ScanReport:
             for code, (rows, first) in self.tally.findings.items()
             for rule in [findings.get(code)]
         ]
-        return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
+        return sorted(counts, key=CodeCount.order)
 
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
