@@ -64,9 +64,6 @@ def ulps(name: str, logits: object, quantity: str, dtype: str = "float64", order
     return measure(y, truth, rounded, f, Limit(np.array(8.0)), np.zeros((len(y), 1), dtype=bool)).ulp
 
 
-# --- registry
-
-
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_answers_every_quantity_in_every_format(name: str, dtype: str) -> None:
@@ -138,9 +135,6 @@ def test_a_new_method_and_a_new_format_work_at_once(toys: None) -> None:
     rounded = reference.settle("softmax", *round_truth(truth, f), f)
     errors = measure(y, truth, rounded, f, Limit(np.array(8.0)), np.zeros((1, 1), dtype=bool))
     assert (errors.ulp < 2).all() and set(errors.verdicts[0].tolist()) <= {Verdict.CORRECT, Verdict.OK}
-
-
-# --- one number at a time
 
 
 class Scalar:
@@ -319,9 +313,6 @@ def test_cross_entropy_is_minus_log_softmax(name: str) -> None:
     assert np.array_equal(picked, -log_p[:, 3:4], equal_nan=True)
 
 
-# --- the one-pass sums
-
-
 @pytest.mark.parametrize("threshold", [0.0, 8 * math.log(2)])
 @pytest.mark.parametrize("accumulate", [None, "float32"])
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -377,9 +368,6 @@ def test_a_long_rising_row_does_not_take_quadratic_time() -> None:
     start = time.perf_counter()
     one_pass._segments(FORMATS["float32"].round(x), Arithmetic(FORMATS["float32"], FORMATS["float32"]), 0.0)
     assert time.perf_counter() - start < 10
-
-
-# --- what is known about them
 
 
 @cache
@@ -587,9 +575,6 @@ def test_ignored_rows_count_nothing() -> None:
     for quantity in ("cross-entropy", "gradient"):
         values = run(methods.get("fused"), p, quantity, Arithmetic(f, f)).values
         assert (values[0] == 0).all() and (values[1] != 0).all()
-
-
-# --- what an algorithm may carry
 
 
 def test_a_quantity_with_a_formula_needs_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None:

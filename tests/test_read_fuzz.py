@@ -4,7 +4,6 @@ import io
 import json
 import math
 import re
-import struct
 import time
 import zipfile
 
@@ -12,34 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import npy, npz, tensors
 
 from smcli import read
 from smcli.errors import InputError, UsageError
 
 SOON = 2.0  # seconds, on a busy machine
 LENIENT = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-
-
-def npy(array):
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def npz(save=np.savez, **arrays):
-    stream = io.BytesIO()
-    save(stream, **arrays)
-    return stream.getvalue()
-
-
-def tensors(**entries):
-    """A .safetensors file: dtype, shape and bytes of each tensor."""
-    header, data = {}, b""
-    for key, (dtype, shape, part) in entries.items():
-        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
-        data += part
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 TWO = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]])
@@ -291,5 +269,5 @@ def nameless():
 def test_what_the_fuzzer_found(tmp_path, kind, content, says):
     (tmp_path / "x").write_bytes(content)
     for reader in (read.from_file, lambda *a: [b.take() for b in read.stream(*a)] and read.from_object([1])):
-        message = outcome(lambda reader=reader: reader(str(tmp_path / "x"), kind))
+        message = outcome(lambda reader=reader: reader(str(tmp_path / "x"), read.How(kind)))
         assert says in message and message.isprintable()
