@@ -23,7 +23,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 ABSORBED = -120  # e^-|y| is below 2^-120: log(1 + e^-|y|) and e^-|y|/(1 + e^-|y|) are e^-|y| itself
 _SPAN = 2.0**400
@@ -40,7 +40,7 @@ class Side:
         wrong: logits and labels that are left to a higher tier.
     """
 
-    def __init__(self, problem: Problem, loss: Loss, tile: tuple[slice, slice], arrays: list[FloatArray]) -> None:
+    def __init__(self, problem: Problem, loss: Loss, tile: Tile, arrays: list[FloatArray]) -> None:
         x = problem.logits[tile]
         self.positive = x > 0
         self.size = magnitude(problem, x)

@@ -28,7 +28,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import IntArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 _FAR = 2.0**12
 _PLAIN = 2  # a power of what is at least e^-176 that needs no exponent
@@ -130,7 +130,7 @@ def _product(q: Pair, gamma: int, *, plain: bool) -> tuple[Pair, IntArray | None
     return (product(q, gamma), None) if plain and gamma <= _PLAIN else raise_to(q, gamma)
 
 
-def _keep_exponents(sheet: Sheet, tile: tuple[slice, slice], *exponents: IntArray | None) -> None:
+def _keep_exponents(sheet: Sheet, tile: Tile, *exponents: IntArray | None) -> None:
     for exponent in exponents:
         if exponent is not None:
             sheet.exponents()[tile] += exponent

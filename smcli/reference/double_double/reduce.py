@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Tile
 
 BOUND = 2.0**-85
 DIFFERENCE = 2.0**-75  # of what is a difference or a short logarithm: the fewest elements are left to integers then
@@ -185,7 +186,7 @@ def complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
     return choose(own, s, rest)
 
 
-def plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
+def plain(sheet: Sheet, tile: Tile | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo, exp2 = sheet.hi[tile], sheet.lo[tile], sheet.exp2[tile]
     if not (sheet.has_exponents and exp2.any()):

@@ -29,7 +29,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 SPAN = 2.0**-400, 2.0**900  # products stay in range
 
@@ -49,7 +49,7 @@ def coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
     return pair if loss.weights is None else twofold.mul(pair, paired(loss.weights[None, c]))
 
 
-def _unfit(problem: Problem, c: FloatArray, tile: tuple[slice, slice]) -> BoolArray:
+def _unfit(problem: Problem, c: FloatArray, tile: Tile) -> BoolArray:
     """Rows [R, 1] with coefficients that are negative, out of range or on a masked class."""
     bad = ~((c == 0) | (c > 2.0**-400) & (c < 2.0**400)) | (c != 0) & (problem.logits[tile] == -np.inf)
     unfit: BoolArray = bad.any(axis=1, keepdims=True)

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.reference.float64.reduce import LOOSE, U
 from smcli.reference.tiles import PIECE
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
-U = 2.0**-53
-LOOSE, LEAST = 2.0**-42, 2.0**-800
+LEAST = 2.0**-800
 _PRODUCTS = 6  # whole powers up to which a power is a product
 
 

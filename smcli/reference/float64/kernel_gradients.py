@@ -21,17 +21,14 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.float64 import near, sharp
-from smcli.reference.float64.along import DEEPEST
 from smcli.reference.float64.kernels import of_target, within
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.float64.reduce import DEEPEST, LOOSEST, U, halvings, reduce
 from smcli.reference.losses import both
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, Problem
 
-U = 2.0**-53
 FLOOR, LEAST = 2.0**-800, 2.0**-900
 _PART, _LEAST_PART = 2.0**-16, 2.0**-40
 

@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.reference.float64 import near
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import TINY, Rows, reduce, sum_parts, sum_rows
+from smcli.reference.float64.reduce import DEEPEST, LOOSE, LOOSEST, TINY, Rows, U, reduce, sum_parts, sum_rows
 from smcli.reference.losses import both, hard_target
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
-U = 2.0**-53
-LOOSE = 2.0**-42
-DEEPEST = 600.0
 SPAN = 2.0**60
 
 

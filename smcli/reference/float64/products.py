@@ -23,18 +23,16 @@ import numpy as np
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.twofold import minus, paired
 from smcli.reference.float64 import kernels, sharp
-from smcli.reference.float64.along import DEEPEST, LOOSE, Along, U
+from smcli.reference.float64.along import Along
 from smcli.reference.float64.kernels import SPAN
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.float64.reduce import DEEPEST, LOOSE, LOOSEST, U, halvings, reduce
 from smcli.reference.tiles import BLOCK, Pool, tiles
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
-    from smcli.reference.float64.along import Tile
     from smcli.reference.float64.reduce import Rows
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 FLOOR, LEAST = 2.0**-800, 2.0**-860
 
