@@ -170,6 +170,12 @@ def log_sum(problem: Problem, rows: Rows) -> tuple[Pair, FloatArray]:
     return twofold.add_any(m, log), error + 2.0**-100 * np.abs(m[0]) + softcap.error(problem)
 
 
+def is_loose(unsure: FloatArray, value: FloatArray) -> BoolArray:
+    """Where an absolute error is not within LOOSE of a value, or the value too small."""
+    size = np.abs(value)
+    return np.asarray(~((unsure <= 0.9 * LOOSE * size) & (size > SMALL)))
+
+
 def times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
     """Multiply the exponentials of the sheet by a factor [R, 1]."""
     for r, c in tiles(sheet.hi.shape, BLOCK):
