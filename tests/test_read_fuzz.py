@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import npy, npz, tensors
+from samples import from_text, npy, npz, tensors
 
 from smcli import read
 from smcli.errors import InputError, UsageError
@@ -91,9 +91,9 @@ def mutated(draw, whole):
 @LENIENT
 @given(st.one_of(st.sampled_from(PASTED).flatmap(mutated), st.lists(st.sampled_from(PASTED)).map("\n".join)))
 def test_garbled_pastes(text):
-    assert outcome(lambda: read.from_text(text, "x")).isprintable()
+    assert outcome(lambda: from_text(text, "x")).isprintable()
     for axis in (0, 1, -2):
-        assert outcome(lambda axis=axis: read.from_text(text, "x", axis=axis)).isprintable()
+        assert outcome(lambda axis=axis: from_text(text, "x", axis=axis)).isprintable()
 
 
 BITS = [
@@ -127,7 +127,7 @@ BITS += ["tensor(", "c(", ", ", "]*", "+", "-", "'", "#", "<", ">", "f", "...", 
 @given(st.lists(st.sampled_from(BITS), max_size=12).map("".join))
 def test_no_number_is_lost_without_a_word(text):
     try:
-        batch = read.from_text(text, "x")
+        batch = from_text(text, "x")
     except InputError:
         return
     typed = [float(word) for word in re.findall(r"-?(?:\d+\.?\d*|\.\d+)(?:e\d+)?", text)]
@@ -161,7 +161,7 @@ def test_garbled_files(tmp_path, file):
     ids=lambda text: text[:8] + str(len(text)),
 )  # fmt: skip
 def test_long_nonsense_takes_no_long_time(text):
-    assert outcome(lambda: read.from_text(text, "x")).isprintable()
+    assert outcome(lambda: from_text(text, "x")).isprintable()
 
 
 FLOATS = st.floats(width=32)
@@ -207,7 +207,7 @@ def test_what_is_printed_is_read(form, rows):
     if form == "julia" and len(rows) > 1 and len(rows[0]) == 1:
         rows = [[row[0] for row in rows]]  # a column is one row
     text = PRINTED[form](rows)
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     assert len(batch) == len(rows), text
     for got, want in zip(batch, rows, strict=True):
         np.testing.assert_array_equal(got.values.astype(np.float32), np.array(want, dtype=np.float32))

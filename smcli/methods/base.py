@@ -67,11 +67,6 @@ class Method(ABC):
         """Whether its values stand as they are, those of ignored rows too."""
         return False
 
-    @property
-    def derivatives_only(self) -> bool:
-        """Whether it has no forward pass of its own."""
-        return not any(self.defines(q.name) for q in QUANTITIES.values() if not q.is_derivative)
-
     @abstractmethod
     def defines(self, quantity: str) -> bool:
         """Whether it computes the quantity of that name."""
