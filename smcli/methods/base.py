@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from smcli.errors import UnavailableError
+from smcli.model import required
 from smcli.numbers import formats
 from smcli.quantities import QUANTITIES
 
@@ -146,7 +147,7 @@ class Formula(Method):
         x = scaling.enter(problem, o)
         if not quantity.is_derivative:
             return losses.value(self.algorithm, problem, quantity, x, o)
-        if quantity.name == "gradient" and not self.differentiates(kind := losses.required(problem.loss).kind):
+        if quantity.name == "gradient" and not self.differentiates(kind := required(problem.loss).kind):
             raise UnavailableError(f"it has no {kind} to differentiate")
         if hasattr(self.algorithm, "derivative"):
             values: Rows = self.algorithm.derivative(problem, quantity, o, step)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.reduce import (
     LOOSE,
@@ -37,8 +38,7 @@ _LARGE = 2.0**900  # of a sum of cotangents: products of what is beyond may over
 
 def log_vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with v_i - p_i·Σv, divided by the temperature."""
-    x, v = problem.logits, problem.cotangent
-    assert v is not None  # noqa: S101 - the tier asks first
+    x, v = problem.logits, required(problem.cotangent)
     sheet.bound = LOOSE
     pool = pool_for(x)
     rows = reduce(problem, pool, sheet)
@@ -86,8 +86,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
 
 def sum_vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with v·p_i, or with v·b_i e^x_i/Σ b e^x, divided by the temperature."""
-    v, b = problem.cotangent, problem.coefficients
-    assert v is not None  # noqa: S101 - the tier asks first
+    v, b = required(problem.cotangent), problem.coefficients
     pool = pool_for(problem.logits)
     factor = twofold.of_fraction(Fraction(float(v[0])) / Fraction(problem.temperature))
     if b is None:

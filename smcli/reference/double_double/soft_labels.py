@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.reduce import (
@@ -39,8 +40,7 @@ def coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
     if loss.labels is not None:
         pair = paired(loss.labels[r, c])
     else:
-        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
-        pair = paired((np.arange(c.start, c.stop) == loss.target[r, None]).astype(np.float64))
+        pair = paired((np.arange(c.start, c.stop) == required(loss.target)[r, None]).astype(np.float64))
     if loss.smoothing:
         spread = twofold.of_fraction(Fraction(loss.smoothing) / columns)
         kept = twofold.two_sum(np.ones(()), np.array(-loss.smoothing))
