@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     import numpy as np
     from numpy.typing import NDArray
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
     BoolArray = NDArray[np.bool_]
     ByteArray = NDArray[np.uint8]
+    T = TypeVar("T")
+
+
+def required(part: T | None) -> T:
+    """A part of a problem where it is asked for only if it is there; what belongs together is checked with the options."""
+    assert part is not None  # noqa: S101
+    return part
 
 
 class Severity(StrEnum):

@@ -31,3 +31,15 @@ def plant():
         return replace(report, blocks=(replace(first, findings=made), *others))
 
     return planted
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a file and gives its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write

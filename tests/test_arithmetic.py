@@ -71,9 +71,6 @@ def plain(f: Format, accumulate: Format | None = None, order: str = "pairwise") 
     return Arithmetic(f, accumulate or f, order)
 
 
-# --- one operation
-
-
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_four_operations_are_correctly_rounded(name: str, op: str) -> None:
@@ -237,9 +234,6 @@ def test_constants_are_rounded(name: str) -> None:
     f = FORMATS[name]
     assert plain(f).const(0.1).values[0, 0] == f.round(np.array(0.1)) != 0.1
     assert plain(f).const(0.1).expr == "0.1" and plain(f).given(np.array([[0.3]]), "y").values[0, 0] != 0.3
-
-
-# --- sums
 
 
 def add(context: gmpy2.context, f: Format, a: float, b: float) -> float:
@@ -418,9 +412,6 @@ def test_an_accumulator_of_another_format(name: str, order: str) -> None:
     narrow = FORMATS["float8_e5m2"]
     total = plain(f, narrow, "sequential").sum(row(np.ones(100))).values[0, 0]
     assert total == 8  # where that accumulator stalls
-
-
-# --- the trace
 
 
 def test_each_operation_leaves_its_step() -> None:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from pathlib import Path
 from random import Random
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("flint")
-sys.path.insert(0, str(Path(__file__).parent / "attack"))
 
 import allowed
 import codes

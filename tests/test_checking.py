@@ -319,9 +319,6 @@ def test_github_gets_annotations(here, capsys):
     assert "::warning title=SM401 inaccurate::" in capsys.readouterr().out
 
 
-# --- logits of another format ------------------------------------------------------------------------------------------
-
-
 def kernel(x):
     """Softmax of float32 logits, computed in float64 and rounded once to bfloat16: all values are correct."""
     return special.softmax(x.astype(np.float64), axis=-1).astype(np.float32).astype(ml_dtypes.bfloat16)

@@ -252,9 +252,6 @@ def test_of_too_many_rows_only_those_with_something_wrong_have_a_line(monkeypatc
     assert KEPT == 10**5 and screen.LONG > 2
 
 
-# --- a glance ---------------------------------------------------------------------------------------------------------
-
-
 def glanced(x, y):
     """The rows that a glance leaves, and what it keeps."""
     settings = checking.settle(Request.of("check", Objects({"quantities": "softmax"})), from_object(x), from_object(y))

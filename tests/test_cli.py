@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import outcome
 
 from smcli.__main__ import main
-from smcli.cli.app import COMMANDS, run
+from smcli.cli.app import COMMANDS
 from smcli.cli.parse import numbers_last, takes_next
 
 BIG = ["1000", "2000", "3000"]
@@ -40,12 +41,6 @@ def test_what_is_no_number_stays_an_option():
     assert (
         takes_next("-vd", VALUED) and not takes_next("-dfloat32", VALUED) and not takes_next("--dtype=float32", VALUED)
     )
-
-
-def outcome(capsys, *words):
-    code = run(list(words))
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+from samples import outcome
 
 import smcli
-from smcli.cli.app import COMMANDS, run
+from smcli.cli.app import COMMANDS
 
 BATCH = "[[1,2],[3,4],[5,6],[7,8]]"
-
-
-def outcome(capsys, *words):
-    code = run(list(words))
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 @pytest.mark.parametrize(

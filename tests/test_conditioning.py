@@ -122,9 +122,6 @@ def test_no_bound_where_the_truth_is_lost_in_its_own_estimate() -> None:
     assert bounds is not None and np.isnan(bounds).all()
 
 
-# --- condition numbers
-
-
 def relative_change(p: Problem, quantity: str, direction: np.ndarray) -> np.ndarray:
     """How much more a result changes relatively than the logits do, for a small change of them."""
     h = 1e-6

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from samples import hostile
 
 from smcli import findings, methods
 from smcli.batch import Written
@@ -52,30 +53,6 @@ class Case:
         for ev in (self.rows, self.about, *self.runs.values()):
             for found in findings.examine(ev):
                 yield ev, found
-
-
-def logits(rng, size):
-    """Rows of every kind that goes wrong: far apart, far from 0, masked, tiny, huge, flat, at the thresholds."""
-    kind = rng.integers(10)
-    if kind == 0:
-        return rng.normal(0, 5, size)
-    if kind == 1:
-        return rng.normal(0, 300, size)
-    if kind == 2:
-        return rng.normal(0, 1, size) * 10.0 ** rng.integers(-5, 5) + rng.choice([0, -100, 100, -700, 700, 1e4])
-    if kind == 3:
-        return rng.integers(-20, 20, size).astype(float)
-    if kind == 4:
-        return np.full(size, rng.choice([0, 9, -104, -745, 89, 710, -9.0, 5.5]))
-    if kind == 5:
-        return rng.choice([0, -INF, 1, 2, 40, -800], size).astype(float)
-    if kind == 6:
-        return np.concatenate([[0], -rng.exponential(50, size - 1)])
-    if kind == 7:
-        return rng.choice([0, INF, 1, -INF, np.nan, 5], size).astype(float)
-    if kind == 8:
-        return rng.normal(0, 1, size) + rng.choice([-8, -9.5, -87, -100, -740, 10, 11, 88])
-    return rng.normal(0, 1, size) * 10.0 ** rng.integers(-300, 300)
 
 
 def loss_of(rng, quantity, f, rows, size):
@@ -133,7 +110,7 @@ def case(dtype, quantity, seed):
     f = formats.get(dtype)
     rows, size = 40, int(rng.choice([1, 2, 3, 5, 17]))
     size = min(size, 3) if quantity == "jacobian" else size
-    x = np.stack([logits(rng, size) for _ in range(rows)])
+    x = np.stack([hostile(rng, size) for _ in range(rows)])
     problem = Problem(
         dtype, f.round(x), loss_of(rng, quantity, f, rows, size),
         temperature=float(rng.choice([1, 1, 1, 0.5, 3])),

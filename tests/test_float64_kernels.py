@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("flint")
-sys.path.insert(0, str(Path(__file__).parent / "attack"))
 
 from definition import Row
 from flint import arb, ctx

@@ -205,9 +205,6 @@ def test_e4m3fn_takes_464_to_448_and_more_to_nan() -> None:
     assert np.isnan(f.round(np.array([np.nextafter(464, 500), 480.0, 1e300, np.inf, -np.inf]))).all()
 
 
-# --- derived figures
-
-
 TABLE = {  # NUMERICS §5
     "float64": (53, 709.782712893, -708.396418532, -745.133219102, 2**53),
     "float32": (24, 88.7228390819, -87.3365447506, -103.972077084, 2**24),
@@ -279,9 +276,6 @@ def test_ulp_exponent_is_clamped_to_the_subnormal_spacing() -> None:
         low = np.array([0, f.emin, f.emin - 1, f.emin - 5000, 7])
         want = [1 - f.p, f.emin - f.p + 1, f.emin - f.p + 1, f.emin - f.p + 1, 8 - f.p]
         assert f.ulp_exponent(low).tolist() == want
-
-
-# --- as written
 
 
 def written(f: Format, tokens: list[str]) -> list[float]:
@@ -384,9 +378,6 @@ def test_written_error() -> None:
     assert error == pytest.approx(float(Fraction(1, 10) - Fraction(0.1)), rel=1e-15)
     assert formats.written_error("1e999999999", 1.0) == math.inf == formats.written_error("1e" + "9" * 30, 1.0)
     assert formats.written_error("0x1p999999", 1.0) == math.inf and formats.written_error("7/2", 3.0) == 0.5
-
-
-# --- looked up
 
 
 @pytest.mark.parametrize("name", FORMATS)

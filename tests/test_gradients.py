@@ -10,6 +10,7 @@ import flint
 import numpy as np
 import pytest
 from flint import arb
+from samples import from_text
 
 import smcli
 from smcli import read
@@ -271,7 +272,7 @@ def test_derivatives_by_the_methods():
 
 
 def test_reduced_losses_and_gradients():
-    text = read.from_text("1 2 3\n4 5 6\n7 8 9\n", "text")
+    text = from_text("1 2 3\n4 5 6\n7 8 9\n", "text")
     options = {"target": [0, 1, 2], "ignore_index": 1}
     x = [row.values for row in text]
     mean = smcli.compare(x, quantities="cross-entropy", reduction="mean", digits=20, **options).to_dict()

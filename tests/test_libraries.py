@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import derivatives_only
 
 import smcli
 from smcli import methods
@@ -150,7 +151,7 @@ def test_a_library_takes_several_formats(adapter: methods.Method) -> None:
 
 def test_what_it_is_and_which_version(adapter: methods.Method, capsys: pytest.CaptureFixture[str]) -> None:
     assert adapter.summary.endswith(".") and adapter.source and adapter.version[0].isdigit()
-    assert adapter.group == "libraries" and not adapter.derivatives_only  # type: ignore[attr-defined]
+    assert adapter.group == "libraries" and not derivatives_only(adapter)  # type: ignore[attr-defined]
     words = ["compare", "1", "2", "-d", "float32", "-m", adapter.name, "-q", "softmax"]
     assert command([*words, "-f", "json"]) == 0
     got = json.loads(capsys.readouterr().out)["rows"][0]["results"][0]["methods"][0]

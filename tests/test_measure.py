@@ -198,9 +198,6 @@ def test_what_underflows_is_not_far_from_0() -> None:
     assert got.ulp[0, 0] == 0 and got.rel[0, 0] == 1
 
 
-# --- the truth itself
-
-
 def test_floor_log2() -> None:
     powers = [Fraction(2) ** e for e in (-3000, -1074, -1, 0, 1, 52, 1023, 4000)]
     shifts = [Fraction(0), Fraction(1, 2**60), -Fraction(1, 2**60), Fraction(1, 2), -Fraction(1, 2**53)]
@@ -254,9 +251,6 @@ def test_as_float() -> None:
                              Fraction(2) ** 3000, math.nan, math.inf, Fraction(0), Fraction(2) ** -1074]  # fmt: skip
     got = as_float(truth_of(numbers))[0].tolist()
     assert got[:3] == [0.625, 0, math.inf] and math.isnan(got[3]) and got[4:] == [math.inf, 0, 5e-324]
-
-
-# --- limits
 
 
 def test_both_limits_hold_at_once() -> None:

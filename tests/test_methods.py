@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import gmpy2
 import numpy as np
 import pytest
+from samples import derivatives_only
 
 import smcli
 from smcli import methods
@@ -63,9 +64,6 @@ def ulps(name: str, logits: object, quantity: str, dtype: str = "float64", order
     y, truth = compute(name, logits, quantity, dtype, order), reference.truth(quantity)
     rounded = reference.settle(quantity, *round_truth(truth, f), f)
     return measure(y, truth, rounded, f, Limit(np.array(8.0)), np.zeros((len(y), 1), dtype=bool)).ulp
-
-
-# --- registry
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -139,9 +137,6 @@ def test_a_new_method_and_a_new_format_work_at_once(toys: None) -> None:
     rounded = reference.settle("softmax", *round_truth(truth, f), f)
     errors = measure(y, truth, rounded, f, Limit(np.array(8.0)), np.zeros((1, 1), dtype=bool))
     assert (errors.ulp < 2).all() and set(errors.verdicts[0].tolist()) <= {Verdict.CORRECT, Verdict.OK}
-
-
-# --- one number at a time
 
 
 class Scalar:
@@ -320,9 +315,6 @@ def test_cross_entropy_is_minus_log_softmax(name: str) -> None:
     assert np.array_equal(picked, -log_p[:, 3:4], equal_nan=True)
 
 
-# --- the one-pass sums
-
-
 @pytest.mark.parametrize("threshold", [0.0, 8 * math.log(2)])
 @pytest.mark.parametrize("accumulate", [None, "float32"])
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -378,9 +370,6 @@ def test_a_long_rising_row_does_not_take_quadratic_time() -> None:
     start = time.perf_counter()
     one_pass._segments(FORMATS["float32"].round(x), Arithmetic(FORMATS["float32"], FORMATS["float32"]), 0.0)
     assert time.perf_counter() - start < 10
-
-
-# --- what is known about them
 
 
 @cache
@@ -590,9 +579,6 @@ def test_ignored_rows_count_nothing() -> None:
         assert (values[0] == 0).all() and (values[1] != 0).all()
 
 
-# --- what an algorithm may carry
-
-
 def test_a_quantity_with_a_formula_needs_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TABLE, "odds", Quantity("odds", "odds p/(1 − p)"))
     monkeypatch.setitem(TABLE, "power", Quantity("power", "Σ p²", shape="row", part="collision"))
@@ -638,7 +624,7 @@ def test_a_pass_or_derivative_of_its_own_is_used() -> None:
         == [[0, 0.5]] * 2
     )
     seven = methods.Formula("seven", "nobody", "fused", Seven())
-    assert seven.derivatives_only and not seven.defines("softmax") and not straight.derivatives_only
+    assert derivatives_only(seven) and not seven.defines("softmax") and not derivatives_only(straight)
     assert methods.run(seven, p, "jacobian", Arithmetic(f, f)).values.tolist() == [[7.0] * 4] * 2
     assert methods.run(seven, p, "gradient", Arithmetic(f, f), 3.0).values.tolist() == [[3.0] * 2] * 2
 

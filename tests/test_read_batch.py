@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import from_text
 
 from smcli import read
 from smcli.errors import InputError
@@ -29,7 +30,7 @@ RAGGED = [[1.0, 2.0], [3.0], [4.0, 5.0], [6.0]]
         read.from_object(np.arange(12.0).reshape(4, 3)),
         read.from_object(np.arange(12.0).reshape(2, 3, 2).swapaxes(1, 2)),
         read.from_object(RAGGED),
-        read.from_text("1 2\n3\n4 5\n9007199254740993", "x"),
+        from_text("1 2\n3\n4 5\n9007199254740993", "x"),
         read.from_object([np.ones((2, 3)), [[1, 2, 3], [4, 5, 2**53 + 1]]]),
     ],
     ids=["array", "view", "ragged", "text", "mixed"],

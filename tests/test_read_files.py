@@ -15,19 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from samples import npy, npz, tensors
 
 from smcli import read
 from smcli.errors import InputError, SmcliError, UsageError
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
 
 
 def values(found):
@@ -36,18 +27,6 @@ def values(found):
 
 def streamed(path, *words, **choices):
     return [row for block in read.stream(path, read.How(*words, **choices)) for row in block.take()[0].tolist()]
-
-
-def npy(array, **kwargs):
-    stream = io.BytesIO()
-    np.save(stream, array, **kwargs)
-    return stream.getvalue()
-
-
-def npz(save=np.savez, **arrays):
-    stream = io.BytesIO()
-    save(stream, **arrays)
-    return stream.getvalue()
 
 
 def checkpoint():
@@ -89,16 +68,6 @@ def corrupt():
     data = bytearray(npz(np.savez_compressed, x=np.arange(1000.0)))
     data[100:140] = b"x" * 40
     return bytes(data)
-
-
-def tensors(**entries):
-    """A .safetensors file: dtype, shape and bytes of each tensor."""
-    header, data = {"__metadata__": {"format": "pt"}}, b""
-    for key, (dtype, shape, part) in entries.items():
-        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
-        data += part
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 def described(**entry):

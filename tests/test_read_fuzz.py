@@ -4,7 +4,6 @@ import io
 import json
 import math
 import re
-import struct
 import time
 import zipfile
 
@@ -12,34 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import from_text, npy, npz, tensors
 
 from smcli import read
 from smcli.errors import InputError, UsageError
 
 SOON = 2.0  # seconds, on a busy machine
 LENIENT = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-
-
-def npy(array):
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def npz(save=np.savez, **arrays):
-    stream = io.BytesIO()
-    save(stream, **arrays)
-    return stream.getvalue()
-
-
-def tensors(**entries):
-    """A .safetensors file: dtype, shape and bytes of each tensor."""
-    header, data = {}, b""
-    for key, (dtype, shape, part) in entries.items():
-        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
-        data += part
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 TWO = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]])
@@ -113,9 +91,9 @@ def mutated(draw, whole):
 @LENIENT
 @given(st.one_of(st.sampled_from(PASTED).flatmap(mutated), st.lists(st.sampled_from(PASTED)).map("\n".join)))
 def test_garbled_pastes(text):
-    assert outcome(lambda: read.from_text(text, "x")).isprintable()
+    assert outcome(lambda: from_text(text, "x")).isprintable()
     for axis in (0, 1, -2):
-        assert outcome(lambda axis=axis: read.from_text(text, "x", axis=axis)).isprintable()
+        assert outcome(lambda axis=axis: from_text(text, "x", axis=axis)).isprintable()
 
 
 BITS = [
@@ -149,7 +127,7 @@ BITS += ["tensor(", "c(", ", ", "]*", "+", "-", "'", "#", "<", ">", "f", "...", 
 @given(st.lists(st.sampled_from(BITS), max_size=12).map("".join))
 def test_no_number_is_lost_without_a_word(text):
     try:
-        batch = read.from_text(text, "x")
+        batch = from_text(text, "x")
     except InputError:
         return
     typed = [float(word) for word in re.findall(r"-?(?:\d+\.?\d*|\.\d+)(?:e\d+)?", text)]
@@ -183,7 +161,7 @@ def test_garbled_files(tmp_path, file):
     ids=lambda text: text[:8] + str(len(text)),
 )  # fmt: skip
 def test_long_nonsense_takes_no_long_time(text):
-    assert outcome(lambda: read.from_text(text, "x")).isprintable()
+    assert outcome(lambda: from_text(text, "x")).isprintable()
 
 
 FLOATS = st.floats(width=32)
@@ -229,7 +207,7 @@ def test_what_is_printed_is_read(form, rows):
     if form == "julia" and len(rows) > 1 and len(rows[0]) == 1:
         rows = [[row[0] for row in rows]]  # a column is one row
     text = PRINTED[form](rows)
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     assert len(batch) == len(rows), text
     for got, want in zip(batch, rows, strict=True):
         np.testing.assert_array_equal(got.values.astype(np.float32), np.array(want, dtype=np.float32))
@@ -291,5 +269,5 @@ def nameless():
 def test_what_the_fuzzer_found(tmp_path, kind, content, says):
     (tmp_path / "x").write_bytes(content)
     for reader in (read.from_file, lambda *a: [b.take() for b in read.stream(*a)] and read.from_object([1])):
-        message = outcome(lambda reader=reader: reader(str(tmp_path / "x"), kind))
+        message = outcome(lambda reader=reader: reader(str(tmp_path / "x"), read.How(kind)))
         assert says in message and message.isprintable()

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from samples import from_text
 
-from smcli import read
 from smcli.errors import InputError
 
 TORCH = "torch's default for a tensor without dtype"
@@ -162,7 +162,7 @@ def rows(batch):
 
 @pytest.mark.parametrize(("text", "want"), READ.items(), ids=repr)
 def test_pasted_forms(text, want):
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     np.testing.assert_equal(rows(batch), want[0])
     dropped = want[1]
     shown = ", ".join(map(repr, dropped[:3])) + (" and 1 more" if len(dropped) > 3 else "")
@@ -171,38 +171,38 @@ def test_pasted_forms(text, want):
 
 @pytest.mark.parametrize(("text", "want"), SEPARATORS)
 def test_one_kind_of_separator(text, want):
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     assert rows(batch) == [want] and not batch.notes
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED.items(), ids=repr)
 def test_what_leaves_a_doubt_is_refused(text, message):
     with pytest.raises(InputError) as caught:
-        read.from_text(text, "x")
+        from_text(text, "x")
     assert message in caught.value.message and caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["1,000 2,000", "1,5 2,5", "1,5;2,5", "1,000,000", "1 000"])
 def test_the_hint_is_about_thousands_and_decimal_commas(text):
     with pytest.raises(InputError) as caught:
-        read.from_text(text, "x")
+        from_text(text, "x")
     assert "1,000 without a comma" in caught.value.hint and "decimal point" in caught.value.hint
 
 
 @pytest.mark.parametrize(("text", "want"), FORMATS.items(), ids=repr)
 def test_the_number_format_comes_along(text, want):
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     assert (batch.dtype, batch.origin) == want
 
 
 def test_several_formats_are_told():
-    batch = read.from_text("tensor([1.], dtype=torch.float16)\ntensor([2.], dtype=torch.float32)", "x")
+    batch = from_text("tensor([1.], dtype=torch.float16)\ntensor([2.], dtype=torch.float32)", "x")
     assert batch.dtype is None and batch.notes == ("the arrays are of several formats, float16 and float32",)
 
 
 @pytest.mark.parametrize(("text", "want"), CARRIED.items(), ids=repr)
 def test_logits_and_targets_in_one_paste(text, want):
-    batch = read.from_text(text, "x")
+    batch = from_text(text, "x")
     assert (rows(batch), batch.target) == want
 
 
@@ -217,20 +217,20 @@ def test_logits_and_targets_in_one_paste(text, want):
     ],
 )
 def test_axis(text, axis, want):
-    assert rows(read.from_text(text, "x", axis=axis)) == want
+    assert rows(from_text(text, "x", axis=axis)) == want
 
 
 @pytest.mark.parametrize(("text", "axis"), [("[1, 2]", 1), ("[[1, 2]]", 2), ("[[1, 2]]", -3), ("1 2", 1)])
 def test_an_axis_that_is_none(text, axis):
     with pytest.raises(InputError, match=f"axis {axis} is out of range: x has"):
-        read.from_text(text, "x", axis=axis)
+        from_text(text, "x", axis=axis)
 
 
 def test_rows_of_different_lengths_have_only_the_last_axis():
     with pytest.raises(InputError, match="differ in length"):
-        read.from_text("[[1, 2], [3]]", "x", axis=0)
+        from_text("[[1, 2], [3]]", "x", axis=0)
 
 
 def test_a_token_finds_its_place_on_another_axis():
-    batch = read.from_text("[[1, 2], [9007199254740993, 4]]", "x", axis=0)
+    batch = from_text("[[1, 2], [9007199254740993, 4]]", "x", axis=0)
     assert [row.tokens for row in batch] == [("1", "9007199254740993"), None]

@@ -1,6 +1,5 @@
 """Files block by block: every kind gives the same rows, in bounded memory; targets come along."""
 
-import io
 import json
 import os
 import subprocess
@@ -12,24 +11,13 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from samples import npy, npz
 
 from smcli import read
 from smcli.errors import InputError
 from smcli.read import _arrays, _gather
 
 X = np.random.default_rng(5).normal(0, 30, (50, 7))
-
-
-def npz(save=np.savez, **arrays):
-    stream = io.BytesIO()
-    save(stream, **arrays)
-    return stream.getvalue()
-
-
-def npy(array):
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
 
 
 KINDS = {
@@ -44,16 +32,6 @@ KINDS = {
     "l.jsonl": "".join(json.dumps(row) + "\n" for row in X.tolist()).encode(),
     "j.json": json.dumps(X.tolist()).encode(),
 }
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
 
 
 @pytest.fixture

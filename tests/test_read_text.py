@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from samples import from_text
 
 from smcli import read
 from smcli.errors import InputError, SmcliError
 
 
 def rows(text):
-    return [row.values.tolist() for row in read.from_text(text, "x.txt")]
+    return [row.values.tolist() for row in from_text(text, "x.txt")]
 
 
 def words(*arguments):
@@ -21,7 +22,7 @@ def words(*arguments):
 
 def problem(text):
     with pytest.raises(InputError) as caught:
-        read.from_text(text, "x.txt")
+        from_text(text, "x.txt")
     return caught.value
 
 
@@ -173,7 +174,7 @@ def test_bad_text_names_token_and_place(text, message):
     }.items(),
 )
 def test_a_token_that_a_float64_holds_is_not_kept(token, value):
-    (row,) = read.from_text(token, "x")
+    (row,) = from_text(token, "x")
     np.testing.assert_array_equal(row.values, [value])
     assert row.tokens is None and np.signbit(row.values[0]) == token.startswith("-")
 
@@ -194,7 +195,7 @@ def test_a_token_that_a_float64_holds_is_not_kept(token, value):
     }.items(),
 )
 def test_a_token_that_says_more_is_kept(token, value):
-    (row,) = read.from_text(token, "x")
+    (row,) = from_text(token, "x")
     np.testing.assert_array_equal(row.values, [value])
     assert row.tokens == (token,) and np.signbit(row.values[0]) == token.startswith("-")
 
@@ -253,17 +254,17 @@ def same(got, want):
 
 @given(ROWS)
 def test_repr_of_lists_round_trips(values):
-    same(read.from_text(repr(values), "x"), values)
+    same(from_text(repr(values), "x"), values)
 
 
 @given(st.lists(FLOATS, min_size=1))
 def test_hexadecimal_round_trips(values):
-    same(read.from_text(" ".join(map(float.hex, values)), "x"), [values])
+    same(from_text(" ".join(map(float.hex, values)), "x"), [values])
 
 
 @given(ROWS.filter(lambda rows: any(len(row) > 1 for row in rows)))
 def test_lines_round_trip(values):
-    same(read.from_text("\n".join(", ".join(map(repr, row)) for row in values), "x"), values)
+    same(from_text("\n".join(", ".join(map(repr, row)) for row in values), "x"), values)
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=40), st.sampled_from([np.float64, np.float32, np.float16]))
@@ -273,7 +274,7 @@ def test_numpy_repr_round_trips(values, dtype):
     with np.printoptions(floatmode="unique"):
         shown = repr(array)
     for text in (shown, repr(list(array[0])), f"tensor({array.tolist()}, dtype=torch.{array.dtype})"):
-        got = read.from_text(text, "x")
+        got = from_text(text, "x")
         with np.errstate(all="ignore"):
             np.testing.assert_array_equal(got[0].values.astype(dtype), array[0])
 
@@ -294,7 +295,7 @@ def rows_or_message(reader, text):
 @example("array(, dtype=x)")
 @example("array(1 [2])")
 def test_any_text_is_rows_or_a_clear_error(text):
-    assert rows_or_message(lambda text: read.from_text(text, "x"), text).isprintable()
+    assert rows_or_message(lambda text: from_text(text, "x"), text).isprintable()
 
 
 @given(st.lists(NEARLY))

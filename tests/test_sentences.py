@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
 pytest.importorskip("flint")
-sys.path.insert(0, str(Path(__file__).parent / "attack"))
 
 from definition import FORMATS, Row, rounded
 from judging import flat, spacing, truth

@@ -102,8 +102,8 @@ def fails(report: Report | Summary, on: str) -> bool:
     A value that is lost counts as an error, one that is inaccurate as a warning, whether or not a finding explains it.
     """
     from smcli.model import Severity, Verdict
-    from smcli.report.report import RANK
-    from smcli.report.report import fails as found
+    from smcli.report.counts import RANK
+    from smcli.report.counts import fails as found
 
     counts = {label for score in report.scores() for label in score.counts}
     counts |= {Verdict(int(m.verdicts[0])).label for r in report.reduced for m in r.methods}

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.document.limits import judged
-from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Paragraph, Table
-from smcli.document.report import ending
-from smcli.document.spelling import error, listed, number
+from smcli.document.parts import LEAST, Cell, Document, Drawing, Paragraph, Table
+from smcli.document.report import ending, in_rows, of_rows
+from smcli.document.spelling import error, number
 from smcli.document.values import HEAD
 from smcli.document.verdicts import verdicts
 from smcli.errors import UsageError
 from smcli.methods.base import OUTPUT
 from smcli.model import Verdict
 from smcli.numbers.words import plural
-from smcli.report.document import SCHEMA, beyond_document, certified, finding_document, json_number
-from smcli.report.report import CodeCount, Score
+from smcli.report.counts import CodeCount, Score
+from smcli.report.document import beyond_document, certified, finding_document, head, json_number
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
@@ -138,17 +138,9 @@ class Summary(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: as a report's, with counts of verdicts and the worst values in place of the arrays."""
-        from smcli.version import __version__
-
-        codes, given = self.sums.sorted_codes(), self.settings.numerics.logits_dtype
-        lines = self.sums.lines()
+        codes, lines = self.sums.sorted_codes(), self.sums.lines()
         return {
-            "schema": SCHEMA,
-            "smcli": __version__,
-            "command": self.command,
-            "dtype": self.dtype,
-            **({"logits_dtype": given} if given else {}),
-            "digits": self.digits,
+            **head(self.command, self.dtype, self.digits, logits_dtype=self.settings.numerics.logits_dtype or ""),
             "rows": list(self._rows()),
             "summary": {
                 "rows": self.sums.rows,
@@ -202,13 +194,7 @@ class Summary(Shown):
         yield verdicts(self)
         codes = self.digest()
         if codes:
-            head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
-            lines = tuple(
-                (Cell(f"{c.code} {c.name}", "strong"), Cell(c.severity, c.severity), Cell(str(c.rows), right=True),
-                 Cell(listed(c.first_rows, c.rows)))
-                for c in codes
-            )  # fmt: skip
-            yield Table(f"findings in {self.sums.rows} rows", head, lines, marks=False)
+            yield in_rows(codes, self.sums.rows)
         if not style.summary:
             most = self.sums.worst.at.size if style.every_class else WORST_SHOWN
             failed = self.sums.failed
@@ -218,18 +204,14 @@ class Summary(Shown):
                 yield self._table("the values furthest beyond the limit", failed, self.beyond_exact, most)
             yield Drawing(self._figures)
         for c, told in zip(codes, self.sums.sorted_codes(), strict=True):
-            rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
-            f = told.first
-            here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
-            about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
-            yield FindingBlock(f.severity, f.code, f.name, rows + here, about, f.message, f.remedy)
+            yield of_rows(c, told.first)
         yield from map(Paragraph.of, judged(self))
         yield from (Paragraph.of(note, "dim") for note in self.sums.notes)
         yield Paragraph.of("a large check is summed up; --all shows every value", "dim")
 
     def _table(self, title: str, worst: Values, exact: list[str], most: int) -> Table:
-        head = [Cell(text, HEAD, right=k < 2) for k, text in enumerate(("row", "at", "exact", self.quantity))]
-        head += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
+        titles = [Cell(text, HEAD, right=k < 2) for k, text in enumerate(("row", "at", "exact", self.quantity))]
+        titles += [Cell("rel", HEAD, near=True), Cell("ulp", HEAD, near=True)]
         lines = []
         for k in range(min(most, worst.at.size)):
             word = Verdict(int(worst.verdict[k])).label
@@ -238,7 +220,7 @@ class Summary(Shown):
                 Cell(exact[k], "exact", least=LEAST), Cell(number(float(worst.value[k])), word, least=LEAST),
                 Cell(error(float(worst.rel[k])), word, near=True), Cell(error(float(worst.ulp[k])), word, near=True),
             ))  # fmt: skip
-        return Table(title, tuple(head), tuple(lines), (max(LEAST, self.digits), LEAST))
+        return Table(title, tuple(titles), tuple(lines), (max(LEAST, self.digits), LEAST))
 
     def _figures(self) -> Iterator[Figure]:
         from smcli.document.figure import Axis, Figure, Series

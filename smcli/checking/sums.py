@@ -12,7 +12,7 @@ from smcli.findings import say
 from smcli.judge.beyond import Beyond, beyond, excess, furthest
 from smcli.model import Truth, Verdict
 from smcli.problem.specs import Tolerance
-from smcli.report.report import FIRST_ROWS, RANK
+from smcli.report.counts import FIRST_ROWS, RANK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -160,7 +160,7 @@ def _check_destination(options: Judging) -> None:
 
 def finish(report: Report | Comparison, options: Output) -> int:
     """Render a report to its place and return the exit code."""
-    from smcli.report.report import fails
+    from smcli.report.counts import fails
     from smcli.request import check_fail_on
 
     on = check_fail_on(options.fail_on)

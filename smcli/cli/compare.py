@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from smcli.cli.common import Compute, finish, read_input, request_of, settle
-from smcli.cli.options import takes
+from smcli.cli.options import Methods, takes
 from smcli.quantities import values
 
 EXAMPLES = """\b
@@ -18,11 +18,7 @@ Examples:
 class Options(Compute):
     """The options of compare."""
 
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
-                     help="Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them."),
-    ] = None  # fmt: skip
+    method: Methods = None
     quantity: Annotated[
         list[str] | None,
         typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax,cross-entropy",

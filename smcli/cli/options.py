@@ -32,6 +32,12 @@ class OptionSet:
 
 T = TypeVar("T", bound=OptionSet)
 
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
+                 help="Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them."),
+]  # fmt: skip
+
 
 def whole(text: str | int) -> int:
     """An integer, written as logits are: 16, 0x10, 1e4."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smcli.cli.common import how_of, outcome, request_of, write
-from smcli.cli.options import Arithmetic, Judging, Loss, OptionSet, Reading, count, takes
+from smcli.cli.options import Arithmetic, Judging, Loss, Methods, OptionSet, Reading, count, takes
 from smcli.quantities import values
 
 EXAMPLES = """\b
@@ -31,11 +31,7 @@ class Options(Judging, Loss, Arithmetic, Reading):
         typer.Argument(metavar="FILE...", help="Files of logits, or patterns such as 'run-*.npy'; '-' is standard input.",
                        show_default=False),
     ] = None  # fmt: skip
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", "-m", metavar="NAME", show_default="naive,shifted,fused",
-                     help="Methods to run: names, all, libraries, or module:function of your own; `smcli methods` lists them."),
-    ] = None  # fmt: skip
+    method: Methods = None
     quantity: Annotated[
         list[str] | None,
         typer.Option("--quantity", "-q", metavar="NAME", show_default="softmax",
@@ -71,7 +67,7 @@ def main(options: Options) -> int:
     from smcli.cli.messages import report_error
     from smcli.cli.texts import flag
     from smcli.errors import UsageError
-    from smcli.report.report import fails
+    from smcli.report.counts import fails
     from smcli.request import check_fail_on
     from smcli.scan.run import Way, scan
 

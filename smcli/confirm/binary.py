@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from smcli.confirm.row import Inputs
+from smcli.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,14 +67,12 @@ def bce_gradient(a: Arithmetic, row: Row) -> list[Number]:
 
 def focal(a: Arithmetic, row: Row) -> list[Number]:
     """The same with (1 − p)^γ before each logarithm of a p."""
-    assert row.loss is not None  # noqa: S101 - of a loss
-    return focal_of(a, row, Fraction(row.loss.gamma))
+    return focal_of(a, row, Fraction(required(row.loss).gamma))
 
 
 def focal_gradient(a: Arithmetic, row: Row) -> list[Number]:
     """Its derivative by each logit."""
-    assert row.loss is not None  # noqa: S101 - of a loss
-    return focal_gradient_of(a, row, Fraction(row.loss.gamma))
+    return focal_gradient_of(a, row, Fraction(required(row.loss).gamma))
 
 
 def focal_of(a: Arithmetic, row: Row, gamma: Fraction) -> list[Number]:

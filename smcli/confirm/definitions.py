@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smcli.confirm import binary, kernels, softmaxes
 from smcli.errors import UsageError
+from smcli.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,8 @@ def definition(quantity: str, problem: Problem) -> Definition:
     """
     table, name, said = VALUES, quantity, quantity
     if quantity == "gradient":
-        assert problem.loss is not None  # noqa: S101 - of a loss
-        table, name, said = GRADIENTS, problem.loss.kind, f"the gradient of {problem.loss.kind}"
+        name = required(problem.loss).kind
+        table, said = GRADIENTS, f"the gradient of {name}"
     elif quantity == "vjp":
         table, name, said = PRODUCTS, problem.vjp_of, f"the product with the Jacobian of {problem.vjp_of}"
     if name not in table:

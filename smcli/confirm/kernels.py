@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from smcli.confirm import binary
 from smcli.confirm.row import Exponentials
 from smcli.confirm.softmaxes import cross_entropy, cross_entropy_gradient, of_row
+from smcli.model import required
 
 if TYPE_CHECKING:
     from smcli.confirm.arithmetic import Arithmetic, Number
@@ -35,9 +36,8 @@ class Pair:
     """
 
     def __init__(self, a: Arithmetic, row: Row) -> None:
-        assert row.teacher is not None  # noqa: S101 - of a divergence
         self.a = a
-        self.own, self.teacher = of_row(a, row), Exponentials(a, row.teacher, row.problem)
+        self.own, self.teacher = of_row(a, row), Exponentials(a, required(row.teacher), row.problem)
         self.zero = a.number(0.0)
         n = range(len(row.x))
         base = next((k for k in (self.own.top, self.teacher.top) if self._both(k)), None)
@@ -69,8 +69,7 @@ def kl(a: Arithmetic, row: Row) -> list[Number]:
     """Σ t log(t/p), the other way round Σ p log(p/t)."""
     pair = Pair(a, row)
     p, t = pair.own.p, pair.teacher.p
-    assert row.loss is not None  # noqa: S101 - of a loss
-    return [pair.divergence(p, t, 1) if row.loss.reverse else pair.divergence(t, p, -1)]
+    return [pair.divergence(p, t, 1) if required(row.loss).reverse else pair.divergence(t, p, -1)]
 
 
 def kl_gradient(a: Arithmetic, row: Row) -> list[Number]:
@@ -78,9 +77,8 @@ def kl_gradient(a: Arithmetic, row: Row) -> list[Number]:
     pair = Pair(a, row)
     s, t, ratios = pair.own, pair.teacher.p, pair.log_ratios
     scale = a.number(row.problem.scale)
-    assert row.loss is not None  # noqa: S101 - of a loss
     n = range(len(row.x))
-    if not row.loss.reverse:
+    if not required(row.loss).reverse:
         by_y = (
             s.p[i] - t[i] if ratios is None or ratios[i] is None else t[i] * a.expm1(ratios[i])
             for i in n
@@ -97,10 +95,10 @@ def kl_gradient(a: Arithmetic, row: Row) -> list[Number]:
 
 def focal(a: Arithmetic, row: Row) -> list[Number]:
     """−Σ c (1 − p)^γ log p; with labels that of the sigmoid of each logit."""
-    assert row.loss is not None  # noqa: S101 - of a loss
-    if row.binary:
+    loss = required(row.loss)
+    if loss.is_binary:
         return binary.focal(a, row)
-    if not row.loss.gamma:
+    if not loss.gamma:
         return cross_entropy(a, row)
     s = of_row(a, row)
     infinite, total = 0.0, s.zero
@@ -108,18 +106,18 @@ def focal(a: Arithmetic, row: Row) -> list[Number]:
         if c and s.z[i] is None:
             infinite += math.copysign(math.inf, c)
         elif c and s.rest[i] != 0:
-            total = total - a.number(c) * _power(a, s, i, Fraction(row.loss.gamma)) * s.log_p[i]
+            total = total - a.number(c) * _power(a, s, i, Fraction(loss.gamma)) * s.log_p[i]
     return [infinite or total]
 
 
 def focal_gradient(a: Arithmetic, row: Row) -> list[Number]:
     """Σ_j c_j A_j (p_i − δ_ij), A_j = (1 − p_j)^γ − γ·p_j·log p_j·(1 − p_j)^(γ−1), times dy/dx."""
-    assert row.loss is not None  # noqa: S101 - of a loss
-    if row.binary:
+    loss = required(row.loss)
+    if loss.is_binary:
         return binary.focal_gradient(a, row)
-    if not row.loss.gamma:
+    if not loss.gamma:
         return cross_entropy_gradient(a, row)
-    s, gamma = of_row(a, row), Fraction(row.loss.gamma)
+    s, gamma = of_row(a, row), Fraction(loss.gamma)
     weights = []  # c_j·A_j
     for j, c in enumerate(row.coefficients):
         if not c or (s.z[j] is not None and s.rest[j] == 0):

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from smcli import quantities
+from smcli.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +81,7 @@ class Row:
     @cached_property
     def coefficients(self) -> list[Fraction]:
         """The labels of the loss, smoothed and weighted."""
-        loss = self.loss
-        assert loss is not None  # noqa: S101 - asked for a loss only
+        loss = required(self.loss)
         n = len(self.x)
         if loss.labels is not None:
             y = [Fraction(float(v)) for v in loss.labels[self.at]]

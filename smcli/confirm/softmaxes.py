@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from smcli.confirm.row import Exponentials, Inputs
+from smcli.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +57,9 @@ def cross_entropy(a: Arithmetic, row: Row) -> list[Number]:
 
 def cross_entropy_gradient(a: Arithmetic, row: Row) -> list[Number]:
     """p·Σc − c + 2Z·logsumexp·p, times dy/dx."""
-    assert row.loss is not None  # noqa: S101 - of a loss
-    s, c = of_row(a, row), row.coefficients
+    s, c, z_loss = of_row(a, row), row.coefficients, required(row.loss).z_loss
     total = sum(c, Fraction(0))
-    z = 2 * a.number(row.loss.z_loss) * s.logsumexp if row.loss.z_loss else s.zero
+    z = 2 * a.number(z_loss) * s.logsumexp if z_loss else s.zero
     scale = a.number(row.problem.scale)
     out = []
     for p, rest, own, slope in zip(s.p, s.rest, c, s.slopes, strict=True):
@@ -99,8 +99,7 @@ def logsumexp_vjp(a: Arithmetic, row: Row) -> list[Number]:
 
 def cotangent(row: Row) -> list[Fraction]:
     """The vector of the product, exactly."""
-    assert row.problem.cotangent is not None  # noqa: S101 - of a product
-    return [Fraction(float(v)) for v in row.problem.cotangent]
+    return [Fraction(float(v)) for v in required(row.problem.cotangent)]
 
 
 class Signed(Inputs):

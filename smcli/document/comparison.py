@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from smcli.document.style import Style
-    from smcli.report.report import CodeCount, Comparison, Report, Score
+    from smcli.report.counts import CodeCount, Score
+    from smcli.report.report import Comparison, Report
 
 
 def document(comparison: Comparison, style: Style) -> Document:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from smcli.document.style import Style
     from smcli.document.verdicts import Told
     from smcli.model import Finding, QuantityResult, RowReport
-    from smcli.report.report import CodeCount, Report
+    from smcli.report.counts import CodeCount
+    from smcli.report.report import Report
 
 WORST_ROWS = 3  # of a batch, shown in full
 PLAIN_ROWS = 20  # of a batch without methods to judge
@@ -122,7 +123,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
     rows = list(report.rows) if len(report.rows) == 1 else report.rows  # a row is made anew whenever it is asked for
     batch, found = len(rows) > 1, report.digest()
     if batch and found:
-        yield _summary(found, len(rows))
+        yield in_rows(found, len(rows))
     yield from _reduced(report, style)
     if style.summary:
         yield from map(Paragraph.of, judged(report))
@@ -243,7 +244,7 @@ def _worst_values(report: Report, every: Sequence[RowReport], style: Style) -> T
     return Table("the worst value of each method", tuple(head), tuple(rows), (most_digits(report, style), LEAST))
 
 
-def _summary(found: Sequence[CodeCount], rows: int) -> Table:
+def in_rows(found: Sequence[CodeCount], rows: int) -> Table:
     """Of a batch: how many rows each finding concerns, and the first of them."""
     head = (Cell("finding", HEAD), Cell("severity", HEAD), Cell("rows", HEAD, right=True), Cell("which", HEAD))
     lines = tuple(
@@ -286,16 +287,20 @@ def _findings(report: Report, every: Sequence[RowReport], style: Style) -> Itera
     yield from (block(f, f"{f.method}: {f.quantity}", "the reduced loss") for f in report.about_all)
     for c in report.digest():
         if c.rows and (style.verbose or c.code not in QUIET):
-            f = next(f for f in by_number(every, c.first_rows[0]).findings if f.code == c.code)
-            rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
-            here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
-            about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
-            yield block(f, about, rows + here)
+            yield of_rows(c, next(f for f in by_number(every, c.first_rows[0]).findings if f.code == c.code))
 
 
 def block(f: Finding, about: str, where: str = "") -> FindingBlock:
     """A finding as a part."""
     return FindingBlock(f.severity, f.code, f.name, where, about, f.message, f.remedy)
+
+
+def of_rows(c: CodeCount, first: Finding) -> FindingBlock:
+    """A code that was found in several rows, as the first of them tells it."""
+    rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
+    here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
+    about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
+    return block(first, about, rows + here)
 
 
 def grouped(found: Sequence[Finding]) -> list[tuple[Finding, str]]:

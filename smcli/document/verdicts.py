@@ -12,7 +12,7 @@ from smcli.model import Severity, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smcli.report.report import CodeCount, Score
+    from smcli.report.counts import CodeCount, Score
 
 BADNESS = [Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.INACCURATE, Verdict.LOST, Verdict.UNDEFINED]
 MEANINGS = {

@@ -268,6 +268,12 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
     IEEE 754-2019, 7.4 (overflow). Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, section 2
     (softmax with a temperature).
     """
+    yield from _scaled(ev)
+    yield from _beyond(ev)
+
+
+def _scaled(ev: RunEvidence) -> Iterator[Hit]:
+    """Logits over a temperature that are beyond the format."""
     f = ev.inner
     for step in ev.steps("div"):
         if step.expr not in {"x/T", "t/T"}:  # those of a teacher, too
@@ -284,6 +290,11 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             {"step": step.expr, "format": f.name, "x": pick(step.inputs[0], first(over)), "temperature": float(step.inputs[1].flat[0]),
              "max": f.max},
         )  # fmt: skip
+
+
+def _beyond(ev: RunEvidence) -> Iterator[Hit]:
+    """Other steps that are, where a value was lost by that and no finding of its own is about them."""
+    f = ev.inner
     lost = ev.in_row(ev.clean) & ev.in_row(ev.verdict(Verdict.LOST, Verdict.INACCURATE) & ~np.isfinite(ev.y))
     accumulator = formats.get(ev.numerics.accumulate or f.name)
     scaled = [ev.x, *(s.output for s in ev.steps("div") if s.expr == "x/T")]
@@ -315,12 +326,7 @@ def scale_overflow(ev: RunEvidence) -> Iterator[Hit]:
             ),
             _less(ev, step),
             step.expr,
-            {
-                "step": step.expr,
-                "becomes": pick(step.output, first(where)),
-                "format": held.name,
-                "max": held.max,
-            },
+            {"step": step.expr, "becomes": pick(step.output, first(where)), "format": held.name, "max": held.max},
         )
         lost = lost & ~ev.in_row(over)
 

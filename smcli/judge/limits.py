@@ -25,6 +25,7 @@ from smcli import quantities
 from smcli.judge import own
 from smcli.judge.logits import finite, finite_sizes, probabilities, scaled
 from smcli.judge.measure import Limit, as_float
+from smcli.model import required
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Loss, Problem, Truth
@@ -122,8 +123,7 @@ def _parts(problem: Problem, quantity: str, reference: Reference) -> FloatArray 
 
 
 def _loss_parts(problem: Problem, reference: Reference) -> FloatArray:
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - a gradient has one
+    loss = required(problem.loss)
     if loss.kind in own.PARTS:
         return own.PARTS[loss.kind](problem)
     if loss.kind == "bce":
@@ -144,9 +144,8 @@ def weights(problem: Problem, loss: Loss) -> FloatArray:
     if loss.labels is not None:
         y = np.asarray(loss.labels)
     else:
-        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
         y = np.zeros((rows, classes))
-        y[np.arange(rows), np.maximum(loss.target, 0)] = 1.0
+        y[np.arange(rows), np.maximum(required(loss.target), 0)] = 1.0
     y = y * (1 - loss.smoothing) + loss.smoothing / classes
     weighted: FloatArray = y if loss.weights is None else y * loss.weights
     return weighted

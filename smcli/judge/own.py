@@ -10,6 +10,7 @@ import numpy as np
 
 from smcli.judge.logits import finite, probabilities, scaled
 from smcli.judge.measure import as_float
+from smcli.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +60,7 @@ def entropy(problem: Problem, base: float) -> tuple[FloatArray, FloatArray | Non
 
 def of_teacher(problem: Problem) -> Problem:
     """The teacher's row under the same temperature and soft cap."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - a divergence has one
-    return replace(problem, logits=loss.teacher, loss=None)
+    return replace(problem, logits=required(required(problem.loss).teacher), loss=None)
 
 
 def divergence(problem: Problem, base: float) -> tuple[FloatArray, FloatArray | None]:
@@ -87,8 +86,7 @@ def _depends(problem: Problem, loss: Loss) -> FloatArray:
 
 def focal(problem: Problem, base: float) -> tuple[FloatArray, FloatArray | None]:
     """2(log2 n + 4)(1 + γ) + 2γ·(the distance that 1 − p_t depends on)."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - it is one
+    loss = required(problem.loss)
     return 2 * base * (1 + loss.gamma) + 2 * loss.gamma * _depends(problem, loss), None
 
 
@@ -126,8 +124,7 @@ def _around(problem: Problem, sizes: FloatArray) -> FloatArray:
 
 def focal_parts(problem: Problem) -> FloatArray:
     """The pulls of label and opposite label of a sigmoid; 0 where there is but one."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - a gradient has one
+    loss = required(problem.loss)
     if loss.labels is None:
         return np.zeros(problem.logits.shape)
     x, y = scaled(problem), loss.labels
@@ -145,15 +142,13 @@ PARTS: dict[str, Callable[[Problem], FloatArray]] = {"entropy": entropy_parts, "
 
 def signed_weights(problem: Problem, value: FloatArray) -> FloatArray:
     """|b_i|e^x_i / |Σ b_i e^x_i|, [R, C], from the logarithm of that sum [R, 1]."""
-    assert problem.coefficients is not None  # noqa: S101 - asked only then
-    size = np.abs(problem.coefficients)
+    size = np.abs(required(problem.coefficients))
     return np.where(size == 0, 0.0, size * np.exp(scaled(problem) - value))
 
 
 def product_parts(problem: Problem, reference: Reference) -> FloatArray:
     """|v_i| + p_i·Σ|v| of log-softmax; of a logsumexp nothing, or with coefficients its value times Σ|b|e^x / |Σ b e^x|."""
-    v = problem.cotangent
-    assert v is not None  # noqa: S101 - a product has one
+    v = required(problem.cotangent)
     if problem.vjp_of == "log-softmax":
         return np.asarray(np.abs(v) + probabilities(problem) * np.abs(v).sum())
     if problem.coefficients is None:

@@ -9,6 +9,7 @@ import numpy as np
 from smcli.methods import losses, products, scaling
 from smcli.methods.parts import sigmoid
 from smcli.methods.products import probabilities, through_softmax
+from smcli.model import required
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def derivative(algorithm: Any, backward: str, problem: Problem, quantity: Quanti
         return scaling.leave(problem, _jacobian(probabilities(algorithm, x, o), o), x, o, reduced=False)
     if quantity.needs == "cotangent":
         return scaling.leave(problem, products.product(algorithm, problem, x, o), x, o, reduced=False)
-    loss = losses.required(problem.loss)
+    loss = required(problem.loss)
     if hasattr(algorithm, "backward"):
         g = algorithm.backward(loss, x, o)
     elif loss.kind not in {"cross-entropy", "bce"}:

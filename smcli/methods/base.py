@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from smcli.errors import UnavailableError
+from smcli.model import required
 from smcli.numbers import formats
 from smcli.quantities import QUANTITIES
 
@@ -72,11 +73,6 @@ class Method(ABC):
     def unseen(self) -> bool:
         """Whether its inside is not seen: what stands in its trace is done around it."""
         return False
-
-    @property
-    def derivatives_only(self) -> bool:
-        """Whether it has no forward pass of its own."""
-        return not any(self.defines(q.name) for q in QUANTITIES.values() if not q.is_derivative)
 
     @abstractmethod
     def defines(self, quantity: str) -> bool:
@@ -157,7 +153,7 @@ class Formula(Method):
         x = scaling.enter(problem, o)
         if not quantity.is_derivative:
             return losses.value(self.algorithm, problem, quantity, x, o)
-        if quantity.name == "gradient" and not self.differentiates(kind := losses.required(problem.loss).kind):
+        if quantity.name == "gradient" and not self.differentiates(kind := required(problem.loss).kind):
             raise UnavailableError(f"it has no {kind} to differentiate")
         if hasattr(self.algorithm, "derivative"):
             values: Rows = self.algorithm.derivative(problem, quantity, o, step)

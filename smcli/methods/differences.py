@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import PrecisionError
-from smcli.methods import get, losses
+from smcli.methods import get
 from smcli.methods.base import method, run
+from smcli.model import required
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _evaluate(problem: Problem, row: int, quantity: Quantity, block: FloatArray,
     def pick(a: FloatArray | None) -> FloatArray | None:
         return None if a is None else np.repeat(a[row : row + 1], block.shape[0], axis=0)
 
-    loss = losses.required(problem.loss)
+    loss = required(problem.loss)
     part = replace(
         part,
         loss=replace(loss, target=pick(loss.target), labels=pick(loss.labels), teacher=pick(loss.teacher)),  # type: ignore[arg-type]

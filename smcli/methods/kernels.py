@@ -13,6 +13,7 @@ import numpy as np
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
 from smcli.methods.base import RAISED, Method
+from smcli.model import required
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
@@ -50,7 +51,7 @@ class Task:
     @property
     def loss(self) -> Loss:
         """The loss, of quantities that need one."""
-        return losses.required(self.problem.loss)
+        return required(self.problem.loss)
 
     @cached_property
     def targets(self) -> IntArray | None:

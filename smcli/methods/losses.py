@@ -8,6 +8,7 @@ import numpy as np
 
 from smcli.errors import UnavailableError
 from smcli.methods import scaling
+from smcli.model import required
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -57,12 +58,6 @@ def _row(values: FloatArray, x: Rows) -> FloatArray:
     return np.broadcast_to(values, x.values.shape)
 
 
-def required(loss: Loss | None) -> Loss:
-    """The loss of a problem that has one, which is checked where the options are."""
-    assert loss is not None  # noqa: S101
-    return loss
-
-
 def hard_targets(loss: Loss) -> IntArray | None:
     """The right class of each row where it alone has weight, int64 [R]; 0 in ignored rows. None with soft labels."""
     return None if loss.target is None or loss.smoothing else np.maximum(loss.target, 0)
@@ -74,8 +69,7 @@ def labels(loss: Loss, shape: tuple[int, ...], o: Arithmetic) -> Rows:
         y = o.given(loss.labels, "y")
     else:
         hot = np.zeros(shape)
-        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
-        hot[np.arange(shape[0]), np.maximum(loss.target, 0)] = 1.0
+        hot[np.arange(shape[0]), np.maximum(required(loss.target), 0)] = 1.0
         y = Rows(hot, "y")
     if loss.smoothing:
         kept, spread = o.const(1 - loss.smoothing, "(1 − E)"), o.const(loss.smoothing / shape[1], "E/K")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.methods import losses, parts, scaling
+from smcli.model import required
 from smcli.numbers.arithmetic import Arithmetic, Rows
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def product(algorithm: Any, problem: Problem, x: Rows, o: Arithmetic) -> Rows:
 
 def gradient(algorithm: Any, problem: Problem, x: Rows, o: Arithmetic, *, fused: bool) -> Rows:
     """The gradient of an entropy, a divergence or a focal loss: through every forward step, or at once."""
-    loss = losses.required(problem.loss)
+    loss = required(problem.loss)
     if loss.kind == "focal":
         if loss.labels is not None:
             return (_fused_binary if fused else _composed_binary)(loss, x, o)

@@ -35,7 +35,6 @@ __all__ = [
     "from_arguments",
     "from_file",
     "from_object",
-    "from_text",
     "indices",
     "integers",
     "kinds",
@@ -90,20 +89,6 @@ def from_arguments(tokens: Sequence[str], *, axis: int | None = None) -> Batch:
     starts = list(accumulate((len(word) + 1 for word in tokens), initial=0))
     parsed = parse(" ".join(tokens), lambda _, at: f"argument {min(bisect_right(starts, at), len(tokens))}")
     return _filled(parsed.batch("the arguments", axis), "the arguments")
-
-
-def from_text(text: str, where: str, *, axis: int | None = None) -> Batch:
-    """The rows of a text; `where` is what messages call it.
-
-    Raises:
-        InputError: something in it is not a number, leaves a doubt, or there is none.
-    """
-    from functools import partial
-
-    from smcli.read._parse import parse
-    from smcli.read.text import line_and_column
-
-    return _filled(parse(text, partial(line_and_column, where)).batch(where, axis), where)
 
 
 def from_file(path: str, how: How = AS_IT_IS) -> Batch:

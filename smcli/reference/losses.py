@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.model import Loss
+from smcli.model import Loss, required
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
@@ -20,9 +20,8 @@ def coefficients(loss: Loss, row: int, classes: int) -> list[Fraction]:
     if loss.labels is not None:
         y = [Fraction(float(v)) for v in loss.labels[row]]
     else:
-        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
         y = [Fraction(0)] * classes
-        y[max(int(loss.target[row]), 0)] = Fraction(1)
+        y[max(int(required(loss.target)[row]), 0)] = Fraction(1)
     if loss.smoothing:
         kept, spread = 1 - Fraction(loss.smoothing), Fraction(loss.smoothing) / classes
         y = [v * kept + spread for v in y]
@@ -65,17 +64,16 @@ def is_hard(loss: Loss) -> bool:
 
 def hard_target(problem: Problem, loss: Loss) -> tuple[IntArray, FloatArray, BoolArray]:
     """Column and weight of the target, and whether it is no class or a masked one, [R, 1] each."""
-    assert loss.target is not None  # noqa: S101 - is_hard
-    x = problem.logits
-    at = np.clip(loss.target, 0, x.shape[1] - 1)[:, None]
+    x, target = problem.logits, required(loss.target)
+    at = np.clip(target, 0, x.shape[1] - 1)[:, None]
     weight = np.ones(at.shape) if loss.weights is None else loss.weights[at]
-    wrong = (at[:, 0] != loss.target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
+    wrong = (at[:, 0] != target)[:, None] | (np.take_along_axis(x, at, axis=1) == -np.inf)
     return at, weight, wrong | ~np.isfinite(weight)
 
 
 def both(problem: Problem) -> tuple[Problem, Problem]:
     """First and second row of a divergence as problems of logits alone."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
-    student, teacher = (replace(problem, logits=x, loss=None, ignored=None) for x in (problem.logits, loss.teacher))
+    loss = required(problem.loss)
+    rows = problem.logits, required(loss.teacher)
+    student, teacher = (replace(problem, logits=x, loss=None, ignored=None) for x in rows)
     return (student, teacher) if loss.reverse else (teacher, student)

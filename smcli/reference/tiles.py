@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray
 
+Tile: TypeAlias = tuple[slice, slice]
 Array = TypeVar("Array", bound="NDArray[Any]")
 BLOCK = 16384
 LONG = 64  # logits of a row from which on it is worked on as it lies; shorter ones lie column by column in scratch
@@ -119,7 +120,7 @@ class Pool:
             np.copyto(tile, result)
 
 
-def tiles(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, slice]]:
+def tiles(shape: tuple[int, ...], block: int) -> Iterator[Tile]:
     """Blocks of whole short rows, or pieces of one long row."""
     rows, columns = shape
     step = max(1, block // columns)

@@ -22,6 +22,21 @@ SCHEMA = "smcli.report/1"
 LABELS = np.array([v.label for v in Verdict])
 
 
+def head(command: str, dtype: str, digits: int, *, compute: str = "", logits_dtype: str = "") -> dict[str, Any]:
+    """The document up to its rows."""
+    from smcli.version import __version__
+
+    return {
+        "schema": SCHEMA,
+        "smcli": __version__,
+        "command": command,
+        "dtype": dtype,
+        **({"compute": compute} if compute else {}),
+        **({"logits_dtype": logits_dtype} if logits_dtype else {}),
+        "digits": digits,
+    }
+
+
 def json_number(value: float) -> float | str:
     """A finite float as it is, a non-finite one as the string that JSON documents use."""
     if math.isfinite(value):

@@ -13,73 +13,23 @@ from smcli.errors import UsageError
 from smcli.findings import say
 from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
-from smcli.judge.measure import worst
-from smcli.model import RowReport, Severity, Verdict
+from smcli.model import RowReport, Severity
 from smcli.problem.build import targets
-from smcli.report.document import SCHEMA, beyond_document, finding_document, listed, reduced_document, row_document
+from smcli.report.counts import RANK, CodeCount, Score, codes, scores, worst_error
+from smcli.report.document import SCHEMA, beyond_document, finding_document, head, listed, reduced_document, row_document
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from smcli.confirm import Confirmation
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
-    from smcli.model import Finding, FloatArray, Found, IntArray, Truth
+    from smcli.model import Finding, IntArray, Truth
     from smcli.problem.specs import Settings, Tolerance
 
-RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 TOGETHER = 1 << 13  # values whose digits are made at once
 KEPT = 16  # rows that are kept
-FIRST_ROWS = 8  # row numbers that are listed beside a code
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Score:
-    """How one method did at one quantity, over all rows.
-
-    Attributes:
-        quantity, method: their names.
-        counts: how many values have each verdict, by its label; verdicts without any are left out.
-        worst_ulp, worst_rel: the largest errors; nan ranks worst.
-        worst_at: row number and index of the worst ulp.
-        total_rel: the largest relative error against the logits as given, their rounding included; None of one format.
-        codes: the findings about it.
-        available, reason: whether it could run, and if not why.
-        inaccurate_ulp: the largest error of an inaccurate value; nan where it is not known, or there is none.
-    """
-
-    quantity: str
-    method: str
-    counts: dict[str, int]
-    worst_ulp: float = math.nan
-    worst_rel: float = math.nan
-    worst_at: tuple[int, int] = (0, 0)
-    total_rel: float | None = None
-    codes: tuple[str, ...] = ()
-    available: bool = True
-    reason: str = ""
-    inaccurate_ulp: float = math.nan
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CodeCount:
-    """One code, and the rows that it was found in.
-
-    Attributes:
-        code, name, severity: as in the list of findings.
-        rows: how many rows.
-        first_rows: the numbers of the first of them.
-        methods, quantities: what it was found about.
-    """
-
-    code: str
-    name: str
-    severity: Severity
-    rows: int
-    first_rows: tuple[int, ...]
-    methods: tuple[str, ...]
-    quantities: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -207,28 +157,9 @@ class Report(Shown):
 
     def digest(self) -> list[CodeCount]:
         """Each code that was found, the most severe first: in how many rows, and in which first."""
-        of: dict[str, list[tuple[Block, Found]]] = {}
-        for b in self.blocks:
-            for f in b.findings:
-                of.setdefault(f.code, []).append((b, f))
-        counts = []
-        for code, some in of.items():
-            hit = np.zeros(len(self.numbers), dtype=bool)  # np.unique would import numpy.ma, 6 ms
-            for b, f in some:
-                hit[b.places[f.rows]] = True
-            numbers = self.numbers[hit]
-            one = some[0][1]
-            counts.append(
-                CodeCount(
-                    code, one.name, one.severity, int(numbers.size), tuple(numbers[:FIRST_ROWS].tolist()),
-                    tuple(dict.fromkeys(f.method for _, f in some if f.method)),
-                    tuple(dict.fromkeys(f.quantity for _, f in some if f.quantity)),
-                )
-            )  # fmt: skip
-        counts += [
-            CodeCount(f.code, f.name, f.severity, 0, (), (f.method or "",), (f.quantity or "",)) for f in self.about_all
-        ]
-        return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
+        return sorted(
+            [*codes(self.blocks, self.numbers), *(CodeCount.of_all(f) for f in self.about_all)], key=CodeCount.order
+        )
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each code."""
@@ -248,7 +179,7 @@ class Report(Shown):
             for f in b.findings:
                 rank[f.rows] = np.maximum(rank[f.rows], RANK[f.severity])
             some = np.flatnonzero(rank >= RANK[least])
-            error = _worst_error(b)
+            error = worst_error(b)
             order = some[np.lexsort((b.places[some], -error[some], -rank[some]))][:most]
             ranked += [(-int(rank[r]), -float(error[r]), int(b.places[r]), b, int(r)) for r in order]
         ranked.sort(key=lambda one: one[:3])
@@ -256,38 +187,7 @@ class Report(Shown):
 
     def scores(self) -> list[Score]:
         """How each method did at each quantity, in the order asked."""
-        found: dict[tuple[str, str], list[tuple[Block, Judged]]] = {}
-        for b in self.blocks:
-            for q in b.results:
-                for m in q.methods:
-                    found.setdefault((q.quantity, m.method), []).append((b, m))
-        codes: dict[tuple[str, str], set[str]] = {}
-        for b in self.blocks:
-            for f in b.findings:
-                codes.setdefault((f.quantity or "", f.method or ""), set()).add(f.code)
-        return [self._score(*key, of, tuple(sorted(codes.get(key, ())))) for key, of in found.items()]
-
-    def _score(self, quantity: str, method: str, of: list[tuple[Block, Judged]], codes: tuple[str, ...]) -> Score:
-        ran = [(b, m) for b, m in of if m.available]
-        if not ran:
-            return Score(quantity, method, {}, codes=codes, available=False, reason=of[0][1].reason)
-        number = np.sum([np.bincount(m.verdicts.ravel(), minlength=len(Verdict)) for _, m in ran], axis=0)
-        counts = {v.label: int(number[v]) for v in Verdict if number[v]}
-        best: tuple[float, int, int] | None = None
-        for b, m in ran:
-            each = m.ulp[np.arange(len(m.worst)), m.worst]
-            r = worst(each)
-            one = (float(each[r]), int(self.numbers[b.places[r]]), int(m.worst[r]))
-            if best is None or _rank(one) > _rank(best):
-                best = one
-        assert best is not None  # noqa: S101 - there is a row
-        rel = float(np.max([m.rel.max() for _, m in ran]))  # max passes nan on: nan ranks worst
-        totals = [m.total_rel.max() for _, m in ran if m.total_rel is not None]
-        total = float(np.max(totals)) if totals else None
-        inaccurate = math.nan
-        if Verdict.INACCURATE.label in counts:
-            inaccurate = max(float(m.ulp.max(initial=-1.0, where=m.verdicts == Verdict.INACCURATE)) for _, m in ran)
-        return Score(quantity, method, counts, best[0], rel, best[1:], total, codes, inaccurate_ulp=inaccurate)
+        return scores(self.blocks, self.numbers)
 
     def worst_ulp(self, method: str, quantity: str) -> float:
         """The worst error of a method over all rows, in ulp; nan ranks worst.
@@ -323,17 +223,7 @@ class Report(Shown):
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
-        from smcli.version import __version__
-
-        return {
-            "schema": SCHEMA,
-            "smcli": __version__,
-            "command": self.command,
-            "dtype": self.dtype,
-            **({"compute": self.compute} if self.compute else {}),
-            **({"logits_dtype": self.logits_dtype} if self.logits_dtype else {}),
-            "digits": self.digits,
-        }
+        return head(self.command, self.dtype, self.digits, compute=self.compute, logits_dtype=self.logits_dtype)
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """The rows of the JSON document, one by one."""
@@ -355,22 +245,6 @@ class Report(Shown):
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""
         return {**self.head(), "rows": [listed(row) for row in self.documents()], **listed(self.tail())}
-
-
-def _worst_error(b: Block) -> FloatArray:
-    """The worst error of each row of a block, by any method, in ulp; infinite where a value is nan."""
-    worst_of_row = np.zeros(len(b.places))
-    for q in b.results:
-        for m in q.methods:
-            if m.available:
-                each = m.ulp[np.arange(len(m.worst)), m.worst]
-                np.maximum(worst_of_row, np.where(np.isnan(each), np.inf, each), out=worst_of_row)
-    return worst_of_row
-
-
-def _rank(one: tuple[float, int, int]) -> tuple[bool, float, int]:
-    """The order of errors: nan is worst, and of equal ones the first."""
-    return math.isnan(one[0]), 0.0 if math.isnan(one[0]) else one[0], -one[1]
 
 
 class RowReports(Sequence[RowReport]):
@@ -463,10 +337,3 @@ class Comparison(Shown):
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: one report a format."""
         return {"schema": SCHEMA, "command": self.command, "formats": [r.to_dict() for r in self.reports]}
-
-
-def fails(found: Iterable[CodeCount], on: str) -> bool:
-    """Whether a finding is among what --fail-on names: never, a severity and all above it, codes, or several of these."""
-    named = {word.strip() for word in on.split(",")}
-    least = min((RANK[s] for s in Severity if s in named), default=len(RANK))
-    return any(RANK[f.severity] >= least or f.code in named for f in found)

@@ -9,8 +9,8 @@ from smcli import findings
 from smcli.judge.beyond import Beyond
 from smcli.numbers.words import command_line
 from smcli.problem.specs import Tolerance
+from smcli.report.counts import CodeCount
 from smcli.report.document import beyond_document, json_number
-from smcli.report.report import RANK, CodeCount
 from smcli.scan.tally import Tally, as_counts
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ScanReport:
             for code, (rows, first) in self.tally.findings.items()
             for rule in [findings.get(code)]
         ]
-        return sorted(counts, key=lambda c: (-RANK[c.severity], c.code))
+        return sorted(counts, key=CodeCount.order)
 
     @property
     def broken(self) -> dict[str, str]:

@@ -9,11 +9,8 @@ import math
 import sys
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import command
 from definition import FORMATS, rounded

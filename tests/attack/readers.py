@@ -89,7 +89,7 @@ def _file(place: str, kind: str, data: bytes) -> None:
     way = data[0] if data else 0
     choices: dict[str, object] = {"axis": (None, None, 0, 1, -2)[way % 5]}
     if kind == "csv" and way & 8:
-        choices |= {"columns": ["a", "b"], "target_column": "label"} if way & 16 else {"columns": ["b"]}
+        choices |= {"columns": ("a", "b"), "target_column": "label"} if way & 16 else {"columns": ("b",)}
     key = "logits" if kind in {"npz", "safetensors", "json"} and way & 32 else None
     with _clearly():
         batch = read.from_file(place, read.How(kind, key, **choices))

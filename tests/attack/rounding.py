@@ -8,11 +8,8 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import command
 from definition import FORMATS, rounded

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.reduce import BOUND, DIFFERENCE, SMALL, exp_error, exponentials, pool_for, reach
@@ -23,7 +24,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 ABSORBED = -120  # e^-|y| is below 2^-120: log(1 + e^-|y|) and e^-|y|/(1 + e^-|y|) are e^-|y| itself
 _SPAN = 2.0**400
@@ -40,7 +41,7 @@ class Side:
         wrong: logits and labels that are left to a higher tier.
     """
 
-    def __init__(self, problem: Problem, loss: Loss, tile: tuple[slice, slice], arrays: list[FloatArray]) -> None:
+    def __init__(self, problem: Problem, loss: Loss, tile: Tile, arrays: list[FloatArray]) -> None:
         x = problem.logits[tile]
         self.positive = x > 0
         self.size = magnitude(problem, x)
@@ -75,8 +76,7 @@ def magnitude(problem: Problem, x: FloatArray) -> Pair:
 
 def bce(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with |y|·slope + log1p(e^-|y|), certified where that does not cancel."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - the tier asks first
+    loss = required(problem.loss)
     pool, exp, cap = pool_for(problem.logits), exp_error(problem), softcap.error(problem)
     for tile in tiles(problem.logits.shape, PIECE):
         side = Side(problem, loss, tile, pool.cut(problem.logits[tile]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.binary import ABSORBED, Side
 from smcli.reference.double_double.elementary import NEAR, exponential, log1p, log1p_unit
@@ -28,7 +29,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import IntArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 _FAR = 2.0**12
 _PLAIN = 2  # a power of what is at least e^-176 that needs no exponent
@@ -68,10 +69,10 @@ def focal(problem: Problem, sheet: Sheet) -> None:
 
 def fill(problem: Problem, sheet: Sheet, factor: Factor | None = None) -> None:
     """Fill the sheet [R, C] with the loss of each logit, or with its derivative by the capped logit times a factor."""
-    loss: Loss | None = problem.loss
-    assert loss is not None and loss.labels is not None  # noqa: S101 - the tier asks first
+    loss = required(problem.loss)
+    labels = required(loss.labels)
     noise = (loss.gamma + 2) * (2 * exp_error(problem) + 2.0**-89)
-    if loss.weights is None and bool(((loss.labels == 0) | (loss.labels == 1)).all()):
+    if loss.weights is None and bool(((labels == 0) | (labels == 1)).all()):
         noise += (1 if _is_whole(loss.gamma) else 1 + loss.gamma) * 2.0**-76
         sheet.bound = DIFFERENCE if noise <= 0.9 * DIFFERENCE else LOOSE
         _hard(problem, loss, sheet, factor)
@@ -89,10 +90,9 @@ def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> 
 
     With q and p for the sides of the power and the other one, and ℓ the logarithm, q^γ·ℓ and q^γ(q + γ·p·ℓ).
     """
-    assert loss.labels is not None  # noqa: S101 - the caller asked
-    gamma, whole = loss.gamma, _is_whole(loss.gamma)
+    gamma, whole, labels = loss.gamma, _is_whole(loss.gamma), required(loss.labels)
     for tile, positive, size, e, k, wild in sides(problem):
-        right = (loss.labels[tile] != 0) == positive
+        right = (labels[tile] != 0) == positive
         decay = plain = plain_of(e, k)
         near = log1p_unit(plain)
         log, wide = twofold.add(without(right, size), near), np.zeros_like(right)
@@ -119,7 +119,7 @@ def _hard(problem: Problem, loss: Loss, sheet: Sheet, factor: Factor | None) -> 
             log = twofold.add(q, _times(twofold.mul_loosely(p, log), gamma))
         value = twofold.mul(raised, log)
         if factor is not None:
-            sign = 1 - 2 * loss.labels[tile]
+            sign = 1 - 2 * labels[tile]
             value = scaled((sign * value[0], sign * value[1]), factor)
         sheet.hi[tile], sheet.lo[tile] = value
         _keep_exponents(sheet, tile, power, None if shift is None else shift * (int(gamma) + 1 if whole else 1))
@@ -130,7 +130,7 @@ def _product(q: Pair, gamma: int, *, plain: bool) -> tuple[Pair, IntArray | None
     return (product(q, gamma), None) if plain and gamma <= _PLAIN else raise_to(q, gamma)
 
 
-def _keep_exponents(sheet: Sheet, tile: tuple[slice, slice], *exponents: IntArray | None) -> None:
+def _keep_exponents(sheet: Sheet, tile: Tile, *exponents: IntArray | None) -> None:
     for exponent in exponents:
         if exponent is not None:
             sheet.exponents()[tile] += exponent

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Tile
 
-    Tile = tuple[slice, slice]
 
 CLOSE = 2.0**-7  # differences up to which rows are taken to agree nearly at once, as that is quicker then
 FARTHEST = 2.0  # and those up to which they are where else too much cancels

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.along import FLOOR, along, unknown
 from smcli.reference.double_double.divergence import CLOSE, FARTHEST, Gaps, laid, nearly, of_rows, spread_of
-from smcli.reference.double_double.reduce import LOOSE, SMALL, exp_error, pool_for, reduce
+from smcli.reference.double_double.reduce import LOOSE, SMALL, exp_error, is_loose, pool_for, reduce
 from smcli.reference.double_double.total import Total
 from smcli.reference.double_double.twofold import cut, minus, paired, significand, without
 from smcli.reference.losses import both
 from smcli.reference.tiles import PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import FloatArray, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
 
 _MANY = 1 / 64  # missing elements of a row that may nearly agree; single ones are crossings, which this does not help
@@ -30,10 +31,9 @@ _MANY = 1 / 64  # missing elements of a row that may nearly agree; single ones a
 
 def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     """Fill the sheet [R, C] with the gradient of the divergence by the effective logits, times the factor."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
     sheet.bound = LOOSE
     first, second = both(problem)
-    if problem.loss.reverse:
+    if required(problem.loss).reverse:
         _reverse(first, second, sheet, factor)
     else:
         _forward(first, second, sheet, factor)
@@ -102,7 +102,7 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
         p = twofold.mul(laid(sheet, tile, pool, arrays), cut(mine, r))
         q = twofold.mul(laid(soft, tile, pool, arrays), cut(theirs, r))
         value = twofold.add(p, minus(q))
-        off = _off(noise * np.abs(p[0] + q[0]), value[0])
+        off = is_loose(noise * np.abs(p[0] + q[0]), value[0])
         if masked:
             nothing = (x[tile] == -np.inf) & (t[tile] == -np.inf)
             value, off = without(nothing, value), off & ~nothing
@@ -114,15 +114,9 @@ def _apart(teacher: Problem, student: Problem, sheet: Sheet, factor: Factor) -> 
     first, second = (twofold.mul(cut(rows.s, here[0]), cut(g, here[0])) for rows, g in ((own, mine), (other, theirs)))
     gap = twofold.add_any(second, minus(first))
     sheet.hi[here], sheet.lo[here] = gap[0][:, 0], gap[1][:, 0]
-    off = _off(noise * np.abs(first[0] + second[0]), gap[0]) | own.tiny[same] | other.tiny[same]
+    off = is_loose(noise * np.abs(first[0] + second[0]), gap[0]) | own.tiny[same] | other.tiny[same]
     sheet.missing[here] = off[:, 0]
     sheet.missing |= own.undefined | other.undefined
-
-
-def _off(unsure: FloatArray, value: FloatArray) -> BoolArray:
-    size = np.abs(value)
-    off: BoolArray = ~((unsure <= 0.9 * LOOSE * size) & (size > SMALL))
-    return off
 
 
 def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spread: FloatArray) -> None:
@@ -139,7 +133,7 @@ def _nearly(problems: tuple[Problem, Problem], sheet: Sheet, factor: Factor, spr
         apart = twofold.add(change, minus(cut(near.m, r)))
         off = ~(np.abs(apart[0], arrays[2]) > sure[r])
         if off.any():
-            off = _off(near.loose[r] * np.abs(change[0]) + error[r], apart[0])
+            off = is_loose(near.loose[r] * np.abs(change[0]) + error[r], apart[0])
         weight = pool.load(sheet.hi[tile], arrays[0]), pool.load(sheet.lo[tile], arrays[1])
         value = twofold.mul(twofold.mul(weight, apart), cut(whole, r))
         if masked or near.same[r].any():

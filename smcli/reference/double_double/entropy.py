@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from smcli.model import FloatArray, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
+    from smcli.reference.tiles import Tile
 
 
 def weighted(
     problem: Problem, pool: Pool, rows: Rows, soft: Sheet
-) -> Iterator[tuple[tuple[slice, slice], Pair, Pair, list[FloatArray]]]:
+) -> Iterator[tuple[Tile, Pair, Pair, list[FloatArray]]]:
     """Tile by tile: the tile, its z, its e^z without exponent, and nine spare arrays."""
     x = problem.logits
     for r, c in tiles(x.shape, PIECE):

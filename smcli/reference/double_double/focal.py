@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.functions import power, scaled_exp
@@ -30,8 +31,7 @@ _SPAN = 2.0**100
 def focal(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with (1 - p_t)^gamma·(-log p_t)·weight."""
     rows, (at, weight, wrong), q, log, _ = of_target(problem)
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
-    gamma = problem.loss.gamma
+    gamma = required(problem.loss).gamma
     raised, k = power(q, gamma)
     value = twofold.mul(twofold.mul(raised, log), paired(weight))
     none = (weight == 0) | (log[0] == 0)
@@ -52,9 +52,8 @@ def of_target(
     problem: Problem, sheet: Sheet | None = None
 ) -> tuple[Rows, tuple[IntArray, FloatArray, BoolArray], Pair, Pair, Pair]:
     """What is known of every row, of its target, and of that 1 - p, -log p and p, [R, 1] each."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
     rows = reduce(problem, pool_for(problem.logits), sheet)
-    at, weight, wrong = hard_target(problem, problem.loss)
+    at, weight, wrong = hard_target(problem, required(problem.loss))
     x = np.take_along_axis(problem.logits, at, axis=1)
     z = shift(problem, x, rows.top, [np.empty_like(x) for _ in range(3)])
     log = twofold.add(log1p(rows.s), minus((z[0], z[1])))
@@ -68,8 +67,7 @@ def of_target(
 
 def gradient(problem: Problem, sheet: Sheet, factor: Factor) -> None:
     """Fill the sheet [R, C] with A·p_i, and -A·(1 - p_t) at the target, times the factor."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
-    gamma = problem.loss.gamma
+    gamma = required(problem.loss).gamma
     rows, (at, weight, wrong), q, log, p = of_target(problem, sheet)
     raised, k = power(q, gamma)
     mantissa, exponent = np.frexp(weight)

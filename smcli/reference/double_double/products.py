@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
-from smcli.reference.double_double.reduce import LOOSE, SMALL, by_logit, exp_error, plain, pool_for, reduce, tidy, times
+from smcli.reference.double_double.reduce import (
+    LOOSE,
+    by_logit,
+    exp_error,
+    is_loose,
+    plain,
+    pool_for,
+    reduce,
+    tidy,
+    times,
+)
 from smcli.reference.double_double.signed import signed_sum
 from smcli.reference.double_double.twofold import cut, minus, paired, scaled, significand
 from smcli.reference.tiles import BLOCK, PIECE, Sheet, tiles
 
 if TYPE_CHECKING:
-    from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.model import Problem
     from smcli.reference.double_double.twofold import Pair
 
 _LARGE = 2.0**900  # of a sum of cotangents: products of what is beyond may overflow
@@ -27,8 +38,7 @@ _LARGE = 2.0**900  # of a sum of cotangents: products of what is beyond may over
 
 def log_vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with v_i - p_i·Σv, divided by the temperature."""
-    x, v = problem.logits, problem.cotangent
-    assert v is not None  # noqa: S101 - the tier asks first
+    x, v = problem.logits, required(problem.cotangent)
     sheet.bound = LOOSE
     pool = pool_for(x)
     rows = reduce(problem, pool, sheet)
@@ -48,7 +58,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
         high, low = twofold.two_sum(np.broadcast_to(v[None, c], x[tile].shape), take[0])
         low += take[1]
         high, low = twofold.fast_two_sum(high, low)
-        missing = _loose(noise * np.abs(take[0]) + off, high)
+        missing = is_loose(noise * np.abs(take[0]) + off, high)
         if lone:
             alone = zeros[None, c]
             own = twofold.mul((sheet.hi[tile], sheet.lo[tile]), cut(share, r))
@@ -64,7 +74,7 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
     rest = twofold.mul(twofold.mul(rows.s, g), growth)
     top = twofold.add_any(twofold.two_sum(v[rows.at], -growth[0]), (rest[0], rest[1] - growth[1]))
     sheet.hi[at], sheet.lo[at] = top
-    sheet.missing[at] = _loose(noise * np.abs(rest[0]) + off, top[0]) | rows.tiny
+    sheet.missing[at] = is_loose(noise * np.abs(rest[0]) + off, top[0]) | rows.tiny
     sheet.drop_exponents(at)
     factor = twofold.of_fraction(1 / Fraction(problem.temperature))
     sheet.hi[...], sheet.lo[...] = scaled((sheet.hi, sheet.lo), factor)
@@ -74,17 +84,9 @@ def log_vjp(problem: Problem, sheet: Sheet) -> None:
     tidy(sheet)
 
 
-def _loose(unsure: FloatArray, value: FloatArray) -> BoolArray:
-    size = np.abs(value)
-    unsure *= 1 / (0.9 * LOOSE)
-    loose: BoolArray = ~((unsure <= size) & (size > SMALL))
-    return loose
-
-
 def sum_vjp(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with v·p_i, or with v·b_i e^x_i/Σ b e^x, divided by the temperature."""
-    v, b = problem.cotangent, problem.coefficients
-    assert v is not None  # noqa: S101 - the tier asks first
+    v, b = required(problem.cotangent), problem.coefficients
     pool = pool_for(problem.logits)
     factor = twofold.of_fraction(Fraction(float(v[0])) / Fraction(problem.temperature))
     if b is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Tile
 
 BOUND = 2.0**-85
 DIFFERENCE = 2.0**-75  # of what is a difference or a short logarithm: the fewest elements are left to integers then
@@ -169,6 +170,12 @@ def log_sum(problem: Problem, rows: Rows) -> tuple[Pair, FloatArray]:
     return twofold.add_any(m, log), error + 2.0**-100 * np.abs(m[0]) + softcap.error(problem)
 
 
+def is_loose(unsure: FloatArray, value: FloatArray) -> BoolArray:
+    """Where an absolute error is not within LOOSE of a value, or the value too small."""
+    size = np.abs(value)
+    return np.asarray(~((unsure <= 0.9 * LOOSE * size) & (size > SMALL)))
+
+
 def times(sheet: Sheet, factor: Pair, pool: Pool) -> None:
     """Multiply the exponentials of the sheet by a factor [R, 1]."""
     for r, c in tiles(sheet.hi.shape, BLOCK):
@@ -185,7 +192,7 @@ def complement(own: BoolArray, s: Pair, e: Pair) -> Pair:
     return choose(own, s, rest)
 
 
-def plain(sheet: Sheet, tile: tuple[slice, slice] | tuple[IntArray, IntArray]) -> Pair:
+def plain(sheet: Sheet, tile: Tile | tuple[IntArray, IntArray]) -> Pair:
     """Some elements of the sheet as pairs without exponent: 0 below 2^-1022."""
     hi, lo, exp2 = sheet.hi[tile], sheet.lo[tile], sheet.exp2[tile]
     if not (sheet.has_exponents and exp2.any()):

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 
-def sides(problem: Problem) -> Iterator[tuple[tuple[slice, slice], BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
+def sides(problem: Problem) -> Iterator[tuple[Tile, BoolArray, Pair, Pair, IntArray | None, BoolArray]]:
     """Tile by tile: y > 0, |y|, e^-|y| as pairs and the exponents of these, and which are not certified."""
     x = problem.logits
     pool, limit = Pool(LONG, 11, PIECE), reach(problem)  # no number belongs to a row: its order is that of the logits

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.functions import log_of
 from smcli.reference.double_double.reduce import LOOSE, Rows, exp_error, plain, pool_for, reduce
@@ -26,8 +27,7 @@ _SPAN = 2.0**100
 
 def signed_sum(problem: Problem, sheet: Sheet | None = None) -> tuple[Rows, Pair, FloatArray, BoolArray]:
     """Σ b·e^z [R, 1] beside the rows: with its absolute error, and where it is not known at all."""
-    b, x = problem.coefficients, problem.logits
-    assert b is not None  # noqa: S101 - asked only then
+    b, x = required(problem.coefficients), problem.logits
     pool, soft = pool_for(x), sheet or Sheet.of_pairs(x.shape)
     rows = reduce(problem, pool, soft)
     total, whole, size = Total(len(x)), np.zeros((len(x), 1)), np.abs(b)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import softcap, twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.double_double.reduce import (
@@ -29,7 +30,7 @@ from smcli.reference.tiles import PIECE, tiles
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, Loss, Problem
     from smcli.reference.double_double.twofold import Factor, Pair
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 SPAN = 2.0**-400, 2.0**900  # products stay in range
 
@@ -39,8 +40,7 @@ def coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
     if loss.labels is not None:
         pair = paired(loss.labels[r, c])
     else:
-        assert loss.target is not None  # noqa: S101 - a Loss has one of the two
-        pair = paired((np.arange(c.start, c.stop) == loss.target[r, None]).astype(np.float64))
+        pair = paired((np.arange(c.start, c.stop) == required(loss.target)[r, None]).astype(np.float64))
     if loss.smoothing:
         spread = twofold.of_fraction(Fraction(loss.smoothing) / columns)
         kept = twofold.two_sum(np.ones(()), np.array(-loss.smoothing))
@@ -49,7 +49,7 @@ def coefficients(loss: Loss, columns: int, r: slice, c: slice) -> Pair:
     return pair if loss.weights is None else twofold.mul(pair, paired(loss.weights[None, c]))
 
 
-def _unfit(problem: Problem, c: FloatArray, tile: tuple[slice, slice]) -> BoolArray:
+def _unfit(problem: Problem, c: FloatArray, tile: Tile) -> BoolArray:
     """Rows [R, 1] with coefficients that are negative, out of range or on a masked class."""
     bad = ~((c == 0) | (c > 2.0**-400) & (c < 2.0**400)) | (c != 0) & (problem.logits[tile] == -np.inf)
     unfit: BoolArray = bad.any(axis=1, keepdims=True)

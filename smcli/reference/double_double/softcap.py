@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import exponential, without_powers
 
@@ -31,7 +32,6 @@ def raised(problem: Problem, x: FloatArray) -> Pair:
     beyond, it is below 2·cap·e^-6 = cap·2^-7.6 against an error of F of 2^-89.3. The argument errs by 6u²·6, the sum and
     the quotient by 17u² of 2·cap. Beyond F = e^±88 the result is 0 or 2·cap to within cap·2^-125.
     """
-    assert problem.softcap is not None  # noqa: S101 - asked only then
     high, low = _argument(problem, -x)
     far = ~(np.abs(high) < _FLAT)
     if far.any():
@@ -40,7 +40,7 @@ def raised(problem: Problem, x: FloatArray) -> Pair:
     one = np.array(1.0)
     total, low = twofold.two_sum(one, f[0])
     low += f[1]
-    return twofold.div((np.array(2 * problem.softcap), np.array(0.0)), twofold.fast_two_sum(total, low))
+    return twofold.div((np.array(2 * required(problem.softcap)), np.array(0.0)), twofold.fast_two_sum(total, low))
 
 
 def slope(problem: Problem, x: FloatArray) -> tuple[Pair, IntArray, BoolArray]:
@@ -63,8 +63,7 @@ def slope(problem: Problem, x: FloatArray) -> tuple[Pair, IntArray, BoolArray]:
 
 def _argument(problem: Problem, x: FloatArray) -> Pair:
     """2x/T/cap to 6u²; the low part is nan or short where the result is huge or tiny."""
-    assert problem.softcap is not None  # noqa: S101 - asked only then
-    high, low, exponent = twofold.of_fraction(2 / (Fraction(problem.temperature) * Fraction(problem.softcap)))
+    high, low, exponent = twofold.of_fraction(2 / (Fraction(problem.temperature) * Fraction(required(problem.softcap))))
     product, rest = twofold.two_prod(x, np.array(ldexp(high, exponent)))
     rest += x * ldexp(low, exponent)
     return product, rest

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from smcli.model import FloatArray
     from smcli.reference.double_double.twofold import Pair
+    from smcli.reference.tiles import Tile
 
 _ENOUGH = 64  # rows of a tile from which on it is not worth it to wait for other ones
 
@@ -25,13 +26,13 @@ class Total:
         self._parts: list[Pair] = []
         self._left: list[tuple[slice, Pair]] = []
 
-    def take(self, tile: tuple[slice, slice], columns: int, pair: Pair, spare: Sequence[FloatArray]) -> None:
+    def take(self, tile: Tile, columns: int, pair: Pair, spare: Sequence[FloatArray]) -> None:
         """Add a tile [r, c] of pairs >= 0, with five spare arrays."""
         rows = pair[0].shape[0]
         hi, lo = twofold.fold(*pair, spare, max(32, 1024 // rows))  # each level costs ten calls, however short
         self._add(tile, columns, (hi.copy("F"), lo.copy("F")))
 
-    def _add(self, tile: tuple[slice, slice], columns: int, part: Pair) -> None:
+    def _add(self, tile: Tile, columns: int, part: Pair) -> None:
         self._parts.append(part)
         if tile[1].stop == columns:
             self._left.append((tile[0], _joined(self._parts, 1)))
@@ -65,7 +66,7 @@ class Total:
         self._finish()
         return self._sum[1]
 
-    def put(self, tile: tuple[slice, slice], columns: int, pair: Pair, arrays: list[FloatArray]) -> FloatArray:
+    def put(self, tile: Tile, columns: int, pair: Pair, arrays: list[FloatArray]) -> FloatArray:
         """Add a tile of pairs of any sign, with two spare arrays: Σ |hi| of it [r, 1], to which the error is relative.
 
         All terms are below 2^e. The multiples of 2^(e - 38) that are nearest to the high parts, and those of 2^(e - 77)

@@ -22,25 +22,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.float64 import sharp
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import COARSE, additions, halvings, reduce, sum_parts, sum_rows
+from smcli.reference.float64.reduce import (
+    COARSE,
+    DEEPEST,
+    LOOSE,
+    LOOSEST,
+    U,
+    additions,
+    halvings,
+    reduce,
+    sum_parts,
+    sum_rows,
+)
 from smcli.reference.tiles import BLOCK, Pool, slabs
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
     from smcli.reference.float64.reduce import Rows
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
-    Tile = tuple[slice, slice]
 
-U = 2.0**-53
-LOOSE = 2.0**-42
 FLOOR = 2.0**-700
 LEAST = 2.0**-960
-DEEPEST = 600.0
 _EXACT = 2.0**11  # differences of multiples of 2^-42 are exact below it
 _SHALLOW = -100.0  # with z above it nothing that is certified is below LEAST
 
@@ -211,9 +218,7 @@ def entropy(problem: Problem, sheet: Sheet) -> None:
 
 def divergence(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with the gradient of KL(p || t): d = log(p/t) but for a constant."""
-    loss = problem.loss
-    assert loss is not None and loss.teacher is not None  # noqa: S101 - the tier asks first
-    x, t = problem.logits, loss.teacher
+    x, t = problem.logits, required(required(problem.loss).teacher)
     _Reverse(problem, t).fill(sheet, LOOSEST)
     top = t.max(axis=1, keepdims=True)
     sheet.missing |= ~np.isfinite(top) | ((t == -np.inf) & (x > -np.inf)).any(axis=1, keepdims=True)

@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
+from smcli.reference.float64.reduce import LOOSE, U
 from smcli.reference.tiles import PIECE
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, Problem
     from smcli.reference.tiles import Sheet
 
-U = 2.0**-53
-LOOSE, LEAST = 2.0**-42, 2.0**-800
+LEAST = 2.0**-800
 _PRODUCTS = 6  # whole powers up to which a power is a product
 
 
 def loss(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with c·σ(-y)^γ·(-log σ(y)) + (1 - c)·σ(y)^γ·(-log σ(-y))."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
     _fill(problem, sheet, slope=False)
-    sheet.bound = (16 * problem.loss.gamma + 40) * U
+    sheet.bound = (16 * required(problem.loss).gamma + 40) * U
 
 
 def gradient(problem: Problem, sheet: Sheet) -> None:
@@ -46,10 +46,9 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
 
 
 def _fill(problem: Problem, sheet: Sheet, *, slope: bool) -> None:
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
-    assert problem.loss.labels is not None  # noqa: S101 - the tier asks first
-    gamma = problem.loss.gamma
-    x, labels, hi = (a.reshape(-1) for a in (problem.logits, problem.loss.labels, sheet.hi))
+    loss = required(problem.loss)
+    gamma = loss.gamma
+    x, labels, hi = (a.reshape(-1) for a in (problem.logits, required(loss.labels), sheet.hi))
     missing = sheet.missing.reshape(-1)
     scratch, noise = np.empty((6, min(PIECE, x.size))), 1.01 * (16 * gamma + 60) * U / LOOSE
     for start in range(0, x.size, PIECE):

@@ -18,20 +18,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.elementary import log1p
 from smcli.reference.float64 import near, sharp
-from smcli.reference.float64.along import DEEPEST
 from smcli.reference.float64.kernels import of_target, within
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.float64.reduce import DEEPEST, LOOSEST, U, halvings, reduce
 from smcli.reference.losses import both
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, Problem
 
-U = 2.0**-53
 FLOOR, LEAST = 2.0**-800, 2.0**-900
 _PART, _LEAST_PART = 2.0**-16, 2.0**-40
 
@@ -110,8 +108,7 @@ def _sharpen(first: Problem, second: Problem, sheet: Sheet) -> None:
 
 def focal(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with the gradient of (1 - p_t)^gamma·(-log p_t)·weight."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
-    gamma = problem.loss.gamma
+    gamma = required(problem.loss).gamma
     rows, target, rest, log, power = of_target(problem, "e", sheet)
     here = np.arange(len(target.at))[:, None], target.at
     share = target.weight * float(problem.scale / Fraction(problem.temperature))

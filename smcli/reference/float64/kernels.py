@@ -18,18 +18,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.float64 import near
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import TINY, Rows, reduce, sum_parts, sum_rows
+from smcli.reference.float64.reduce import DEEPEST, LOOSE, LOOSEST, TINY, Rows, U, reduce, sum_parts, sum_rows
 from smcli.reference.losses import both, hard_target
 from smcli.reference.tiles import BLOCK, Pool, Sheet, tiles
 
 if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
-U = 2.0**-53
-LOOSE = 2.0**-42
-DEEPEST = 600.0
 SPAN = 2.0**60
 
 
@@ -85,8 +82,7 @@ class Target:
 
 def of_target(problem: Problem, keep: str, sheet: Sheet) -> tuple[Rows, Target, FloatArray, FloatArray, FloatArray]:
     """The rows, their targets, and of each of these 1 - p, -log p and (1 - p)^gamma, [R, 1] each."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - the tier asks first
+    loss = required(problem.loss)
     rows = reduce(problem, keep, sheet)
     at, weight, wrong = hard_target(problem, loss)
     z = (np.take_along_axis(problem.logits, at, axis=1) - rows.m) / problem.temperature
@@ -105,13 +101,12 @@ def within(factor: FloatArray) -> BoolArray:
 def focal(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, 1] with (1 - p_t)^gamma·(-log p_t)·weight."""
     rows, target, rest, log, power = of_target(problem, "", sheet)
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
     np.multiply(power * log, target.weight, sheet.hi)
     nothing = target.own & (rest == 0) & ~rows.tiny
     sheet.hi[nothing] = 0
     sheet.missing |= rows.lost | target.wrong | target.own & rows.tiny | ~within(target.weight)
     sheet.missing |= (np.abs(sheet.hi) < 2.0**-900) & ~nothing & (target.weight != 0)
-    sheet.bound = float(problem.loss.gamma * 60 + 64) * U
+    sheet.bound = float(required(problem.loss).gamma * 60 + 64) * U
 
 
 def kl(problem: Problem, sheet: Sheet) -> None:
@@ -156,8 +151,7 @@ def _divergence(first: Problem, second: Problem, sheet: Sheet) -> BoolArray:
 
 def signed_sum(problem: Problem, rows: Rows, e: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Σ b·e of every row [R, 1], its absolute error, and where that is not known at all; e is written over."""
-    b = problem.coefficients
-    assert b is not None  # noqa: S101 - the caller asks first
+    b = required(problem.coefficients)
     e *= b
     total, whole = (v.sum(axis=1, keepdims=True) for v in (e, np.abs(e)))
     inside = bool(within(b).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smcli.model import required
 from smcli.reference.float64 import along, binary_focal, kernel_gradients, kernels, values
 
 if TYPE_CHECKING:
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 
 def gradient(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with the gradient of the loss."""
-    loss = problem.loss
-    assert loss is not None  # noqa: S101 - the tier asks first
+    loss = required(problem.loss)
     if loss.kind == "entropy":
         along.entropy(problem, sheet)
     elif loss.kind == "kl":
@@ -27,5 +27,4 @@ def gradient(problem: Problem, sheet: Sheet) -> None:
 
 def focal(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet with the focal loss of the targets [R, 1], or of the sigmoid of each logit [R, C]."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
-    (kernels.focal if problem.loss.labels is None else binary_focal.loss)(problem, sheet)
+    (kernels.focal if required(problem.loss).labels is None else binary_focal.loss)(problem, sheet)

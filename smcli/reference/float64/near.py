@@ -26,17 +26,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.reference.float64.reduce import COARSE, additions, halvings, reduce, sum_parts, sum_rows
+from smcli.reference.float64.reduce import COARSE, LOOSEST, U, additions, halvings, reduce, sum_parts, sum_rows
 from smcli.reference.tiles import PIECE, Pool, Sheet, slabs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from smcli.model import BoolArray, FloatArray, Problem
+    from smcli.reference.tiles import Tile
 
-U = 2.0**-53
 FLOOR = 2.0**-830
-LOOSEST = 2.0**-37
 _SAMPLES, _LIKELY = 16, 2.0**-4
 _SERIES = 0.25
 _SHALLOW = -100.0  # with z above it what is certified is far above FLOOR: |y| is, by what FLOOR counts in its error
@@ -92,7 +91,7 @@ class Near:
         self.pool = Pool(shape[1], 5, PIECE)
         self.masked = not (self.a.min() > -np.inf and self.z.min() > -np.inf)
 
-    def tiles(self) -> Iterator[tuple[tuple[slice, slice], FloatArray, FloatArray, list[FloatArray]]]:
+    def tiles(self) -> Iterator[tuple[Tile, FloatArray, FloatArray, list[FloatArray]]]:
         """Each tile, its t and y, and three spare arrays."""
         share = 1 / (1 + self.rows.s)
         columns = self.a.shape[1]
@@ -118,7 +117,7 @@ class Near:
                 t, d, *spares = self._load((r, c), share, again=len(pieces) > 1)
                 yield (r, c), t, np.subtract(shift, d, d), spares
 
-    def _load(self, tile: tuple[slice, slice], share: FloatArray, *, again: bool = True) -> list[FloatArray]:
+    def _load(self, tile: Tile, share: FloatArray, *, again: bool = True) -> list[FloatArray]:
         """t, d and three spare arrays; what they hold was left by the last call, or is computed."""
         t, d, *spare = self.pool.cut(self.a[tile])
         if not again:

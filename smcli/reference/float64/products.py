@@ -20,21 +20,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.double_double import twofold
 from smcli.reference.double_double.twofold import minus, paired
 from smcli.reference.float64 import kernels, sharp
-from smcli.reference.float64.along import DEEPEST, LOOSE, Along, U
+from smcli.reference.float64.along import Along
 from smcli.reference.float64.kernels import SPAN
-from smcli.reference.float64.near import LOOSEST
-from smcli.reference.float64.reduce import halvings, reduce
+from smcli.reference.float64.reduce import DEEPEST, LOOSE, LOOSEST, U, halvings, reduce
 from smcli.reference.tiles import BLOCK, Pool, tiles
 
 if TYPE_CHECKING:
     from smcli.model import FloatArray, IntArray, Problem
     from smcli.reference.double_double.twofold import Pair
-    from smcli.reference.float64.along import Tile
     from smcli.reference.float64.reduce import Rows
-    from smcli.reference.tiles import Sheet
+    from smcli.reference.tiles import Sheet, Tile
 
 FLOOR, LEAST = 2.0**-800, 2.0**-860
 
@@ -49,13 +48,11 @@ class _Apart(Along):
     """What is weighed is v_j, less that of the maximum."""
 
     def pairs(self, r: IntArray, c: IntArray, rows: Rows) -> Pair:
-        v = self.problem.cotangent
-        assert v is not None  # noqa: S101 - the tier asks first
+        v = required(self.problem.cotangent)
         return sharp.difference(v[c], v[rows.at[r, 0]], 1.0)
 
     def tile(self, tile: Tile, rows: Rows, _: Pool, out: FloatArray, *__: list[FloatArray]) -> None:
-        v, r, c = self.problem.cotangent, *tile
-        assert v is not None  # noqa: S101 - the tier asks first
+        v, r, c = required(self.problem.cotangent), *tile
         np.subtract(v[None, c], v[rows.at[r]], out)
         out += 0.0  # no -0
 
@@ -66,8 +63,7 @@ def _of_softmax(problem: Problem, sheet: Sheet) -> None:
 
 
 def _of_log_softmax(problem: Problem, sheet: Sheet) -> None:
-    x, v = problem.logits, problem.cotangent
-    assert v is not None  # noqa: S101 - the tier asks first
+    x, v = problem.logits, required(problem.cotangent)
     rows = reduce(problem, "e", sheet)
     growth = fsum(v.tolist())
     low = fsum([*v.tolist(), -growth])
@@ -114,8 +110,7 @@ def _of_log_softmax(problem: Problem, sheet: Sheet) -> None:
 
 def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, float]) -> None:
     """Fill what is missing because it cancels, with a p that is told better."""
-    x, v, t = problem.logits, problem.cotangent, problem.temperature
-    assert v is not None  # noqa: S101 - the tier asks first
+    x, v, t = problem.logits, required(problem.cotangent), problem.temperature
     r, c = sharp.places(sheet.missing)
     told = ((x[r, c] - rows.m[r, 0]) / t >= -DEEPEST) & ~(rows.lost | rows.tiny)[r, 0] & (v[c] != 0)
     for some, row, column in sharp.in_parts(r[told], c[told], x.shape[1]):
@@ -132,9 +127,8 @@ def _sharpen(problem: Problem, sheet: Sheet, rows: Rows, growth: tuple[float, fl
 
 
 def _of_logsumexp(problem: Problem, sheet: Sheet) -> None:
-    assert problem.cotangent is not None  # noqa: S101 - the tier asks first
     rows, b = reduce(problem, "e", sheet), problem.coefficients
-    factor = float(problem.cotangent[0]) / problem.temperature
+    factor = float(required(problem.cotangent)[0]) / problem.temperature
     if factor == 0 and b is None:
         sheet.hi[...], sheet.missing[...] = 0, rows.lost
         return

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
 
+U = 2.0**-53  # the unit roundoff
+LOOSE = 2.0**-42  # the bound of what cancels
+LOOSEST = 2.0**-37  # and of what is a difference of sums
+DEEPEST = 600.0  # below e^-DEEPEST nothing is certified by itself
 TINY = 2.0**-900
-_DEEPEST = -600.0
 COARSE = 2.0**-19
 
 
@@ -70,8 +73,8 @@ def reduce(problem: Problem, keep: str, sheet: Sheet) -> Rows:
         if keep == "e":
             low = float(z.min())
             lowest = min(lowest, low) if low == low else -np.inf  # of nan
-            if not low >= _DEEPEST:
-                sheet.missing[r, c] = (z < _DEEPEST) & (tile != -np.inf)
+            if not low >= -DEEPEST:
+                sheet.missing[r, c] = (z < -DEEPEST) & (tile != -np.inf)
         own = own_cells(at[r, 0], c)
         e[own] = 0
         parts.append(halve(e, other, 32).copy("F"))

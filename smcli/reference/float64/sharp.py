@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from smcli.reference.float64.reduce import additions
+from smcli.reference.float64.reduce import U, additions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray, FloatArray, IntArray
     from smcli.reference.double_double.twofold import Pair
 
-U = 2.0**-53
 MANY, LONGEST = 1 << 16, 1 << 20  # logits that are worked on at once, and those of one row
 _DEEPEST = 2.0**-865  # terms that are certified at all
 

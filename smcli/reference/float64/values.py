@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli.model import required
 from smcli.reference.float64.kernels import signed_logsumexp, within
 from smcli.reference.float64.reduce import TINY, additions, halve, reduce
 from smcli.reference.losses import hard_target
@@ -115,9 +116,8 @@ def cross_entropy(problem: Problem, sheet: Sheet) -> None:
 
 def gradient(problem: Problem, sheet: Sheet) -> None:
     """Fill the sheet [R, C] with the gradient of the cross-entropy of a target."""
-    assert problem.loss is not None  # noqa: S101 - the tier asks first
     rows = reduce(problem, "e", sheet)
-    at, weight, wrong = hard_target(problem, problem.loss)
+    at, weight, wrong = hard_target(problem, required(problem.loss))
     share = weight * float(problem.scale / Fraction(problem.temperature))
     here, own, total = (np.arange(len(at))[:, None], at), at == rows.at, 1 + rows.s
     rest = np.where(own, rows.s, 1 + (rows.s - sheet.hi[here]))
