@@ -189,10 +189,12 @@ def test_probabilities_sum_to_1_and_are_the_exponentials_of_their_logs(logits):
     st.sampled_from(["float64", "float32", "float16", "bfloat16"]),
 )
 def test_the_careful_methods_lose_nothing_on_ordinary_rows(logits, dtype):
+    last = formats.get(dtype).smallest_subnormal
     report = smcli.compare(logits, dtype=dtype, methods="log1p,fused", quantities="softmax,log-softmax,cross-entropy")
     for q in report.rows[0].results:
         for m in q.methods:
             lost = (m.verdicts == Verdict.LOST) & ~((m.values == 0) & (m.method == "fused"))  # fused saturates: SM402
+            lost &= abs(q.truth) > last  # e^-92.7 may be taken as e^-93, below it
             assert not lost.any() or (q.quantity != "softmax" and dtype != "float64"), (m.method, m.values)
 
 

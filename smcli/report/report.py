@@ -16,7 +16,15 @@ from smcli.judge.block import Texts
 from smcli.model import RowReport, Severity
 from smcli.problem.build import targets
 from smcli.report.counts import RANK, CodeCount, Score, codes, scores, worst_error
-from smcli.report.document import SCHEMA, beyond_document, finding_document, head, listed, reduced_document, row_document
+from smcli.report.document import (
+    SCHEMA,
+    beyond_document,
+    finding_document,
+    head,
+    listed,
+    reduced_document,
+    row_document,
+)
 from smcli.report.shown import Shown
 
 if TYPE_CHECKING:
