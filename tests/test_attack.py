@@ -11,12 +11,16 @@ import pytest
 pytest.importorskip("flint")
 
 import allowed
+import checks
 import codes
+import commands
 import definition
 import digits
 import emulation
 import judging
+import relations
 import rounding
+import scans
 from definition import rounded
 from flint import arb, ctx
 
@@ -180,6 +184,48 @@ def test_the_attack_sees_a_code_that_keeps_silent_and_one_that_fires_for_nothing
     due = seen.due()
     assert due["SM401"] and due["SM403"] and not due["SM404"] and not due["SM203"]
     assert list(codes.silent(seen, {"SM301"})) and not list(codes.silent(seen, {"SM401"}))
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_a_command_prints_the_same_whatever_the_way_in_and_out(seed):
+    count, wrong = commands.attack(seed, 10)
+    assert not wrong, "\n".join(wrong)
+    assert count["documents"] > 30 and count["shown"] > 50 and count["cells"] > 100
+
+
+@pytest.mark.parametrize(
+    ("said", "full", "same"),
+    [("1.235", "1.2346", True), ("1.234", "1.2346", False), ("1.0e-5", "9.96e-6", True), ("9.9e-6", "9.96e-6", False),
+     ("0.1235", "0.12345", False), ("0.12345", "0.12345", True), ("120", "1.2e2", True), ("-1.2", "1.2", False)],
+)  # fmt: skip
+def test_the_attack_sees_a_figure_that_is_not_rounded_right(said, full, same):
+    assert commands.shows(said, full) == same
+
+
+def test_the_attack_sees_an_error_that_is_not_rounded_right():
+    assert commands.error_shows("0.0001", 9.9999e-5) and not commands.error_shows("9.9e-5", 9.9999e-5)
+    assert commands.error_shows("< 4e-12", 1e-13, 3.2e-12) and not commands.error_shows("< 3e-12", 1e-13, 3.2e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_what_is_asked_for_in_another_way_is_the_same(seed):
+    count, wrong = relations.attack(seed, 40)
+    assert not wrong, "\n".join(wrong)
+    assert count["problems"] == 40 and sum(count[r.__name__] for r in relations.RELATIONS) > 100
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_scan_counts_what_compare_tells(seed):
+    count, wrong = scans.attack(seed, 6)
+    assert not wrong, "\n".join(wrong)
+    assert count["scans"] == 6 and count["commands"] > 5
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_check_judges_spoilt_outputs_by_the_contract(seed):
+    count, wrong = checks.attack(seed, 12)
+    assert not wrong, "\n".join(wrong)
+    assert count["problems"] > 5 and count["values"] > 20
 
 
 def test_limits_as_the_attack_reads_the_numerics_page():
