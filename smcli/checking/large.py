@@ -85,7 +85,7 @@ def sum_up(
     if not trials.settle(sums):
         trials = Trials.of(quantity, fmt, span, yours)
         for problem, _ in problems(logits, settings, fmt):
-            truth = Reference(problem).truth(quantity).nearest()
+            truth = Reference(problem).truth(quantity)
             values = _values(output(outputs), problem, quantity, fmt)
             trials.add(values, truth, np.full(values.shape, np.inf))
     digits = settings.numerics.digits or fmt.digits

@@ -38,11 +38,11 @@ class Trial:
         """Whether all values passed."""
         return not self.failures
 
-    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, *, user: bool) -> None:
+    def add(self, values: FloatArray, of: Truth, rel: FloatArray, fmt: Format, *, user: bool) -> None:
         """Put more values to the test."""
-        t = self.tolerance
+        t, truth = self.tolerance, of.nearest()
         if not (t.rtol > 0 and (rel <= t.rtol).all()):
-            self.failures += int(values.size - np.count_nonzero(t.passes(values, truth)))
+            self.failures += int(values.size - np.count_nonzero(t.passes(values, truth, of.remainder())))
         self.zeros = self.zeros and t.zeros_pass(truth)
         if user:
             self.below_ulp = self.below_ulp or t.below_ulp(truth, fmt)
@@ -74,8 +74,8 @@ class Trials:
         known = tuple(map(Trial, tolerances(quantity, fmt, span)))
         return cls(fmt, known, None if yours is None else Trial(yours))
 
-    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray) -> None:
-        """Put values [R, N] to all of them; the truth is to the nearest float64."""
+    def add(self, values: FloatArray, truth: Truth, rel: FloatArray) -> None:
+        """Put values [R, N] to all of them; an error may be less than what the nearest float64 leaves of the truth."""
         for trial in self.known:
             trial.add(values, truth, rel, self.format, user=False)
         if self.yours is not None:
