@@ -188,6 +188,15 @@ class Truth:
         with np.errstate(all="ignore"):
             return np.ldexp(self.hi + self.lo, np.clip(self.exp2, -3000, 3000).astype(np.int32))
 
+    def remainder(self) -> FloatArray:
+        """What `nearest` leaves of the true values, to about the bound; 0 where they are no numbers."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            near = self.hi + self.lo
+            rest = np.ldexp((self.hi - near) + self.lo, np.clip(self.exp2, -3000, 3000).astype(np.int32))
+        return np.where(np.isfinite(rest), rest, 0.0)
+
     def log10(self) -> FloatArray:
         """log10 |t|, finite also where t is below float64."""
         import numpy as np

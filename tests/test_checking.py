@@ -1,6 +1,8 @@
 """smcli check: outputs and logits that belong together, verdicts, the tolerance to use and the one that is there."""
 
 import json
+import math
+from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
@@ -71,6 +73,19 @@ def test_the_tolerance_passes_good_values_and_no_zeros(quantity):
     assert np.allclose(values, values, rtol=told["rtol"], atol=told["atol"])
     assert not np.allclose(0, values, rtol=told["rtol"], atol=told["atol"])
     assert told["formula"].startswith("rtol = ") and told["yours"] is None
+
+
+@pytest.mark.parametrize("steps", [0, 1, -1, 3])
+def test_a_tolerance_is_judged_beside_the_truth_not_beside_the_float64_next_to_it(steps):
+    """|output − truth| ≤ A + R·|truth|: what a float64 leaves of the truth counts, too."""
+    x = [0.1, 1.7, 22.6]
+    (told,) = smcli.exact(x, "logsumexp", digits=60)
+    y = float(told) + steps * math.ulp(float(told))
+    apart = abs(Fraction(y) - Fraction(told))
+    for share in (Fraction(9, 10), Fraction(11, 10)):
+        for option in ({"rtol": float(share * apart / Fraction(told))}, {"atol": float(share * apart)}):
+            (yours,) = [smcli.check(x, [y], quantity="logsumexp", **option).tolerance["yours"]]
+            assert yours["passes"] == (share > 1)
 
 
 def test_a_tolerance_of_the_user_is_judged():

@@ -86,7 +86,7 @@ def sum_up(
     if not trials.settle(sums):
         trials = Trials.of(quantity, fmt, span, yours)
         for problem, _ in problems(logits, settings):
-            truth = Reference(problem).truth(quantity).nearest()
+            truth = Reference(problem).truth(quantity)
             values = _values(output(outputs), problem, quantity)
             places = range(len(values)) if problem.rows is None else problem.rows.tolist()
             rows = [k if settings.numbers is None else settings.numbers[k] for k in places]

@@ -15,7 +15,7 @@ from smcli.errors import InputError
 from smcli.judge.tolerances import Allclose, Span
 from smcli.methods.base import OUTPUT
 from smcli.methods.outputs import output
-from smcli.model import Finding, Verdict
+from smcli.model import Finding, Truth, Verdict
 from smcli.numbers import formats
 from smcli.report.report import Report
 
@@ -68,7 +68,7 @@ def check(
     for block in report.blocks:
         (judged,) = block.results
         (own,) = judged.methods
-        trials.add(own.values, judged.truth.nearest(), own.rel, report.numbers[block.places].tolist())
+        trials.add(own.values, judged.truth, own.rel, report.numbers[block.places].tolist())
     return replace(report, tolerance=trials.document())
 
 
@@ -105,7 +105,8 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     (own,) = reduced.methods
     span = replace(span_of(report.blocks), reduced=len(report.numbers))
     trials = Trials.of(reduced.quantity, fmt, span, yours)
-    trials.add(own.values[None], np.array([[float(reduced.exact)]]), own.rel, [None])
+    told = Truth(np.array([[float(reduced.exact)]]), np.zeros((1, 1)), np.zeros((1, 1), np.int64), 2.0**-53)
+    trials.add(own.values[None], told, own.rel, [None])
     found = _about_reduced(reduced, own, how)
     return replace(report, methods=(OUTPUT,), tolerance=trials.document(), about_all=found)
 

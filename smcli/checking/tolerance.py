@@ -75,13 +75,11 @@ class Trial:
         """Whether all values passed."""
         return not self.failures
 
-    def add(
-        self, values: FloatArray, truth: FloatArray, rel: FloatArray, fmt: Format, rows: Rows, *, user: bool
-    ) -> None:
+    def add(self, values: FloatArray, of: Truth, rel: FloatArray, fmt: Format, rows: Rows, *, user: bool) -> None:
         """Put more values to the test, with the numbers of their rows."""
-        t = self.tolerance
+        t, truth = self.tolerance, of.nearest()
         if not (t.rtol > 0 and (rel <= t.rtol).all()):
-            bad = ~t.passes(values, truth)
+            bad = ~t.passes(values, truth, of.remainder())
             self.failures += int(np.count_nonzero(bad))
             if bad.any():
                 self._note(values, truth, bad, rows)
@@ -133,8 +131,8 @@ class Trials:
         known = tuple(Trial(t, matrix=matrix) for t in tolerances(quantity, fmt, span))
         return cls(fmt, known, None if yours is None else Trial(yours, matrix=matrix))
 
-    def add(self, values: FloatArray, truth: FloatArray, rel: FloatArray, rows: Rows) -> None:
-        """Put values [R, N] of rows with these numbers to all of them; the truth is to the nearest float64."""
+    def add(self, values: FloatArray, truth: Truth, rel: FloatArray, rows: Rows) -> None:
+        """Put values [R, N] of rows with these numbers to all; an error may be less than the truth's float64 leaves."""
         self.values += values.size
         for trial in self.known:
             trial.add(values, truth, rel, self.format, rows, user=False)

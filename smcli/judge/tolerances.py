@@ -139,12 +139,12 @@ class Allclose:
     formula: str = ""
     arithmetic: str = ""
 
-    def passes(self, values: FloatArray, truth: FloatArray) -> BoolArray:
-        """Where values pass: nan where the truth is nan, an infinity where it is that."""
+    def passes(self, values: FloatArray, truth: FloatArray, rest: FloatArray | float = 0.0) -> BoolArray:
+        """Where values pass: nan where the truth is nan, an infinity where it is that. The truth is truth + rest."""
         with np.errstate(all="ignore"):
-            near = np.abs(values - truth) <= self.atol + self.rtol * np.abs(truth)
+            near = np.abs((values - truth) - rest) <= self.atol + self.rtol * np.abs(truth)
             near &= np.isfinite(truth)  # beside an infinity everything is allowed, else
-            passed: BoolArray = near | (values == truth) | (np.isnan(values) & np.isnan(truth))
+            passed: BoolArray = near | (np.isinf(truth) & (values == truth)) | (np.isnan(values) & np.isnan(truth))
         return passed
 
     def beyond(self, values: FloatArray, truth: FloatArray) -> FloatArray:
