@@ -3,9 +3,12 @@
 import io
 import json
 import struct
+from fractions import Fraction
 from functools import partial
 
+import flint
 import numpy as np
+import pytest
 
 from smcli import quantities, read
 from smcli.cli.app import run
@@ -13,6 +16,24 @@ from smcli.read._parse import parse
 from smcli.read.text import line_and_column
 
 INF = float("inf")
+
+
+def precision(bits=None):
+    """A fixture for all tests of a file: Arb computes with so many bits, and afterwards as before."""
+
+    @pytest.fixture(autouse=True)
+    def precise():
+        before = flint.ctx.prec
+        flint.ctx.prec = bits or before
+        yield
+        flint.ctx.prec = before
+
+    return precise
+
+
+def ball(x):
+    """A number as a point of Arb's, exactly."""
+    return flint.arb(flint.fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else flint.arb(float(x))
 
 
 def from_text(text, where, *, axis=None):

@@ -10,20 +10,17 @@ import sys
 import time
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import flint
 import gmpy2
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from samples import precision
 
 from smcli.errors import PrecisionError
 from smcli.reference.arbitrary import Asked, Enclosure, ExactRow, decimal_of, reduced, reduced_triple
 from smcli.reference.arbitrary.ziv import until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 INF, NAN = math.inf, math.nan
 F = Fraction
@@ -35,12 +32,7 @@ def exact_row(logits, *, bce=False, **asked):
     return ExactRow(logits, Asked(**({"kind": "bce", "binary": True} if bce else {}), **asked))
 
 
-@pytest.fixture(autouse=True)
-def precise() -> Iterator[None]:
-    old = flint.ctx.prec
-    flint.ctx.prec = 6000
-    yield
-    flint.ctx.prec = old
+precise = precision(6000)
 
 
 # The oracle: textbook formulas in balls wide enough to survive every cancellation of rows of ordinary range.

@@ -8,6 +8,7 @@ import re
 import flint
 import numpy as np
 import pytest
+from samples import ball, precision
 
 import smcli
 from smcli import methods
@@ -46,16 +47,7 @@ def some(kind, fmt, rows, columns, seed):
     return fmt.round(a), fmt.round(b)
 
 
-def ball(x):
-    n, d = float(x).as_integer_ratio()
-    return flint.arb(n) / d
-
-
-@pytest.fixture(autouse=True)
-def _precise():
-    old, flint.ctx.prec = flint.ctx.prec, 1500  # a divergence may be e^-700
-    yield
-    flint.ctx.prec = old
+precise = precision(1500)  # a divergence may be e^-700
 
 
 def divergence(a, b):

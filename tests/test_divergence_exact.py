@@ -9,6 +9,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
+from samples import ball, precision
 
 from smcli.reference.arbitrary import Asked, ExactRow
 
@@ -17,16 +18,7 @@ INF = float("inf")
 LONGEST = 0.5  # seconds for one number; what is closer to others than more bits can tell took 3 to 70
 
 
-@pytest.fixture(autouse=True)
-def _restored():
-    old = flint.ctx.prec
-    yield
-    flint.ctx.prec = old
-
-
-def ball(x):
-    n, d = float(x).as_integer_ratio()
-    return flint.arb(n) / d
+precise = precision()
 
 
 def exact(x, teacher, quantity, i, **options):

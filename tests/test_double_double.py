@@ -16,6 +16,7 @@ import flint
 import numpy as np
 import pytest
 from flint import arb
+from samples import ball, precision
 
 from smcli.model import Loss, Problem
 from smcli.reference import double_double
@@ -33,19 +34,10 @@ PLAIN = ("softmax", "log-softmax", "logsumexp", "cross-entropy")
 SHAPES = [(20, 1), (150, 2), (60, 3), (50, 10), (3, 100), (1, 1000)]
 
 
-@pytest.fixture(autouse=True)
-def precise() -> Iterator[None]:
-    old = flint.ctx.prec
-    flint.ctx.prec = 300
-    yield
-    flint.ctx.prec = old
+precise = precision(300)
 
 
 # The oracle: the definitions, in balls of 300 bits.
-
-
-def ball(x: float | Fraction) -> arb:
-    return arb(flint.fmpq(x.numerator, x.denominator)) if isinstance(x, Fraction) else arb(float(x))
 
 
 class Row:

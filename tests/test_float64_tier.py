@@ -14,13 +14,14 @@ import flint
 import numpy as np
 import pytest
 from flint import arb
+from samples import precision
 
 from smcli.model import Loss, Problem
 from smcli.reference import float64
 from smcli.reference.float64 import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Family = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -30,12 +31,7 @@ PLAIN = ("softmax", "log-softmax", "logsumexp", "cross-entropy")
 SHAPES = [(20, 1), (150, 2), (60, 3), (60, 10), (3, 100), (1, 1000)]
 
 
-@pytest.fixture(autouse=True)
-def precise() -> Iterator[None]:
-    old = flint.ctx.prec
-    flint.ctx.prec = 300
-    yield
-    flint.ctx.prec = old
+precise = precision(300)
 
 
 def true_values(problem: Problem, row: int, quantity: str) -> list[arb | None]:

@@ -10,7 +10,7 @@ import flint
 import numpy as np
 import pytest
 from flint import arb
-from samples import from_text
+from samples import from_text, precision
 
 import smcli
 from smcli import read
@@ -25,12 +25,7 @@ LOSSES = ("hard", "smoothed", "soft", "soft-smoothed", "weighted", "warm", "capp
 ROWS = 20  # problems a loss, a format and a reduction: 11 × 3 × 3 × 20 = 1980, and as many gradients
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    old = flint.ctx.prec
-    flint.ctx.prec = 700
-    yield
-    flint.ctx.prec = old
+precise = precision(700)
 
 
 def settings(**asked):

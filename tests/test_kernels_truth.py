@@ -10,6 +10,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
+from samples import ball, precision
 
 from smcli import quantities
 from smcli.model import Loss, Problem
@@ -19,16 +20,7 @@ ROWS = int(os.environ.get("SMCLI_ARB_ROWS", "12"))  # for each kind of row and e
 INF = math.inf
 
 
-@pytest.fixture(autouse=True)
-def _precise():
-    old, flint.ctx.prec = flint.ctx.prec, 1200
-    yield
-    flint.ctx.prec = old
-
-
-def ball(x):
-    n, d = float(x).as_integer_ratio()
-    return flint.arb(n) / d
+precise = precision(1200)
 
 
 class Arb:

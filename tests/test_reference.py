@@ -11,6 +11,7 @@ import flint
 import numpy as np
 import pytest
 from flint import arb
+from samples import precision
 
 import smcli
 from smcli.errors import PrecisionError, SmcliError, UsageError
@@ -28,12 +29,7 @@ QUANTITIES = ("softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient"
 LOSSES = ("none", "hard", "weighted", "soft", "smoothed", "warm", "ignored", "scaled")
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    old = flint.ctx.prec
-    flint.ctx.prec = 400
-    yield
-    flint.ctx.prec = old
+precise = precision(400)
 
 
 def problem_of(name, dtype, rng, rows=60, spread=5.0):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -78,9 +78,18 @@ class Screen:
         truth = reference.truth(self.quantity)
         if any(truth.lo.strides) or any(truth.exp2.strides):
             return np.zeros(len(good), dtype=bool)
+        block = _Block(problem, reference, truth)
         for r in np.flatnonzero(good).tolist():
-            good[r] = _Row(self, problem, reference, truth, r, values[r], float(top[r]), float(low[r])).is_fine()
+            good[r] = _Row(self, block, r, values[r], (float(top[r]), float(low[r]))).is_fine()
         return good
+
+
+class _Block(NamedTuple):
+    """What the rows of a block have in common."""
+
+    problem: Problem
+    reference: Reference
+    truth: Truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,21 +113,12 @@ EMPTY = np.empty(0, dtype=np.int64)
 class _Row:
     """One row of values y beside the truth t."""
 
-    def __init__(
-        self,
-        screen: Screen,
-        problem: Problem,
-        reference: Reference,
-        truth: Truth,
-        r: int,
-        y: FloatArray,
-        top: float,
-        low: float,
-    ) -> None:
-        self.screen, self.reference, self.truth, self.r, self.y = screen, reference, truth, r, y
-        self.t, self.x, self.top, self.low = truth.hi[r], problem.logits[r], top, low
+    def __init__(self, screen: Screen, block: _Block, r: int, y: NDArray[Any], ends: tuple[float, float]) -> None:
+        self.screen, self.block, self.r, self.y = screen, block, r, y
+        self.t, self.x, (self.top, self.low) = block.truth.hi[r], block.problem.logits[r], ends
         self.largest = 0.0
-        self.place = int(r if problem.rows is None else problem.rows[r])
+        rows = block.problem.rows
+        self.place = int(r if rows is None else rows[r])
         self.unit = 2 ** (53 - screen.format.p)  # float64 in a spacing of the format
         self.apart = np.empty(y.size, dtype=np.int64)
 
@@ -210,10 +210,10 @@ class _Row:
 
     def _settled(self, at: IntArray) -> BoolArray:
         """Which of some values, whose rounding the bound leaves open, are the truth correctly rounded."""
-        fmt, rows = self.screen.format, self.truth.hi.shape
+        fmt, rows = self.screen.format, self.block.truth.hi.shape
         rounded, mask = np.zeros(rows), np.zeros(rows, dtype=bool)
         rounded[self.r, at], mask[self.r, at] = fmt.round(self.t[at]), True
-        settled = self.reference.settle(self.screen.quantity, rounded, mask, fmt)
+        settled = self.block.reference.settle(self.screen.quantity, rounded, mask, fmt)
         same: BoolArray = settled[self.r, at] == self.y[at]
         return same
 
@@ -229,5 +229,5 @@ class _Row:
         verdicts = np.where(right[keep], np.uint8(Verdict.CORRECT), np.uint8(Verdict.OK))
         values = Values(np.full(n, self.place), some[keep], y[keep], t[keep], np.zeros(n), np.zeros(n, np.int64),
                         ulp[keep], rel[keep], verdicts)  # fmt: skip
-        sums.add(lines, values, self.truth.bound)
+        sums.add(lines, values, self.block.truth.bound)
         sums.see(self.largest, float(ulp[most]) * 2 * self.screen.format.unit_roundoff)
