@@ -534,3 +534,15 @@ def test_parentheses_stand_where_they_must() -> None:
     assert o.div(o.exp(a), o.sum(b)).expr == "exp(a)/(Σ b)"
     assert o.sub(a, o.sub(a, b)).expr == "a − (a − b)"
     assert o.exp(o.sub(a, b)).expr == "exp(a − b)"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (4, 1), (5, 9)])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0, 2.5, 3.0, -0.5, -1.0, -2.0])
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_powers_of_infinities_are_those_of_mpfr(dtype: str, power: float, shape: tuple[int, int]) -> None:
+    """Whatever the shape: NumPy's power of -inf and 0.5 depends on the machine."""
+    ar = Arithmetic(FORMATS[dtype], FORMATS[dtype])
+    for x in (-math.inf, math.inf):
+        got = ar.pow(Rows(np.full(shape, x), "x"), power).values
+        want = float(gmpy2.mpfr(x) ** gmpy2.mpfr(power))
+        assert (got == want).all() and (np.signbit(got) == np.signbit(want)).all()

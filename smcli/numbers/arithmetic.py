@@ -211,7 +211,8 @@ class Arithmetic:
         """a to a constant power, rounded to the format; infinite at 0 for a negative one."""
         n = self.const(power, name)
         expr = f"{_inner(a)}^{n.expr}"
-        return self._done("pow", expr, np.power(a.values, n.values), a.values, n.values)
+        positive = (a.values == -np.inf) & (n.values % 2 != 1)  # as IEEE 754 has it; NumPy may say nan
+        return self._done("pow", expr, np.power(np.where(positive, np.inf, a.values), n.values), a.values, n.values)
 
     def tanh(self, a: Rows, expr: str = "") -> Rows:
         """Hyperbolic tangent."""

@@ -95,6 +95,8 @@ class Machine:
 
     def _of(self, name: str, given: tuple[float, ...]) -> float:
         if FORMATS[self.dtype][0] == 53:
+            if name == "pow" and given[0] == -math.inf:
+                given = (math.inf if given[1] % 2 != 1 else -math.inf, given[1])  # where NumPy may say nan
             with np.errstate(all="ignore"):
                 return float(getattr(np, {"pow": "power"}.get(name, name))(*map(np.float64, given)))
         if any(map(math.isnan, given)):
