@@ -178,3 +178,11 @@ def test_the_condition_of_a_likely_class_does_not_cancel():
     problem = Problem("float64", np.array([[40.0, 0.0]]))
     kappa = condition(problem, "log-softmax", Reference(problem))
     assert kappa[0] == pytest.approx([40, 1], rel=1e-6)  # q(|40| + |0|)/q, and (|0| + 40)/40
+
+
+def test_what_does_not_depend_on_its_logit_has_condition_0():
+    """log p of a row's only class is 0 whatever its logit is."""
+    alone = problem([[3.0]])
+    for quantity in ("log-softmax", "cross-entropy"):
+        of = replace(alone, loss=Loss(target=np.array([0]))) if quantity == "cross-entropy" else alone
+        assert condition(of, quantity, Reference(of)).tolist() == [[0.0]]

@@ -212,3 +212,11 @@ def test_what_cancels_in_a_divergence_of_far_rows_is_told_from_their_exact_diffe
         size, total = float(sum(map(abs, terms))), float(sum(terms))
     told = figures(r"absolute values sum to (\S+), they themselves to (\S+);", found.message)
     assert told == pytest.approx((size, total), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"dtype": "float32", "accumulate": "bfloat16"}]
+)
+def test_the_first_remedy_of_a_stalled_sum_is_a_wider_accumulator(options):
+    report = smcli.compare([0.0] * 3000, methods="naive", quantities="softmax", sum="sequential", **options)
+    assert the("SM404", report).remedy == "accumulate in float32 (--accumulate float32)"
