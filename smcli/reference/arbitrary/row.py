@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smcli.reference.arbitrary.binary import PAIR_BITS, pair_of, relative_distance, rounded
+from smcli.reference.arbitrary.binary import BESIDE, PAIR_BITS, pair_of, relative_distance, rounded
 from smcli.reference.arbitrary.formulas import PLAIN, Extra, Formulas
 from smcli.reference.arbitrary.interval import Enclosure, is_narrow
 from smcli.reference.arbitrary.logits import Sums
@@ -107,9 +107,14 @@ class ExactRow:
     def triple(self, quantity: str, index: int) -> tuple[float, float, int]:
         """(hi, lo, exp2): the value is (hi + lo)·2^exp2 to a relative 2^-100, with 1 <= |hi| <= 2.
 
-        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62.
+        An exact 0, nan and the infinities stand in `hi` with lo = 0 and exp2 = 0; exp2 is clamped to ±2^62. On which
+        side of a power of 2 a value lies is told by `lo` however close it is, since formats are finer just below.
         """
-        return pair_of(self._enclose(quantity, index, PAIR_BITS))
+        hi, lo, exp2 = pair_of(self._enclose(quantity, index, PAIR_BITS))
+        on_power = abs(hi) == 1 and lo == 0 and abs(exp2) < 1000 and self.special(quantity, index) is None
+        if on_power and self.distance(quantity, index, math.ldexp(hi, exp2)) > 0:
+            lo = hi * BESIDE
+        return hi, lo, exp2
 
     def round_to(self, quantity: str, index: int, p: int, emin: int) -> Fraction | float:
         """The value rounded to nearest, ties to even, to p bits, smallest normal number 2^emin, no largest one.
