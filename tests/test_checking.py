@@ -88,6 +88,16 @@ def test_a_tolerance_is_judged_beside_the_truth_not_beside_the_float64_next_to_i
             assert yours["passes"] == (share > 1)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize(("logit", "side"), [(-9.183549615799121e-41, 1), (0.0, 0), (9.183549615799121e-41, 0)])
+def test_an_error_is_in_spacings_at_the_truth_however_near_it_is_to_a_power_of_2(logit, side, dtype):
+    """sigmoid(−x) = 1/2 − x/4 has the spacing of the numbers below 1/2, of which two make one above."""
+    f = formats.get(dtype)
+    y = 0.5 - 2.0 ** (-1 - f.p)
+    report = smcli.check([logit], [y], quantity="sigmoid", dtype=dtype)
+    assert report.worst_ulp("output", "sigmoid") == pytest.approx(0.5 * 2**side, rel=1e-9)
+
+
 def test_a_tolerance_of_the_user_is_judged():
     yours = smcli.check(X, P, rtol=1e-5, atol=1.0).tolerance["yours"]
     fine = {"failures": 0, "failed": []}
