@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import multiprocessing
@@ -155,7 +156,8 @@ def test_when_every_worker_dies_this_process_does_it(rows, monkeypatch):
 
     def progress(_done, _of):
         for process in multiprocessing.active_children():
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may be gone already
+                os.kill(process.pid, signal.SIGKILL)
 
     assert scanned([path], jobs=2, progress=progress).to_dict() == scanned([path]).to_dict()
 
