@@ -262,8 +262,12 @@ def check_SM403(ev, f, r):  # noqa: N802
 
 def check_SM404(ev, f, r):  # noqa: N802
     (s, _, (end,)), *_ = step_rows(ev, f, r)
-    assert close(figure(f.message, r"ended at ([^:]*):"), end)
-    assert close(figure(f.message, r"and (\S+) % of"), 100 * s.ignored[r])
+    assert close(figure(f.message, r"ended at ([^:,]*)[,:]"), end)
+    if "what it and they sum to" in f.message:
+        assert close(figure(f.message, r"left out are (\S+) % of"), 100 * s.ignored[r])
+    else:
+        assert close(figure(f.message, r"left out sum to (\S+)$"), s.left_out[r])
+        assert close(figure(f.message, r"(?:of its terms, |terms sum to )(\S+):"), math.fsum(s.inputs[0][r]))
     if "first term" in f.message:
         term = int(figure(f.message, r"first term (\d+)"))
         running = np.zeros(1)

@@ -85,9 +85,18 @@ def _due(seen: Seen, code: str, at: list[int]) -> Iterator[tuple[str, float]]:
         yield r"sum to 1 − ([^;]+);", float(1 - total)
     if code == "SM503":
         yield r"sums to (\S+) ", float(sum(map(Fraction, y)))
-    if code == "SM404" and seen.steps is not None and seen.m.order == "sequential":
-        yield r"and (\S+) % of", 100 * seen.left_out
+    if code == "SM404" and seen.stall is not None:
+        yield from _stalled(*seen.stall)
     if code in {"SM303", "SM501", "SM904"} and at:
         yield r"(?:^|: |is )(-?[\d.e+-]+|-?inf|nan) is returned", y[at[0]]
     if code == "SM405" and len(at) < 100:
         yield r"wrong by (?:up to )?(\S+) relative", max(relative(y[i], Fraction(seen.exact[i])) for i in at)
+
+
+def _stalled(end: Fraction, due: Fraction, left: Fraction) -> Iterator[tuple[str, float]]:
+    """The figures of a sum that ended there, should have ended there, and left out terms of that sum."""
+    yield r"ended at ([^\s,:]+)", float(end)
+    yield r"(?:of its terms, |terms sum to )([^\s:]+):", float(due)
+    yield r"left out sum to (\S+)$", float(left)
+    if due > 0:
+        yield r", (\S+) % (?:below|above) the sum", float(100 * abs(end - due) / due)
