@@ -19,7 +19,7 @@ MEANINGS = {
     "correct": "the truth, correctly rounded",
     "ok": "within the limit",
     "inaccurate": "beyond the limit",
-    "lost": "nan, inf or 0, where the format holds the truth",
+    "lost": "nan or inf where the truth rounds to a finite number, or 0 where the format holds it",
     "not-representable": "what rounding gives; the format does not hold the truth",
     "undefined": "the truth is nan, or a logit is +inf",
 }
