@@ -199,7 +199,10 @@ def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Itera
         if style.verbose or any(m.steps is not None for m in q.methods):
             for line in background(q):
                 yield Paragraph.of(line, "dim")
-        yield from (steps(m) for m in q.methods if m.steps is not None)
+        yield from (steps(m) for m in q.methods if m.steps)
+        unseen = ", ".join(m.method for m in q.methods if m.steps is not None and not m.steps)
+        if unseen:
+            yield Paragraph.of(f"the steps of {unseen} are not seen, only what is returned", "dim")
         yield Drawing(partial(_figures, report, row, q))
 
 
