@@ -40,6 +40,7 @@ ROWS = [
     ([0, 0.1], {}),
     ([1e9, 1e9 + 1], {"methods": "explse"}),
     ([np.nan, 1], {}),
+    ([1, 2, 3], {"against": [1.0000001, 2, 3], "quantities": "kl", "methods": "naive,fused,bregman"}),
 ]
 
 
@@ -96,6 +97,11 @@ def test_verdict_lines_count_what_is_in_the_document():
                         seen["worst"] += 1
                     fired = {f.code for f in made.findings if f.method in {name.text, None}}
                     assert set(re.findall(r"SM\d+", told[3])) <= fired
+            severe = {f.code for f in made.findings if f.method == name.text and f.severity != "note"}
+            beside = re.search(r", but .*\(([^)]*)\)$", rest)
+            bad = any(counts[label] for label in ("undefined", "lost", "inaccurate"))
+            assert (set(beside[1].split(", ")) if beside else set()) == (set() if bad or not there else severe), rest
+            seen["beside"] += beside is not None
             for label in ("correct", "ok"):
                 told = re.search(rf"(\d+) {label}\b", rest)
                 assert (int(told[1]) if told else 0) == counts[label], rest
@@ -105,7 +111,13 @@ def test_verdict_lines_count_what_is_in_the_document():
                 kinds = {"below" if y == 0 else "beyond" for y, _, v in there if v == "not-representable"}
                 assert set(told[2].split(" or ")) == kinds, rest
                 seen[told[2]] += 1
-    assert min(seen[k] for k in ("undefined", "lost", "inaccurate", "worst", "below", "beyond", "below or beyond")) >= 1
+    assert (
+        min(
+            seen[k]
+            for k in ("undefined", "lost", "inaccurate", "worst", "below", "beyond", "below or beyond", "beside")
+        )
+        >= 1
+    )
 
 
 def test_footers_count_the_paragraphs_that_are_shown():
