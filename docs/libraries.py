@@ -299,8 +299,9 @@ def page(libraries: list[str]) -> str:
 
 
 _LEGEND = (
-    "The error of the worst value in ulp of the format; bold where a value is beyond what counts as accurate, or lost: nan, "
-    "an infinity or 0 was returned where the format holds the truth. The truth is that of the first value."
+    "The error of the worst value in ulp of the format; bold where a value is beyond what counts as accurate, or lost: nan "
+    "or an infinity was returned where the truth rounds to a finite number, or 0 where the format holds it. The truth is that "
+    "of the first value."
 )
 _EVERY = (
     "Every row in every format, to which it is rounded first: the truth is that of the rounded row. Counted are rows by "

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from smcli.checking.sums import Values
     from smcli.model import Finding
+    from smcli.problem.specs import Tolerance
     from smcli.report.report import Report
 
     Place = tuple[int | None, int | tuple[int, int] | None]
 
 SHOWN = 3  # values that a message tells
 FINDINGS = 2  # findings that it tells
+TOLD = (Verdict.UNDEFINED, Verdict.LOST, Verdict.NOT_REPRESENTABLE)  # verdicts that say more than a limit does
 WIDTH = 400  # characters of a line at most
 
 
@@ -102,18 +104,18 @@ def _complaint(report: Summary | Report) -> Iterator[str]:
     if not count:
         return
     if isinstance(report, Summary):
-        yield f"{report.quantity} in {report.dtype}: {count} of {report.sums.values} values are not accurate"
+        some = f"{count} of {report.sums.values} values {'is' if count == 1 else 'are'}"
+        yield f"{report.quantity} in {report.dtype}: {some} beyond {_allowed(limits)}"
         yield from _values(report)
         found = _found(report)
     else:
         (reduced,) = report.reduced
         (own,) = reduced.methods
-        yield f"the reduced {reduced.quantity} in {report.dtype} is not accurate"
-        yield f"  it is {_judged(own.values[0], reduced.exact, own.ulp[0], own.rel[0], own.verdicts[0])}"
+        yield f"the reduced {reduced.quantity} in {report.dtype} is beyond {_allowed(limits)}"
+        yield f"  it is {_judged(limits, own.values[0], reduced.exact, own.ulp[0], own.rel[0], own.verdicts[0])}"
         found = list(report.about_all)
     if limits.given:
-        given = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
-        yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in given.items() if value is not None)}"
+        yield f"  allowed: {', '.join(f'{name}={value:g}' for name, value in _given(limits).items())}"
         yield from (f"  {said}" for said in unmeetable(limits, beyond, report.dtype, code=False))
     else:
         yield f"  allowed: rtol={spelled(model['rtol'])}, atol={spelled(model['atol'])}; {model['formula']}"
@@ -123,6 +125,17 @@ def _complaint(report: Summary | Report) -> Iterator[str]:
     if {"SM901", "SM902"} & {c.code for c in report.digest()}:
         yield f"  the logits were rounded to {report.dtype}: a kernel that took wider ones needs logits_dtype="
     yield from (f"  {said}" for said in sentences(report.tolerance) if said.startswith("the values look"))
+
+
+def _given(limits: Tolerance) -> dict[str, float]:
+    """The limits that were given, by name."""
+    limit = {"max_ulp": limits.max_ulp, "max_rel": limits.max_rel}
+    return {name: value for name, value in limit.items() if value is not None}
+
+
+def _allowed(limits: Tolerance) -> str:
+    """What values are beyond, in words."""
+    return " or ".join(f"{name}={value:g}" for name, value in _given(limits).items()) or "the tolerance"
 
 
 def _found(report: Summary) -> list[Finding]:
@@ -146,17 +159,20 @@ def _each(report: Summary, some: Values, exact: list[str]) -> dict[Place, str]:
     side = math.isqrt(int(report.sums.lines().counts[0].sum())) if report.quantity == "jacobian" else 0
     one = report.sums.values == report.sums.rows
     return {
-        (report.number(place), None if one else divmod(at, side) if side else at): _judged(*errors)
+        (report.number(place), None if one else divmod(at, side) if side else at): _judged(report.limits, *errors)
         for place, at, *errors in zip(
             some.place.tolist(), some.at.tolist(), some.value, exact, some.ulp, some.rel, some.verdict, strict=True
         )
     }
 
 
-def _judged(value: float, exact: str, ulp: float, rel: float, verdict: int) -> str:
-    """A value beside its truth, and how far off it is."""
-    off = f"{error(float(ulp))} ulp, relative error {error(float(rel))}"
-    return f"{_beside(value, exact)}: {off}, {Verdict(int(verdict)).label}"
+def _judged(limits: Tolerance, value: float, exact: str, ulp: float, rel: float, verdict: int) -> str:
+    """A value beside its truth, how far off it is, and which limit that breaks."""
+    given, errors = _given(limits), {"max_ulp": float(ulp), "max_rel": float(rel)}
+    broken = " and ".join(name for name, limit in given.items() if not errors[name] <= limit)
+    said = [f"{error(float(ulp))} ulp", f"relative error {error(float(rel))}"]
+    said += [Verdict(int(verdict)).label] if verdict in TOLD else []
+    return f"{_beside(value, exact)}: {', '.join(said)}, beyond {broken or 'the tolerance'}"
 
 
 def _beside(value: float, exact: str) -> str:

@@ -23,6 +23,7 @@ from smcli.reference import Reference
 ROWS = int(os.environ.get("SMCLI_ARB_ROWS", "40"))  # for each kind of row and format
 INF = float("inf")
 WORST = {"kl": 5.0, "gradient": 1e4}  # times the limit without a difference; an entry of a gradient may cross 0
+LIMITS = re.compile(r"the limit, which allows for that, is ([^,\s]+), and (\S+) where nothing cancels")
 SIZE = re.compile(r"absolute values sum to (\S+),")
 KINDS = ("near", "far", "tail", "masked", "offset")
 
@@ -176,6 +177,10 @@ def test_a_sum_that_cancelled_is_told_and_the_remedy_holds(dtype):
                     assert "cancel" in f.message and ("no divergence is negative" in f.message) == (
                         value_of(report, row) < 0
                     )
+                    excused, least = map(float, LIMITS.search(f.message).groups())
+                    due = np.broadcast_to(limit.ulp, errors.ulp.shape)[row, 0]
+                    assert (excused, least) == (pytest.approx(due, rel=1e-5), pytest.approx(base[row, 0], rel=1e-5))
+                    assert errors.verdicts[row, 0] != Verdict.OK or errors.ulp[row, 0] <= excused * 1.00001
                     if f.remedy.endswith("(method bregman)"):
                         assert better.ulp[row, 0] <= base[row, 0]
                     else:

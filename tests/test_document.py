@@ -328,3 +328,22 @@ def test_a_product_says_with_which_jacobian(name, of, cotangent, logits):
     report = smcli.gradient(logits, quantities=of, cotangent=cotangent)
     assert f"vjp of {of}" in render.text(report, name, Style(color=False))
     assert report.to_dict()["rows"][0]["results"][0]["quantity"] == "vjp"
+
+
+@pytest.mark.parametrize("quantity", ["softmax", "log-softmax", "logsumexp", "gradient", "jacobian"])
+@pytest.mark.parametrize("logits", [[1.0, 2.0, 0.5], [[1.0, 1000.0], [2.0, 3.0]]])
+def test_a_trace_has_a_table_for_each_method_whose_steps_are_seen_and_a_word_for_the_others(quantity, logits):
+    some = ["naive", "fused", "bigfloat", "fd", "numpy", *["numpy:exp", "numpy:tanh"] * (quantity == "softmax")]
+    if quantity in {"gradient", "jacobian"}:
+        made = smcli.gradient(logits, methods=some, trace=True, **({"target": 0} if quantity == "gradient" else {}))
+    else:
+        made = smcli.compare(logits, quantities=quantity, methods=some, trace=True)
+    parts = list(report.document(made, Style()).parts)
+    tables = [p for p in parts if isinstance(p, Table) and p.title.startswith("steps of ")]
+    assert all(t.rows for t in tables)
+    text = "\n".join(p.text for p in parts if isinstance(p, Paragraph))
+    for q in made.rows[0].results:
+        unseen = [m.method for m in q.methods if m.steps is not None and not m.steps]
+        assert {m.method for m in q.methods if m.steps} == {t.title.removeprefix("steps of ") for t in tables}
+        assert (f"the steps of {', '.join(unseen)} are not seen" in text) == bool(unseen)
+        assert unseen or quantity != "softmax"

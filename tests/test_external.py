@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import textwrap
@@ -449,3 +450,44 @@ def test_under_a_reduction_it_is_asked_for_the_gradient_of_a_row(how: str, capsy
         (gradient,) = row["results"]
         own, fused = gradient["methods"]
         assert own["values"] == pytest.approx(fused["values"], rel=1e-12)
+
+
+def test_only_what_can_be_asked_for_is_suggested(tmp_path, monkeypatch) -> None:
+    """Of every misspelt name in a module: a function of it, or a way to one; never its imports, classes or constants."""
+    (tmp_path / "suggests.py").write_text(
+        "import math, os\nimport numpy as np\nfrom collections import OrderedDict\nnote, nop = 1, [2]\n"
+        "def softmax(x): return x\ndef norm(x): return x\n_hidden = norm\n"
+        "class Net:\n    @staticmethod\n    def forward(x): return x\n    width = 3\n"
+        "def __getattr__(name): raise AttributeError(name)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    meant = {"softmax", "norm", "forward", "Net"}
+    seen = set()
+    names = [
+        "nope",
+        "np",
+        "math",
+        "os",
+        "OrderedDict",
+        "note",
+        "nop",
+        "softmax",
+        "norm",
+        "_hidden",
+        "Net.forward",
+        "Net.width",
+    ]
+    for name in names:
+        for k in range(len(name) + 1):
+            for typed in {name[:k] + name[k + 1 :], name[:k] + "q" + name[k:], name[:k] + "q" + name[k + 1 :]} - {
+                *names,
+                "",
+            }:
+                if typed.startswith(".") or typed.endswith("."):
+                    continue
+                with pytest.raises(UsageError) as raised:
+                    methods.get(f"suggests:{typed}")
+                if told := re.match(r"did you mean (\S+)\?", raised.value.hint or ""):
+                    assert told[1] in meant, (typed, told[1])
+                    seen.add(told[1])
+    assert seen == meant

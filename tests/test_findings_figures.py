@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -113,8 +114,49 @@ def test_a_condition_number_in_a_finding_is_that_of_the_problem(x, dtype):
 def test_the_share_that_a_stalled_sum_left_out():
     n = 3000
     report = smcli.compare([0.0] * n, dtype="float16", sum="sequential", quantities="softmax", methods="naive")
-    end, term, share = figures(r"ended at (\S+):.* first term (\d+), and (\S+) %", the("SM404", report).message)
-    assert (end, term) == (2048, 2048) and share == pytest.approx(100 * (n - 2048) / n, rel=1e-5)
+    said = (
+        r"ended at (\S+), (\S+) % below the sum of its terms, (\S+):.* first term (\d+); those left out sum to (\S+)$"
+    )
+    end, short, due, term, left = figures(said, the("SM404", report).message)
+    assert (end, due, term, left) == (2048, n, 2048, n - 2048) and short == pytest.approx(
+        100 * (n - 2048) / n, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e5m2", "float32", "float64"])
+def test_what_a_stalled_sum_is_short_of_is_told_beside_what_was_left_out(dtype):
+    """Terms that are rounded up make good for some of those left out: neither is the other, on rows of every kind."""
+    f, rng, seen = formats.get(dtype), np.random.default_rng(8), set()
+    for k in range(60):
+        n, spread = int(rng.choice([40, 300, 2000])), float(rng.choice([0.1, 1, 3, -math.log(f.unit_roundoff) - 1]))
+        x = f.round(
+            -np.abs(rng.normal(0, spread, n)) if k % 2 else np.array([0.0] + [-spread - 0.3 * rng.random()] * (n - 1))
+        )
+        signs = rng.choice([-1.0, 1.0], n) if k % 5 == 0 else None
+        asked = (
+            {"quantities": "softmax"} if signs is None else {"quantities": "logsumexp", "coefficients": signs.tolist()}
+        )
+        report = smcli.compare(x, dtype=dtype, sum="sequential", methods="naive", **asked)
+        for found in (found for found in report.findings if found.code == "SM404"):
+            terms = f.round(f.round(np.exp(x)) * (1 if signs is None else signs)).tolist()
+            end, left = 0.0, []
+            for t in terms:
+                before, end = end, float(f.round(np.array(end + t)))
+                left += [abs(t)] if before == end and t else []
+            total = sum(map(Fraction, terms))
+            told = re.search(
+                r"ended at (\S+), (?:(\S+) % (below|above) the sum of its terms|where its terms sum to)", found.message
+            )
+            due = figures(r"(?:of its terms, |terms sum to )(\S+):", found.message)[0]
+            assert float(told[1]) == pytest.approx(end, rel=1e-5) and due == pytest.approx(float(total), rel=1e-5)
+            assert figures(r"left out sum to (\S+)$", found.message)[0] == pytest.approx(math.fsum(left), rel=1e-5)
+            if told[2]:
+                off = float(100 * (Fraction(end) - total) / total)
+                assert float(told[2]) == pytest.approx(abs(off), rel=1e-5) and told[3] == (
+                    "above" if off > 0 else "below"
+                )
+            seen.add(told[3] if signs is None else "signs")
+    assert {"below", "signs"} <= seen or dtype in {"float32", "float64"}
 
 
 def test_a_sum_beyond_float64_is_told_in_figures():
@@ -167,8 +209,8 @@ def test_a_sum_is_called_stalled_from_the_share_on_that_rounding_does_not_explai
         assert ("SM404" in codes(report)) == due, k
         seen.add(due)
         if due:
-            (told,) = figures(r"and (\S+) % of the sum was left out", the("SM404", report).message)
-            assert told == pytest.approx(100 * share, rel=1e-5)
+            (told,) = figures(r"those left out sum to (\S+)$", the("SM404", report).message)
+            assert told == pytest.approx(k * term, rel=1e-5)
     assert seen == {False, True}
 
 

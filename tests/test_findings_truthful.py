@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from smcli.numbers import formats
 
 INF = float("inf")
 VALUES = "softmax,log-softmax,logsumexp,cross-entropy"
-SAID = re.compile(r"(?:the truth is|true derivative is|the true loss is) (-?[\d.]+(?:e[+-]?\d+)?|-?inf|nan)")
+SAID = re.compile(
+    r"(?:the truth|true derivative|the true loss)(?: at index (\d+|\(\d+, \d+\)))? is (-?[\d.]+(?:e[+-]?\d+)?|-?inf|nan)"
+)
+KINDS = re.compile(r"((?:-?inf|nan)(?:(?:, | or )(?:-?inf|nan))*) is returned at")
 EXPLAINS = {"SM201", "SM202", "SM203", "SM302", "SM303", "SM304", "SM402", "SM501", "SM502"}
 
 
@@ -65,9 +69,10 @@ def test_nothing_is_lost_without_a_word_and_no_truth_is_wrong(seed):
                 for f in some:
                     assert f.count >= len(f.at) == min(f.count, 100) and list(f.at) == sorted(f.at), told
                     worst = re.search(r"at index (\d+) where", f.message)
-                    at = int(worst[1]) if worst and f.code == "SM401" else f.at[0]
-                    for text in SAID.findall(f.message) if f.code != "SM503" else ():  # that is of the sum
-                        assert agrees(text, exact[at]), (told, f.message)
+                    if f.code != "SM503":  # that is of the sum
+                        assert true_there(f, (int(worst[1]),) if worst and f.code == "SM401" else f.at, exact), told
+                    kinds = KINDS.match(f.message)
+                    assert not kinds or words(kinds[1]) == {str(float(m.values[i])) for i in f.at}, (told, f.message)
                 if ordinary(found.logits) and report.dtype in {"float64", "float32"}:
                     assert not lost.any() or codes & EXPLAINS, told
                 if ordinary(found.logits):
@@ -75,6 +80,72 @@ def test_nothing_is_lost_without_a_word_and_no_truth_is_wrong(seed):
                     for f in some:
                         assert f.code != "SM401" or f.count == wrong.sum(), told
                         assert f.code != "SM302" or f.count == (lost & (m.values == 0)).sum(), told
+
+
+def words(text):
+    return set(re.findall(r"-?inf|nan", text))
+
+
+def true_there(found, at, exact):
+    """Whether each truth in a message is that of the place that it names, or of all of them."""
+    side = math.isqrt(len(exact))
+    for place, text in SAID.findall(found.message):
+        i, *j = map(int, re.findall(r"\d+", place) or [0])
+        named = i * side + j[0] if j else i
+        assert not place or (named in found.at and found.count > 1), found.message
+        if not all(agrees(text, exact[i]) for i in ((named,) if place else at)):
+            return False
+    return True
+
+
+def holds_what_it_says(found, exact, i, f):
+    """Whether the format holds that truth, or rounds it to 0 or beyond, as a message says."""
+    t, least = Decimal(exact[i]), Decimal(f.smallest_subnormal) / 2
+    if f"which {f.name} holds" in found.message:
+        assert least <= abs(t) <= Decimal(f.max) * 2, found.message
+    if "which rounds to 0" in found.message:
+        assert all(abs(Decimal(exact[k])) <= least for k in found.at) and t, found.message
+    if "which is beyond" in found.message:
+        assert abs(t) > f.max, found.message
+
+
+SPOILT = [np.nan, INF, -INF]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_values_that_code_spoilt_the_sentence_is_true_of_every_place(seed):
+    rng = np.random.default_rng(seed)
+    heard = 0
+    for _ in range(40):
+        size, dtype = int(rng.choice([2, 3, 5])), str(rng.choice(list(formats.FORMATS)))
+        quantity = str(rng.choice(["softmax", "log-softmax", "gradient"]))
+        f = formats.get(dtype)
+        x = np.asarray(f.round(hostile(rng, size)))
+        if not ordinary(x):
+            continue
+        target = {"target": int(rng.integers(size))} if quantity == "gradient" else {}
+        good = (
+            smcli.evaluate(x, quantities=quantity, dtype=dtype, digits=17, **target) if quantity != "gradient" else None
+        )
+        exact = (
+            (good or smcli.gradient(x, dtype=dtype, methods="fused", digits=17, **target))
+            .rows[0]
+            .results[0]
+            .exact(range(size))
+        )
+        bad = rng.random(size) < 0.7
+        y = np.where(bad, rng.choice(SPOILT[: 1 + rng.integers(3 if f.has_inf else 1)], size), 0.5)
+        for found in smcli.check([x], [y], quantity=quantity, dtype=dtype, **target).findings:
+            if " is returned at " not in found.message or found.code not in {"SM303", "SM409", "SM501"}:
+                continue
+            heard += 1
+            told = (found.message, x.tolist(), y.tolist(), exact)
+            kinds = KINDS.search(found.message)
+            assert words(kinds[1]) == {str(float(y[i])) for i in found.at}, told
+            assert true_there(found, found.at, exact), told
+            for place, _ in SAID.findall(found.message):
+                holds_what_it_says(found, exact, int(place) if place else found.at[0], f)
+    assert heard > 5
 
 
 def agrees(said, exact):
@@ -119,7 +190,7 @@ def test_findings_come_worst_first_then_by_code_then_in_the_order_of_methods():
     ("logits", "dtype", "code", "text"),
     [
         ([0, -800], "float64", "SM303", "the truth is 800"),
-        ([1, 1000, 3], "float64", "SM501", "the true derivative is"),
+        ([1, 1000, 3], "float64", "SM501", "the true derivative at index (0, 1) is"),
         ([12, 3], "float16", "SM302", "the truth is 0.000123395, which float16 holds"),
         ([40, 0], "float64", "SM402", "the truth is -4.24835e-18, which float64 holds"),
         ([-104, -104], "float32", "SM304", "the largest is -104; exp is 0 up to -103.972 in float32"),
@@ -138,7 +209,7 @@ def test_messages_carry_the_figures(logits, dtype, code, text):
 def test_a_truth_far_below_float64_is_written_out():
     report = smcli.gradient([1, 1000, 3], methods="naive")
     (f,) = (f for f in report.findings if f.code == "SM501")
-    assert "the true derivative is -1.37" in f.message and "e-434" in f.message
+    assert "the true derivative at index (0, 1) is -1.37" in f.message and "e-434" in f.message
     # (1, 1) is 1.4e-433, further on there are smaller ones
     report = smcli.compare([0, 1e9], methods="naive", quantities="log-softmax")
     (f,) = (f for f in report.findings if f.code == "SM303" and f.method == "naive")
@@ -229,7 +300,7 @@ def test_what_the_attack_on_codes_found_stays_mended():
     # rounding alone is no stall, and where infinity is due a nan has its reason, too
     report = smcli.compare([0.0, 1.0] * 60, dtype="float8_e4m3fn", methods="online", quantities="softmax")
     (f,) = (f for f in report.findings if f.code == "SM404")
-    assert float(re.search(r"and (\S+) %", f.message)[1]) > 50
+    assert float(re.search(r"left out are (\S+) %", f.message)[1]) > 50
     report = smcli.compare([0.0, 1.0, 0.5] * 200, dtype="float32", methods="online", quantities="softmax")
     assert "SM404" not in {f.code for f in report.findings}
     report = smcli.compare([0, -INF, 1], against=[0, -INF, -INF], quantities="kl", reverse=True, methods="fused")

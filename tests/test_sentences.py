@@ -20,10 +20,12 @@ pytest.importorskip("flint")
 from definition import FORMATS, Row, rounded
 from judging import flat, spacing, truth
 from problems import draw
+from samples import hostile
 
 import smcli
 from smcli.cli.app import run
 from smcli.document import report, verdicts
+from smcli.document.parts import FindingBlock
 from smcli.document.style import Style
 from smcli.document.tolerance import sentences
 from smcli.errors import SmcliError
@@ -38,6 +40,7 @@ ROWS = [
     ([0, 0.1], {}),
     ([1e9, 1e9 + 1], {"methods": "explse"}),
     ([np.nan, 1], {}),
+    ([1, 2, 3], {"against": [1.0000001, 2, 3], "quantities": "kl", "methods": "naive,fused,bregman"}),
 ]
 
 
@@ -94,6 +97,11 @@ def test_verdict_lines_count_what_is_in_the_document():
                         seen["worst"] += 1
                     fired = {f.code for f in made.findings if f.method in {name.text, None}}
                     assert set(re.findall(r"SM\d+", told[3])) <= fired
+            severe = {f.code for f in made.findings if f.method == name.text and f.severity != "note"}
+            beside = re.search(r", but .*\(([^)]*)\)$", rest)
+            bad = any(counts[label] for label in ("undefined", "lost", "inaccurate"))
+            assert (set(beside[1].split(", ")) if beside else set()) == (set() if bad or not there else severe), rest
+            seen["beside"] += beside is not None
             for label in ("correct", "ok"):
                 told = re.search(rf"(\d+) {label}\b", rest)
                 assert (int(told[1]) if told else 0) == counts[label], rest
@@ -103,24 +111,69 @@ def test_verdict_lines_count_what_is_in_the_document():
                 kinds = {"below" if y == 0 else "beyond" for y, _, v in there if v == "not-representable"}
                 assert set(told[2].split(" or ")) == kinds, rest
                 seen[told[2]] += 1
-    assert min(seen[k] for k in ("undefined", "lost", "inaccurate", "worst", "below", "beyond", "below or beyond")) >= 1
+    assert (
+        min(
+            seen[k]
+            for k in ("undefined", "lost", "inaccurate", "worst", "below", "beyond", "below or beyond", "beside")
+        )
+        >= 1
+    )
 
 
-def test_footers_count_the_codes_that_were_found():
+def test_footers_count_the_paragraphs_that_are_shown():
     seen = Counter()
     for made in some(80):
-        codes = {f.code: f.severity for f in (*made.findings, *made.about_all)}
-        text = report.closing(made, Style(verbose=True)).text.partition(";")[0]
-        bad = any(v in {"lost", "inaccurate"} for s in made.scores() for v in s.counts)
-        if not codes:
-            assert text == ("no finding says why" if bad else "nothing to report")
-        for severity in ("error", "warning", "note"):
-            told = re.search(rf"(\d+) {severity}", text)
-            assert (int(told[1]) if told else 0) == sum(s == severity for s in codes.values()), text
-            seen[severity] += bool(told)
-        quiet = report.closing(made, Style()).text
-        assert set(re.findall(r"SM\d+", quiet.partition("(-v)")[0].partition(";")[0])) <= report.QUIET
-    assert len(seen) == 3
+        for style in (Style(verbose=True), Style()):
+            document = report.document(made, style)
+            shown = Counter(str(p.severity) for p in document.parts if isinstance(p, FindingBlock))
+            text = document.closing.text.partition(";")[0]
+            counted, _, quiet = text.rpartition("note") if "(-v)" in text else (text, "", "")
+            bad = any(v in {"lost", "inaccurate"} for s in made.scores() for v in s.counts)
+            if not made.findings:
+                assert text == ("no finding says why" if bad else "nothing to report")
+            for severity in ("error", "warning", "note"):
+                told = re.search(rf"(\d+) {severity}", counted)
+                assert (int(told[1]) if told else 0) == shown[severity], text
+                seen[severity] += shown[severity] > 1
+            assert set(re.findall(r"SM\d+", quiet)) <= report.QUIET
+            assert style.verbose or {f.code for f in made.findings} & report.QUIET == set(re.findall(r"SM\d+", quiet))
+    assert len(seen) == 3 and min(seen.values()) > 0
+
+
+def batches(many):
+    """Reports of several rows, by several methods and quantities."""
+    rng = np.random.default_rng(11)
+    for k in range(many):
+        rows, size = int(rng.integers(1, 6)), int(rng.choice([2, 3, 5]))
+        x = np.stack([hostile(rng, size) for _ in range(rows)])
+        options = {
+            "dtype": str(rng.choice(["float64", "float32", "float16"])),
+            "target": rng.integers(size, size=rows).tolist(),
+        }
+        yield smcli.gradient(x, methods="all", **options) if k % 4 == 3 else smcli.compare(x, methods="all", **options)
+
+
+def test_a_paragraph_holds_of_every_method_and_quantity_that_it_names():
+    merged = 0
+    for made in batches(40):
+        of = {row.row: row.findings for row in made.rows}
+        told, shown = {}, report.document(made, Style(verbose=True)).parts
+        for p in (p for p in shown if isinstance(p, FindingBlock)):
+            numbers = [int(n) for n in re.findall(r"\d+", p.where.partition(";")[0])] or [made.rows[0].row]
+            first = int(re.search(r"here row (\d+)", p.where)[1]) if "here" in p.where else numbers[0]
+            named = [
+                (m, q) for one in p.about.split("; ") for m, _, some in [one.rpartition(": ")] for q in some.split(", ")
+            ]
+            merged += len(named) > 1
+            for method, quantity in named:
+                who = method or None, quantity or None
+                same = [f for f in of[first] if (f.code, f.method, f.quantity) == (p.code, *who)]
+                assert (p.message, p.remedy) in {(f.message, f.remedy) for f in same}, (p.about, p.message)
+                told.setdefault((p.code, *who), set()).update(numbers)
+        for row, found in of.items():
+            for f in found:
+                assert row in told[f.code, f.method, f.quantity], "what was found is told of its method and row"
+    assert merged > 10
 
 
 def test_a_footer_of_lost_values_that_nothing_explains():

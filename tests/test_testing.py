@@ -1,6 +1,7 @@
 """assert_accurate: what passes, and a message worth reading for what does not."""
 
 import inspect
+import re
 
 import ml_dtypes
 import numpy as np
@@ -35,7 +36,7 @@ def test_the_message_says_where_what_and_what_to_do():
     wrong = P.copy()
     wrong[3, 17] *= 1.25
     said = complaint(wrong, X)
-    assert said.startswith("softmax in float32: 1 of 200 values are not accurate")
+    assert said.startswith("softmax in float32: 1 of 200 values is beyond the tolerance")
     assert "row 3, index 17" in said and "ulp" in said and "allowed: rtol=" in said and "SM401" in said and "→" in said
     assert "max_ulp=4" in complaint(wrong, X, max_ulp=4)
     assert "max_rel=0.001" in complaint(wrong, X, max_rel=1e-3)
@@ -120,13 +121,13 @@ def test_smoothed_labels_temperature_and_a_reduction():
     smoothed = -(0.9 * log_p[t, t] + 0.1 * log_p.mean(axis=1))
     options = {"quantity": "cross-entropy", "target": t, "label_smoothing": 0.1}
     assert_accurate(smoothed, x, **options)
-    assert "5 of 5 values are not accurate" in complaint(-log_p[t, t], x, **options)
+    assert "5 of 5 values are beyond the tolerance" in complaint(-log_p[t, t], x, **options)
     assert_accurate(special.softmax(x / 4, axis=1), x, temperature=4, max_rel=1e-13)
     assert "200 of 200" in complaint(special.softmax(x, axis=1), x, temperature=4, max_rel=1e-13)
     assert_accurate(smoothed.mean(), x, **options, reduction="mean")
     assert_accurate(smoothed.mean(), x, **options, reduction="mean", max_ulp=4)
     said = complaint(smoothed.sum(), x, **options, reduction="mean")
-    assert said.startswith("the reduced cross-entropy in float64 is not accurate\n  it is ")
+    assert said.startswith("the reduced cross-entropy in float64 is beyond the tolerance\n  it is ")
     assert "allowed: rtol=" in said and "SM401" in said and "it is the sum, not the mean" in said
     assert "allowed: max_rel=0.001" in complaint(smoothed.sum(), x, **options, reduction="mean", max_rel=1e-3)
     assert_accurate(smoothed.mean() * (1 + 1e-4), x, **options, reduction="mean", max_rel=1e-3)
@@ -136,3 +137,41 @@ def test_arguments_in_the_wrong_order_are_told():
     said = complaint(X, P)
     assert "SM903 looks-like-probabilities" in said and "pass the logits" in said
     assert "SM903" not in complaint(X, X)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_value_that_is_told_breaks_the_limit_that_is_named(seed):
+    rng, dtype = np.random.default_rng(seed), ["float32", "float16"][seed % 2]
+    x = rng.normal(0, 4, (6, 60)).astype(dtype)
+    p = special.softmax(x.astype(np.float64), axis=1)
+    wrong = (p * (1 + rng.normal(0, 10.0 ** -rng.uniform(1, 6), p.shape))).astype(dtype)
+    if seed % 4 == 0:
+        wrong[0, 0] = np.nan
+    for limits in ({}, {"max_ulp": 0.8}, {"max_rel": 3e-3}, {"max_ulp": 3, "max_rel": 1e-3}):
+        try:
+            assert_accurate(wrong, x, **limits)
+        except AssertionError as failed:
+            head, *lines = str(failed).splitlines()
+        else:
+            continue
+        names = " or ".join(f"{name}={limit:g}" for name, limit in limits.items()) or "the tolerance"
+        assert re.search(rf"of 360 values (is|are) beyond {names}$", head)
+        told = [line for line in lines if line.startswith(("  worst: ", "  then: "))]
+        assert 1 <= len(told) <= 3
+        for line in told:
+            assert not re.search(r"\b(ok|correct|inaccurate|accurate)\b", line), line
+            if ": " not in line.partition("where it should be")[2]:
+                continue
+            ulp, rel, broken = re.search(
+                r"(\S+) ulp, relative error (\S+)(?:, (?:lost|not-representable))?, beyond (.+)$", line
+            ).groups()
+            assert "nan" not in ulp or "lost" in line
+            if not limits:
+                assert broken == "the tolerance"
+                continue
+            due = {"max_ulp": float(ulp.lstrip("< ")), "max_rel": float(rel.lstrip("< "))}
+            for name, limit in limits.items():
+                if name in broken.split(" and "):
+                    assert not due[name] < 0.9 * limit, line  # two digits are told
+                else:
+                    assert due[name] <= 1.1 * limit, line

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from pathlib import Path
 
+import numpy as np
 import pytest
+from samples import hostile
 
 import smcli
+from smcli.document.verdicts import MEANINGS
+from smcli.numbers import formats
 
 
 def only(report):
@@ -73,3 +79,39 @@ def test_a_sure_class_is_not_rounded_up_to_one():
     assert smcli.exact([39, 0])[0] == "0.99999999999999999" and smcli.exact([0, -33], "logsumexp") == [
         "4.6588861451033865e-15"
     ]
+
+
+PAGES = {
+    "README.md": "`nan` or `inf` was returned where the truth rounds to a finite number, if only to 0, or 0 where the format holds",
+    "docs/libraries.md": "nan or an infinity was returned where the truth rounds to a finite number, or 0 where the format holds it",
+}
+
+
+def test_lost_is_what_the_pages_say():
+    """On values of every kind that other code may return, beside truths far within and far beyond each format."""
+    root, said = (
+        Path(__file__).parent.parent,
+        "nan or inf where the truth rounds to a finite number, or 0 where the format holds it",
+    )
+    assert MEANINGS["lost"] == said and all(text in (root / page).read_text("utf-8") for page, text in PAGES.items())
+    rng, seen = np.random.default_rng(3), set()
+    for _ in range(300):
+        f = formats.get(str(rng.choice(list(formats.FORMATS))))
+        x = f.round(hostile(rng, int(rng.choice([2, 3, 5]))))
+        if np.isnan(x).any() or (x == np.inf).any() or (x == -np.inf).all():
+            continue
+        quantity = str(rng.choice(["softmax", "log-softmax"]))
+        y = rng.choice([np.nan, np.inf, -np.inf, 0.0] if f.has_inf else [np.nan, 0.0], x.size)
+        report = smcli.check([x], [y], quantity=quantity, dtype=f.name)
+        verdicts = report.to_dict()["rows"][0]["results"][0]["methods"][0]["verdicts"]
+        for value, text, verdict in zip(y.tolist(), smcli.exact(x, quantity, digits=30), verdicts, strict=True):
+            mantissa, _, power = text.partition("e")
+            t = Decimal(mantissa).scaleb(max(min(int(power or 0), 99999), -99999))
+            size, half = abs(t) / Decimal(f.max), Decimal(f.smallest_subnormal) / 2
+            if Decimal("0.9") < size < Decimal("1.3") or abs(t) == half:
+                continue  # where rounding takes more than this to tell
+            finite, holds = size < 1, t == 0 or t.is_infinite() or (size < 1 and abs(t) > half)
+            lost = holds and t != 0 if math.isfinite(value) else finite
+            assert (verdict == "lost") == lost, (f.name, value, text, verdict)
+            seen.add((lost, math.isfinite(value), abs(t) < half))
+    assert len(seen) >= 5

@@ -204,7 +204,7 @@ class Summary(Shown):
                 yield self._table("the values furthest beyond the limit", failed, self.beyond_exact, most)
             yield Drawing(self._figures)
         for c, told in zip(codes, self.sums.sorted_codes(), strict=True):
-            yield of_rows(c, told.first)
+            yield of_rows(c, [told.first])
         yield from map(Paragraph.of, judged(self))
         yield from (Paragraph.of(note, "dim") for note in self.sums.notes)
         yield Paragraph.of("a large check is summed up; --all shows every value", "dim")

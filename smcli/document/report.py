@@ -49,11 +49,12 @@ SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 def document(report: Report, style: Style) -> Document:
     """A report as a document."""
     answer = verdicts(report)
+    found = list(findings(report, style))
     return Document(
         f"smcli {report.command}",
         subject(report),
-        _parts(report, style),
-        closing(report, style),
+        _parts(report, style, found),
+        closing(report, style, found),
         answer if answer.lines else None,
     )
 
@@ -69,19 +70,20 @@ def size(report: Report) -> str:
     return plural(rows, "row") if rows != 1 else plural(report.blocks[0].problem.logits.shape[1], "logit")
 
 
-def counted(found: Sequence[CodeCount]) -> list[Cell]:
+def counted(found: Sequence[CodeCount | FindingBlock]) -> list[Cell]:
     """How many findings there are of each severity, in words."""
     number = {s: sum(c.severity == s for c in found) for s in SEVERITIES}
     return [Cell(plural(n, s), s) for s, n in number.items() if n]
 
 
-def closing(report: Report, style: Style) -> Paragraph:
-    """What was found, in which format, and where to read on."""
+def closing(report: Report, style: Style, found: Sequence[FindingBlock] | None = None) -> Paragraph:
+    """What was found, in which format, and where to read on; `found` is what is shown of it."""
     rows = f", {plural(len(report.rows), 'row')}" if len(report.rows) > 1 else ""
     whence = f" ({report.origin})" if report.origin else ""
     by = "" if report.confirmed is None else f", {report.confirmed.sentence}"
     truth = f"exact certified{by}{limit(report)}"
-    return ending(report, f"; {report.model}{whence}{rows}; {truth}{kernels(report)}", style)
+    shown = found if found is not None else list(findings(report, style))
+    return ending(report, f"; {report.model}{whence}{rows}; {truth}{kernels(report)}", style, shown or None)
 
 
 def limit(report: Report) -> str:
@@ -90,15 +92,16 @@ def limit(report: Report) -> str:
     return ", by convention the limit as T falls to 0" if zero else ""
 
 
-def ending(report: Told, of: str, style: Style) -> Paragraph:
+def ending(report: Told, of: str, style: Style, shown: Sequence[FindingBlock] | None = None) -> Paragraph:
     """How much was found, in what, and where to read on; notes that ask for nothing by their codes.
 
-    Where values are wrong and no finding is about them, as of code that returned nan and is not seen, that is said.
+    What is counted is what is shown, or the codes where that is nothing. Where values are wrong and no finding is about
+    them, as of code that returned nan and is not seen, that is said.
     """
     found = report.digest()
     quiet = [] if style.verbose else [c.code for c in found if c.code in QUIET]
     runs: list[Cell] = []
-    for cell in counted([c for c in found if c.code not in quiet]):
+    for cell in counted(shown or [c for c in found if c.code not in quiet]):
         runs += [Cell(", "), cell] if runs else [cell]
     if quiet:
         said = f"note{'s' if len(quiet) > 1 else ''} {', '.join(quiet)} (-v)"
@@ -116,7 +119,7 @@ def kernels(report: Report) -> str:
     return f"; kernels compute in {formats.KERNELS}: --compute {formats.KERNELS}" if narrow else ""
 
 
-def _parts(report: Report, style: Style) -> Iterator[Part]:
+def _parts(report: Report, style: Style, told: Sequence[FindingBlock]) -> Iterator[Part]:
     answer = verdicts(report)
     if answer.lines:
         yield answer
@@ -137,7 +140,7 @@ def _parts(report: Report, style: Style) -> Iterator[Part]:
         yield from _row(report, row, style, titled=batch or row.row > 0)
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
-    yield from _findings(report, rows, style)
+    yield from told
     yield from map(Paragraph.of, judged(report))
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
 
@@ -196,7 +199,10 @@ def _row(report: Report, row: RowReport, style: Style, *, titled: bool) -> Itera
         if style.verbose or any(m.steps is not None for m in q.methods):
             for line in background(q):
                 yield Paragraph.of(line, "dim")
-        yield from (steps(m) for m in q.methods if m.steps is not None)
+        yield from (steps(m) for m in q.methods if m.steps)
+        unseen = ", ".join(m.method for m in q.methods if m.steps is not None and not m.steps)
+        if unseen:
+            yield Paragraph.of(f"the steps of {unseen} are not seen, only what is returned", "dim")
         yield Drawing(partial(_figures, report, row, q))
 
 
@@ -276,18 +282,15 @@ def _reduced(report: Report, style: Style) -> Iterator[Table]:
 
 
 def findings(report: Report, style: Style) -> Iterator[FindingBlock]:
-    """What was found, the most severe first; in a batch each code once, as its first row tells it."""
-    return _findings(report, report.rows, style)
-
-
-def _findings(report: Report, every: Sequence[RowReport], style: Style) -> Iterator[FindingBlock]:
-    if len(every) == 1:
-        yield from (block(f, about) for f, about in grouped(every[0].findings) if style.verbose or f.code not in QUIET)
+    """What is shown of what was found, the most severe first; in a batch what says the same once, as its first row does."""
+    if style.summary:
+        return
+    if len(report.rows) == 1:
+        some = grouped(report.rows[0].findings)
+        yield from (block(f, about) for f, about in some if style.verbose or f.code not in QUIET)
         return
     yield from (block(f, f"{f.method}: {f.quantity}", "the reduced loss") for f in report.about_all)
-    for c in report.digest():
-        if c.rows and (style.verbose or c.code not in QUIET):
-            yield of_rows(c, next(f for f in by_number(every, c.first_rows[0]).findings if f.code == c.code))
+    yield from (of_rows(c, some) for c, some in report.told() if style.verbose or c.code not in QUIET)
 
 
 def block(f: Finding, about: str, where: str = "") -> FindingBlock:
@@ -295,26 +298,25 @@ def block(f: Finding, about: str, where: str = "") -> FindingBlock:
     return FindingBlock(f.severity, f.code, f.name, where, about, f.message, f.remedy)
 
 
-def of_rows(c: CodeCount, first: Finding) -> FindingBlock:
-    """A code that was found in several rows, as the first of them tells it."""
+def of_rows(c: CodeCount, told: Sequence[Finding]) -> FindingBlock:
+    """What was found in several rows, as the first of them tells it; there is one for each method and quantity."""
     rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
     here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
-    about = ": ".join(filter(None, (", ".join(c.methods), ", ".join(c.quantities))))
-    return block(first, about, rows + here)
+    return block(told[0], _about(told), rows + here)
 
 
 def grouped(found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-    """Findings of a row that say the same as one, with all methods and quantities that they are about.
-
-    Quiet notes of one code count as the same, whatever their figures: the first one's message stands for them.
-    """
-    groups: dict[tuple[str, str], tuple[Finding, dict[str, dict[str, None]]]] = {}
+    """Findings of a row that say the same, and to do the same, as one, with all methods and quantities they are about."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
     for f in found:
-        key = (f.code, "" if f.code in QUIET else f.message)
-        _, about = groups.setdefault(key, (f, {}))
-        about.setdefault(f.method or "", {})[f.quantity or ""] = None
-    return [
-        (f, "; ".join(f"{method}: {', '.join(filter(None, of))}".removeprefix(": ").removesuffix(": ")
-                      for method, of in about.items() if method or any(of)))
-        for f, about in groups.values()
-    ]  # fmt: skip
+        groups.setdefault((f.code, f.message, f.remedy), []).append(f)
+    return [(some[0], _about(some)) for some in groups.values()]
+
+
+def _about(found: Sequence[Finding]) -> str:
+    """The methods that findings are about, each with its quantities."""
+    of: dict[str, dict[str, None]] = {}
+    for f in found:
+        of.setdefault(f.method or "", {})[f.quantity or ""] = None
+    said = (": ".join(filter(None, (method, ", ".join(filter(None, some))))) for method, some in of.items())
+    return "; ".join(filter(None, said))

@@ -19,7 +19,7 @@ MEANINGS = {
     "correct": "the truth, correctly rounded",
     "ok": "within the limit",
     "inaccurate": "beyond the limit",
-    "lost": "nan, inf or 0, where the format holds the truth",
+    "lost": "nan or inf where the truth rounds to a finite number, or 0 where the format holds it",
     "not-representable": "what rounding gives; the format does not hold the truth",
     "undefined": "the truth is nan, or a logit is +inf",
 }
@@ -73,7 +73,7 @@ def _line(scores: Sequence[Score], found: dict[str, CodeCount], dtype: str) -> C
         where = [word for code, word in (("SM301", "below"), ("SM204", "beyond")) if any(code in s.codes for s in ran)]
         good.append(f"{beyond} {' or '.join(where or ['beyond'])} {dtype}")
     if good:
-        said.append(", ".join(good))
+        said.append(", ".join(good) + ("" if said else _beside(ran, found)))
     worst = worst_verdict(counts)
     return Cell("; ".join(said), "correct" if worst in {"correct", "ok", "not-representable"} else worst)
 
@@ -101,6 +101,13 @@ def _bad(scores: Sequence[Score], label: str, found: dict[str, CodeCount]) -> st
         else ""
     )
     return f"{label} {of}{': ' if why else ''}{', '.join(why)}{named}"
+
+
+def _beside(scores: Sequence[Score], found: dict[str, CodeCount]) -> str:
+    """Of good values what was found nevertheless, as of a sum whose limit allows for terms that cancel."""
+    codes = dict.fromkeys(code for s in scores for code in s.codes)
+    causes = [found[code] for code in codes if code in found and found[code].severity != Severity.NOTE]
+    return f", but {cause(causes[0].name)} ({', '.join(c.code for c in causes)})" if causes else ""
 
 
 def cause(name: str) -> str:

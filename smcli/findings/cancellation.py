@@ -124,20 +124,20 @@ def cancelled_sum(ev: RunEvidence) -> Iterator[Hit]:
     if not where.any():
         return
     strict = replace(ev, limit=replace(ev.limit, ulp=base, rel=np.inf, parts=None, base=None))
+    told = "the terms of Σ p·log(p/q) cancel: their absolute values sum to {size}, they themselves to {true}; {got} is returned, "
+    limits = " ({ulp} ulp; the limit, which allows for that, is {excused}, and {allowed} where nothing cancels)"
+    at = np.zeros(len(allowed), dtype=np.int64)
     yield Hit(
         where,
         choice(
-            "the terms of Σ p·log(p/q) cancel: their absolute values sum to {size}, they themselves to {true}; {got} is returned, "
-            "wrong by {rel} relative ({ulp} ulp; the limit where nothing cancels is {allowed})",
-            "the terms of Σ p·log(p/q) cancel: their absolute values sum to {size}, they themselves to {true}; {got} is returned, "
-            "and no divergence is negative",
-            "the terms of Σ p·log(p/q) cancel: their absolute values sum to {size}, they themselves to {true}; 0 is returned, and "
-            "only rows with the same softmax have a divergence of 0",
+            told + "wrong by {rel} relative" + limits,
+            told + "and no divergence is negative" + limits,
+            told + "and only rows with the same softmax have a divergence of 0" + limits,
             index=np.where(ev.y[:, 0] < 0, 1, np.where(ev.y[:, 0] == 0, 2, 0)),
         ),
         mend(strict, where, first="bregman", otherwise=BY_HAND),
         facts={"size": size[:, 0], "got": ev.y[:, 0], "rel": ev.errors.rel[:, 0], "ulp": ev.errors.ulp[:, 0],
-               "allowed": pick(allowed, np.zeros(len(allowed), dtype=np.int64))},
+               "allowed": pick(allowed, at), "excused": pick(np.broadcast_to(ev.explained.ulp, ev.y.shape), at)},
     )  # fmt: skip
 
 

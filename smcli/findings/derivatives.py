@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings.evidence import first, pick
+from smcli.findings.evidence import infinities
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, first_of, rule
 from smcli.judge.measure import spacing
@@ -108,15 +108,15 @@ def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
     yield Hit(
         wrong,
         choice(
-            "{got} is returned at {at} where the true derivative is {true}",
-            "{got} is returned at {at} where the true derivative is {true}; it went wrong first in {step}",
-            "{got} is returned at {at} where the true derivative is {true}; it went wrong first in {step}, where a masked class "
+            "{got} is returned at {at}{where} the true derivative{there} is {true}",
+            "{got} is returned at {at}{where} the true derivative{there} is {true}; it went wrong first in {step}",
+            "{got} is returned at {at}{where} the true derivative{there} is {true}; it went wrong first in {step}, where a masked class "
             "leaks into the whole row",
             index=told.astype(np.uint8) + leaks,
         ),
         mend(ev, wrong),
         step,
-        {"got": pick(ev.y, first(wrong)), "step": step},
+        {"got": infinities(ev.y, wrong), "step": step},
     )
 
 
@@ -203,7 +203,7 @@ def vanished_gradient(ev: RunEvidence) -> Iterator[Hit]:
         steps.append((s.expr, ev.in_row(zero)))
     yield Hit(
         gone,
-        "0 is returned at {at} where the true derivative is {true}, which {format} holds",
+        "0 is returned at {at}{where} the true derivative{there} is {true}, which {format} holds",
         mend(ev, gone),
         first_of(steps, len(gone)),
         {"format": ev.format.name},

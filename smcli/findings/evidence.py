@@ -340,3 +340,11 @@ def pick(values: FloatArray, at: IntArray) -> FloatArray:
     rows, columns = at.size, values.shape[1]
     chosen: FloatArray = np.broadcast_to(values, (rows, columns))[np.arange(rows), np.minimum(at, columns - 1)]
     return chosen
+
+
+def infinities(values: FloatArray, where: BoolArray) -> Choice:
+    """What the values [R, N] that are no finite numbers are at the places of each row, in words: all kinds of them."""
+    kinds = (np.isnan(values), values == np.inf, values == -np.inf)
+    index = sum((kind & where).any(axis=1).astype(np.uint8) << k for k, kind in enumerate(kinds))
+    options = ("", "nan", "inf", "nan or inf", "-inf", "nan or -inf", "inf or -inf", "nan, inf or -inf")
+    return Choice(options, np.asarray(index, dtype=np.uint8))

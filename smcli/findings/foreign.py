@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli import methods
-from smcli.findings.evidence import first, pick
+from smcli.findings.evidence import first, infinities, pick
 from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
 from smcli.model import Choice, Severity, Verdict
@@ -31,8 +31,9 @@ def stray_nan(ev: RunEvidence) -> Iterator[Hit]:
 
     ## What it means
 
-    The format holds the true value, and nothing about the logits explains its loss: exp does not overflow in a way that
-    would end so, no log of 0 is taken, no row is masked altogether. What went wrong is in that code alone.
+    The truth is no nan, and rounding it to the format gives no such value. Nothing about the logits explains one: exp does
+    not overflow in a way that would end so, no log of 0 is taken, no row is masked altogether. What went wrong is in that
+    code alone.
 
     ## Why it happens
 
@@ -93,17 +94,25 @@ def stray_nan(ev: RunEvidence) -> Iterator[Hit]:
     if not lost.any():
         return
     names = [m.name for m in map(methods.get, WITNESSES) if m.defines(ev.quantity.name)]
+    numbers = lost & np.isfinite(ev.rounded) & (ev.rounded != 0)
+    told = first(np.where(numbers.any(axis=1)[:, None], numbers, lost))
+    rounded, true = pick(ev.rounded, told), pick(ev.truth.hi, told)
+    so = "{got} is returned at {at}{where:told} the truth{there:told} is {true:told}"
     yield Hit(
         lost,
         choice(
-            "{got} is returned at {at} where the truth is {true}, which {format} holds",
-            "{got} is returned at {at} where the truth is {true}",
-            index=np.isinf(pick(ev.truth.hi, first(lost))),
+            so,
+            so + ", which {format} holds",
+            so + ", which rounds to 0 in {format}",
+            so + ", which is beyond {format}",
+            index=np.where(
+                (true == 0) | np.isinf(true), 0, np.where(rounded == 0, 2, np.where(np.isfinite(rounded), 1, 3))
+            ),
         ),
         "look for the cause in that code: "
         + (f"for these logits none of the methods {', '.join(names)} returns the same" if names else "")
         + "; uninitialised memory, an index beyond the row, 0·inf and inf − inf look like this",
-        facts={"got": pick(ev.y, first(lost)), "format": ev.format.name},
+        facts={"got": infinities(ev.y, lost), "told": told, "format": ev.format.name},
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings.evidence import first, pick
+from smcli.findings.evidence import first, infinities, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, first_of, rule
 from smcli.model import Severity, Verdict
@@ -95,7 +95,7 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
                     "{step} divides by a probability that was lost: q is 0 at {class:place}, {got} is returned, the truth is {true}",
                     mend(ev, where),
                     step.expr,
-                    {"step": step.expr, "got": pick(ev.y, first(where)),
+                    {"step": step.expr, "got": infinities(ev.y, where),
                      "class": first((step.inputs[1] == 0) & (step.inputs[0] > 0))},
                 )  # fmt: skip
         for hit in _nothing_by_nothing(ev, wrong | odd):
@@ -109,10 +109,10 @@ def log_of_zero(ev: RunEvidence) -> Iterator[Hit]:
         wrong = wrong & ~where
         yield Hit(
             where,
-            "{step} takes the log of 0, where {what} was lost: {got} is returned at {at}, the truth is {true}",
+            "{step} takes the log of 0, where {what} was lost: {got} is returned at {at}, the truth{there} is {true}",
             mend(ev, where),
             step.expr,
-            {"step": step.expr, "got": pick(ev.y, first(where)),
+            {"step": step.expr, "got": infinities(ev.y, where),
              "what": "a probability" if step.inputs[0].shape == ev.x.shape else "the sum of the exponentials"},
         )  # fmt: skip
     yield from _zero_times_infinity(ev, (np.isnan(ev.y) & wrong) | odd)
@@ -182,7 +182,7 @@ def _zero_times_infinity(ev: RunEvidence, wrong: BoolArray) -> Iterator[Hit]:
         masked = pick(ev.x, at) == -np.inf
         yield Hit(
             where,
-            "{step} is {product} = nan at {which}; a factor of 0 should count nothing: the truth is {true}",
+            "{step} is {product} = nan at {which}; a factor of 0 should count nothing: the truth{there} is {true}",
             mend(ev, where, otherwise="leave classes with a zero label out of the sum: where(y > 0, y·log p, 0)"),
             step.expr,
             {
@@ -307,7 +307,7 @@ def saturated(ev: RunEvidence) -> Iterator[Hit]:
         absorbed.append((s.expr, ev.in_row(mask)))
     yield Hit(
         stuck,
-        "exactly 0 is returned at {at}; the truth is {true}, which {format} holds",
+        "exactly 0 is returned at {at}; the truth{there} is {true}, which {format} holds",
         mend(ev, stuck),
         first_of(absorbed, len(stuck)),
         {"format": ev.format.name},

@@ -230,7 +230,8 @@ def clip_constant(ev: RunEvidence) -> Iterator[Hit]:
         wrong = wrong & ~where
         yield Hit(
             where,
-            "the loss at {at} is {got}, the constant at which a clip of probabilities sticks: {constant}; the true loss is {true}",
+            "the loss at {at} is {|about }{got}, the constant at which a clip of probabilities sticks: {constant}; "
+            "the true loss{there} is {true}",
             mend(ev, where, otherwise="compute the loss from logits instead of clipping probabilities"),
             facts={"got": pick(ev.y, first(where)), "constant": text},
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings.evidence import first, pick
+from smcli.findings.evidence import first, infinities, pick
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
 from smcli.model import Severity, Verdict
@@ -326,7 +326,12 @@ def _beyond(ev: RunEvidence) -> Iterator[Hit]:
             ),
             _less(ev, step),
             step.expr,
-            {"step": step.expr, "becomes": pick(step.output, first(where)), "format": held.name, "max": held.max},
+            {
+                "step": step.expr,
+                "becomes": infinities(np.broadcast_to(step.output, where.shape), where),
+                "format": held.name,
+                "max": held.max,
+            },
         )
         lost = lost & ~ev.in_row(over)
 
@@ -405,7 +410,7 @@ def result_overflow(ev: RunEvidence) -> Iterator[Hit]:
     beyond = ev.verdict(Verdict.NOT_REPRESENTABLE) & (ev.y != 0) & ev.clean
     yield Hit(
         beyond,
-        "{got} is returned at {at}, and {format} has no better: the truth, {true}, is beyond its largest number {max}",
+        "{got} is returned at {at}, and {format} has no better: the truth, {true}{there}, is beyond its largest number {max}",
         "return such values in a wider format than the logits have",
-        facts={"got": pick(ev.y, first(beyond)), "format": ev.format.name, "max": ev.format.max},
+        facts={"got": infinities(ev.y, beyond), "format": ev.format.name, "max": ev.format.max},
     )

@@ -85,7 +85,7 @@ def subnormal_intermediate(ev: RunEvidence) -> Iterator[Hit]:
         yield Hit(
             where,
             "{step} is subnormal in {format} (below {normal}) and has few digits: the {result|results} at {at} "
-            "{looks|look} normal and {is|are} wrong by {worst} relative",
+            "{looks|look} normal and {is|are} wrong by {|up to }{worst} relative",
             mend(ev, where),
             step.expr,
             {"step": step.expr, "format": f.name, "normal": f.smallest_normal,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smcli.findings.overflow import is_running
 from smcli.findings.remedies import mend
 from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray, FloatArray, IntArray
+    from smcli.numbers.arithmetic import Step
     from smcli.numbers.formats import Format
 
 SHOWS = 1e-3  # what a sum differs from 1 by so that it shows in the sum itself
@@ -97,8 +100,9 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
 
     ## What it means
 
-    Most of the row was never added. The denominator is too small, all probabilities too large: 8192 equal logits in
-    bfloat16, added one after the other, each get 1/256 instead of 1/8192.
+    Terms were added without effect. Where they are most of a row, the denominator is far too small and all probabilities
+    far too large: 8192 equal logits in bfloat16, added one after the other, each get 1/256 instead of 1/8192. Where other
+    terms were rounded up, the sum ends less far below the true one than what was left out.
 
     ## Why it happens
 
@@ -156,25 +160,52 @@ def stalled_sum(ev: RunEvidence) -> Iterator[Hit]:
     u = max(ev.inner.unit_roundoff, running.unit_roundoff)
     explained = min(2 * (math.log2(max(ev.x.shape[1], 2)) + 4) * u, 0.25)
     for step in ev.steps("sum"):
-        if step.ignored is None or step.stalled_at is None:
+        if step.ignored is None or step.stalled_at is None or step.left_out is None:
             continue
         stalled = (step.ignored > explained)[:, None] & ev.clean
         if not stalled.any():
             continue
         where = np.broadcast_to(stalled, ev.y.shape)
-        tail = "and {share} % of the sum was left out"
+        end = np.broadcast_to(step.output, (len(where), 1))[:, 0]
+        kind, true, off = _short(ev, step, end, stalled[:, 0])
         yield Hit(
             where,
             choice(
-                "{step} ended at {end}: terms below half the spacing of a running sum do not change it, " + tail,
-                "{step} ended at {end}: terms below half the spacing of a running sum do not change it, first term {term}, " + tail,
-                index=step.stalled_at >= 0,
+                "{step} ended at {end}, {off} % {below} the sum of its terms, {due}: " + STALLED + "; those left out sum to {left}",
+                "{step} ended at {end}, where its terms sum to {due}: " + STALLED + "; the absolute values of those left out sum to "
+                "{left}",
+                "{step} ended at {end}: " + STALLED + "; those left out are {share} % of what it and they sum to",
+                index=kind,
             ),
             mend(ev, where, sums_first=True, whole_rows=True),
             step.expr,
-            {"step": step.expr, "end": np.broadcast_to(step.output, (len(where), 1))[:, 0], "share": step.ignored * 100,
-             "term": step.stalled_at.astype(np.int64)},
+            {"step": step.expr, "end": end, "off": np.abs(off), "below": choice("below", "above", index=off > 0), "due": true,
+             "left": step.left_out, "share": step.ignored * 100, "term": step.stalled_at.astype(np.int64),
+             "first": choice("", ", first term {term}", index=step.stalled_at >= 0)},
         )  # fmt: skip
+
+
+STALLED = "terms below half the spacing of a running sum do not change it{first}"
+
+
+def _short(ev: RunEvidence, step: Step, end: FloatArray, rows: BoolArray) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Of stalled sums how to tell them, the sum of their terms, and by how many percent of it they ended above it.
+
+    Both are `math.fsum`'s, the nearest float64 to the exact sum of the terms and of the terms less the end, so that each
+    quotient errs by some 2^-52. A one-pass sum (kind 2) keeps no terms; those of both signs (1) may cancel, and no share of
+    their sum tells anything.
+    """
+    kind, true, off = np.full(end.size, 2), np.full(end.size, np.nan), np.full(end.size, np.nan)
+    terms = step.inputs[0]
+    if ev.counted or is_running(step):
+        return kind, true, off
+    for r in np.flatnonzero(rows & np.isfinite(np.ldexp(np.abs(terms), 64).sum(axis=1))).tolist():
+        some = terms[r].tolist()
+        true[r] = math.fsum(some)
+        kind[r] = int(min(some) < 0)
+        if not kind[r]:
+            off[r] = 100 * (math.fsum((end[r], *(-t for t in some))) / true[r])
+    return kind, true, off
 
 
 def may_miss(classes: int, fmt: Format) -> bool:

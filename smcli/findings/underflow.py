@@ -72,7 +72,8 @@ def underflow_not_representable(ev: RunEvidence) -> Iterator[Hit]:
         remedy = "nothing has to be done; where such small values matter, use a format with a smaller smallest number"
     yield Hit(
         small,
-        "0 is returned at {at}, and that is right for {format}: the truth, {true}, is closer to 0 than to its smallest number {least}",
+        "0 is returned at {at}, and that is right for {format}: the truth, {true}{there}, is closer to 0 than to its smallest "
+        "number {least}",
         remedy,
         facts={"format": ev.format.name, "least": ev.format.smallest_subnormal},
     )
@@ -134,7 +135,7 @@ def underflow_lost(ev: RunEvidence) -> Iterator[Hit]:
 
     yield Hit(
         lost,
-        "0 is returned at {at} where the truth is {true}, which {format} holds",
+        "0 is returned at {at}{where} the truth{there} is {true}, which {format} holds",
         mend(ev, lost),
         first_of([(s.expr, to_blame(s)) for s in ev.steps("exp", "exp2", "sum", "div", "mul")], len(lost)),
         {"format": ev.format.name},

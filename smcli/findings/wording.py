@@ -28,8 +28,9 @@ def say(found: Found, k: int, *, truth: Truth | None = None, row: int | None = N
     A template names in braces what differs from row to row: a fact; `{at}`, the places ("index 3"), or `{at:class}`;
     `{n}`, how many they are; `{true}`, the truth at the first of them, or `{true:most}` at the index that the fact
     `most` holds; `{most:place}`, that index in words; `{x:repr}`, all digits of a fact; `{is|are}`, the one for a single
-    place and the other for several. Where a row has but one value, as of a loss, " at {at}" and " at {most:place}" are left
-    out.
+    place and the other for several. Where the truths at the places differ, `{there}` or `{there:most}` is " at index 3",
+    the place of the truth that is told, and `{where}` before it is ";"; else they are "" and " where". Where a row has but
+    one value, as of a loss, " at {at}" and " at {most:place}" are left out.
 
     Args:
         found: what a rule found.
@@ -79,9 +80,13 @@ class _Told:
             return places(self.at, count, more or "index", 0 if found.of_logits else found.side)
         if word == "n":
             return str(count)
-        if word == "true":
-            assert self.truth is not None  # noqa: S101 - only rules about a truth ask for it
-            return true_text(self.truth, self.row, int(found.facts[more][k]) if more else self.flat[0])
+        if word in {"true", "there", "where"}:
+            index = int(found.facts[more][k]) if more else self.flat[0]
+            if word == "true":
+                return self._true(index)
+            if word == "where":
+                return ";" if self._differ(count, index) else " where"
+            return f" at {places([index], 1, 'index', found.side)}" if self._differ(count, index) else ""
         fact = found.facts[word]
         if more == "place":
             return places([int(fact[k])], 1, "index", found.side)
@@ -89,6 +94,21 @@ class _Told:
             return repr(fact[k].item())
         text = _text(fact, k)
         return self.fill(text) if isinstance(fact, str | Choice) else text
+
+    def _true(self, index: int) -> str:
+        assert self.truth is not None  # noqa: S101 - only rules about a truth ask for it
+        return true_text(self.truth, self.row, index)
+
+    def _differ(self, count: int, index: int) -> bool:
+        """Whether the truth at that index, as it is told, is not that of all places; of places not kept nobody knows."""
+        if count == 1 or count > len(self.flat):
+            return count > 1
+        assert self.truth is not None  # noqa: S101 - as above
+        parts = [part[self.row, self.flat] for part in (self.truth.hi, self.truth.lo, self.truth.exp2)]
+        if all((part == part[0]).all() for part in parts) and index in self.flat:
+            return False
+        told = self._true(index)
+        return any(self._true(i) != told for i in self.flat)
 
 
 @lru_cache(maxsize=512)

@@ -48,16 +48,26 @@ def load(name: str) -> Kernel:
             ) from None
         except Exception as error:
             raise _failed(name, module_name, error) from error
-    for part in path.split("."):
+    parts = path.split(".")
+    for part, behind in zip(parts, [*parts[1:], ""], strict=True):
         if not hasattr(found, part):
-            known = [n for n in dir(found) if not n.startswith("_")]
-            raise UsageError(
-                f"{name}: there is no {part} in {module_name}", f"{nearest(part, known)}write -m module:function"
-            )
+            meant = nearest(part, _leading(found, behind))
+            raise UsageError(f"{name}: there is no {part} in {module_name}", f"{meant}write -m module:function")
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f"{name} is a {type(found).__name__}, not a function", "write -m module:function")
     return Kernel(name, name, "none", Function(name, found))
+
+
+def _leading(found: Any, behind: str) -> Iterator[str]:
+    """The public names that may have been meant: of functions, or of what has the name behind the next point."""
+    for name in dir(found):
+        one = None
+        with contextlib.suppress(Exception):  # a name that is looked up late may fail in any way
+            one = getattr(found, name)
+        right = hasattr(one, behind) if behind else callable(one) and not isinstance(one, type)
+        if right and not name.startswith("_"):
+            yield name
 
 
 def _failed(name: str, module: str, error: Exception) -> UsageError:

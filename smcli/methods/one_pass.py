@@ -22,12 +22,12 @@ def walk(x: Rows, o: Arithmetic, threshold: float) -> tuple[Rows, Rows]:
     by_column = x.values.shape[1] <= COLUMNS or x.values.shape[0] >= x.values.shape[1]
     reference, total, left_out = (_columns if by_column else _segments)(x.values, o, threshold)
     where = np.full(left_out.shape, -1.0)  # it is not told which term was the first
-    stall = (_share(left_out, total), where)
+    stall = (_share(left_out, total), where, left_out)
     return Rows(reference, "m"), o.running("d (running sum of exp(x − m))", o.format.round(total), x.values, stall)
 
 
 def _share(left_out: FloatArray, total: FloatArray) -> FloatArray:
-    """The share [R] of the sum that terms without effect were; 0 where the running sum is no number."""
+    """The share [R] that terms without effect are of what the sum and they make; 0 where the running sum is no number."""
     whole = np.abs(total[:, 0]) + left_out
     return np.divide(left_out, whole, out=np.zeros_like(whole), where=(whole > 0) & np.isfinite(whole))
 

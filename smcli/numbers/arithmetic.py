@@ -44,8 +44,9 @@ class Step(NamedTuple):
         inputs: the operands, float64.
         output: the rounded result, float64 [R, N].
         format: the number format it was rounded to.
-        ignored: for a sum, per row the share of the true sum that the running sum did not take up.
+        ignored: for a running sum, per row the share that terms without effect are of what it and they make together.
         stalled_at: for a sum, per row the index of the first term that did not change the running sum, or −1.
+        left_out: for a running sum, per row the sum of the absolute values of terms without effect.
     """
 
     expr: str
@@ -55,6 +56,7 @@ class Step(NamedTuple):
     format: Format
     ignored: FloatArray | None = None
     stalled_at: FloatArray | None = None
+    left_out: FloatArray | None = None
 
     def _from_finite(self) -> BoolArray:
         finite = np.ones(self.output.shape, dtype=bool)
@@ -243,7 +245,7 @@ class Arithmetic:
     def sum(self, a: Rows, expr: str = "") -> Rows:
         """The sum of each row, [R, 1], in the accumulator's format and order, then rounded to the format."""
         terms = self.accumulate.round(a.values)
-        ignored = stalled = None
+        stall: tuple[FloatArray, ...] = ()
         if self.order == "pairwise" or terms.shape[1] == 0:
             total = pairwise(terms, self.accumulate.round)
         else:
@@ -254,13 +256,13 @@ class Arithmetic:
                 corrected = self.accumulate.round(total + errors)
                 total = np.where(np.isfinite(total), corrected, total)  # inf − inf in the correction is no news
             else:
-                ignored, stalled = _stall(running, terms)
+                stall = _stall(running, terms)
         out = self.format.round(total)
         expr = expr or f"Σ {a.expr}"
-        self.steps.append(Step(expr, "sum", (a.values,), out, self.format, ignored, stalled))
+        self.steps.append(Step(expr, "sum", (a.values,), out, self.format, *stall))
         return Rows(out, expr)
 
-    def running(self, expr: str, output: FloatArray, terms: FloatArray, stall: tuple[FloatArray, FloatArray]) -> Rows:
+    def running(self, expr: str, output: FloatArray, terms: FloatArray, stall: tuple[FloatArray, ...]) -> Rows:
         """Record a running sum that a method keeps by itself (one-pass algorithms)."""
         self.steps.append(Step(expr, "sum", (terms,), output, self.format, *stall))
         return Rows(output, expr)
@@ -384,12 +386,12 @@ def _addition_errors(running: FloatArray, terms: FloatArray, fmt: Format) -> Flo
     return np.concatenate([np.zeros_like(terms[:, :1]), errors], axis=1)
 
 
-def _stall(running: FloatArray, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Per row: the share of the sum that additions without effect left out, and the index of the first of them."""
+def _stall(running: FloatArray, terms: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Per row of terms without effect: their share of what the sum and they make, the index of the first, their sum."""
     before = np.concatenate([np.zeros_like(running[:, :1]), running[:, :-1]], axis=1)
     still = (before == running) & (terms != 0) & np.isfinite(terms)
     left_out = np.where(still, np.abs(terms), 0.0).sum(axis=1)
     total = np.abs(running[:, -1]) + left_out
     share = np.divide(left_out, total, out=np.zeros_like(total), where=(total > 0) & np.isfinite(total))
     first = np.where(still.any(axis=1), still.argmax(axis=1), -1).astype(np.float64)
-    return share, first
+    return share, first, left_out

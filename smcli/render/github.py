@@ -42,11 +42,13 @@ def pieces(thing: Any, style: Style) -> Iterator[str]:
             yield f"{_plain(f'{doc.title}: {doc.closing.text}')}\n"
         return
     reports = thing.reports if isinstance(thing, Comparison) else (thing,)
+    every: list[FindingBlock] = []
     for report in reports:
-        for f in findings(report, replace(style, verbose=True)):
-            yield f"{_command(f, report.model if len(reports) > 1 else '')}\n"
+        some = list(findings(report, replace(style, verbose=True, summary=False)))
+        yield from (f"{_command(f, report.model if len(reports) > 1 else '')}\n" for f in some)
+        every += some
         yield from _judged(report, f"{report.model}: " if len(reports) > 1 else "")
-    found = ", ".join(c.text for c in counted(thing.digest())) or "nothing to report"
+    found = ", ".join(c.text for c in counted(every)) or "nothing to report"
     yield f"{_plain(f'smcli {thing.command}: {found} · {document.of(thing, style).subject}')}\n"
 
 

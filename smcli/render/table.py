@@ -82,8 +82,13 @@ class Page:
     def all(self, doc: Document, parts: Sequence[Part]) -> Iterator[RenderableType]:
         """The parts, with an empty line between those of different kinds, and the closing line."""
         before: Part | None = None
+        found = [part for part in parts if isinstance(part, FindingBlock)]
         for part in parts:
-            piece = list(self.part(part, indent=self._indent() if doc.prose else 0))
+            if self.brief and isinstance(part, FindingBlock):
+                piece: list[RenderableType] = list(self.remedies(found))
+                found = []
+            else:
+                piece = list(self.part(part, indent=self._indent() if doc.prose else 0))
             if not piece:
                 continue
             tight = isinstance(before, Heading) or (isinstance(part, FindingBlock) and isinstance(before, FindingBlock))
@@ -143,16 +148,24 @@ class Page:
         """What was found, what it means, and what to do."""
         severity = STYLES[part.severity]
         indent = self._indent()
-        if self.brief:
-            line = self._wrapped(f"{part.code} {part.name} → {part.remedy}", 6)[6:]
-            yield Text.assemble((line[: len(part.code)], severity), line[len(part.code) :])
-            return
         about = " · ".join(filter(None, (part.where, part.about)))
         yield Text.assemble(
             (f"{part.severity} ", severity), (f"{part.code} {part.name}", "bold"), (f"  {about}", "dim")
         )
         yield Text(self._wrapped(part.message, indent))
         yield Text(self._wrapped(f"→ {part.remedy}", indent), "italic")
+
+    def remedies(self, found: Sequence[FindingBlock]) -> Iterator[Text]:
+        """What to do about all that was found, each remedy once, with the codes that ask for it; a name once as well."""
+        of: dict[str, dict[str, FindingBlock]] = {}
+        for f in found:
+            of.setdefault(f.remedy, {}).setdefault(f.code, f)
+        named: set[str] = set()
+        for remedy, some in of.items():
+            codes = ", ".join(code if code in named else f"{code} {f.name}" for code, f in some.items())
+            named |= some.keys()
+            line, (code, first) = self._wrapped(f"{codes} → {remedy}", 6)[6:], next(iter(some.items()))
+            yield Text.assemble((line[: len(code)], STYLES[first.severity]), line[len(code) :])
 
     def drawn(self, t: Table, widths: Sequence[int] = ()) -> Text:
         """A table whose columns are as wide as their widest cell, or as told; where nothing is bold, with a rule."""

@@ -12,10 +12,10 @@ from smcli.judge.measure import worst
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from smcli.judge.block import Block, Judged
-    from smcli.model import Finding, FloatArray, Found, IntArray
+    from smcli.model import BoolArray, Finding, FloatArray, Found, IntArray
 
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 FIRST_ROWS = 8  # row numbers that are listed beside a code
@@ -78,27 +78,44 @@ class CodeCount:
         return -RANK[self.severity], self.code
 
 
+Key = tuple[str, str | None, str | None]  # a code, the method and the quantity that it was found about
+
+
 def codes(blocks: Sequence[Block], numbers: IntArray) -> list[CodeCount]:
     """Each code that was found in judged blocks, whose rows have these numbers: in how many rows, and in which first."""
-    of: dict[str, list[tuple[Block, Found]]] = {}
+    of: dict[str, dict[Key, BoolArray]] = {}
+    firsts: dict[str, Found] = {}
     for b in blocks:
         for f in b.findings:
-            of.setdefault(f.code, []).append((b, f))
-    counts = []
-    for code, some in of.items():
-        hit = np.zeros(len(numbers), dtype=bool)  # np.unique would import numpy.ma, 6 ms
-        for b, f in some:
-            hit[b.places[f.rows]] = True
-        hits = numbers[hit]
-        one = some[0][1]
-        counts.append(
-            CodeCount(
-                code, one.name, one.severity, int(hits.size), tuple(hits[:FIRST_ROWS].tolist()),
-                tuple(dict.fromkeys(f.method for _, f in some if f.method)),
-                tuple(dict.fromkeys(f.quantity for _, f in some if f.quantity)),
-            )
-        )  # fmt: skip
-    return counts
+            firsts.setdefault(f.code, f)
+            _mark(of.setdefault(f.code, {}), f, b, len(numbers))
+    return [code_count(firsts[code], some, numbers) for code, some in of.items()]
+
+
+def places(blocks: Sequence[Block], rows: int) -> dict[Key, BoolArray]:
+    """The rows [rows] in which each code was found, of each method and quantity."""
+    of: dict[Key, BoolArray] = {}
+    for b in blocks:
+        for f in b.findings:
+            _mark(of, f, b, rows)
+    return of
+
+
+def _mark(of: dict[Key, BoolArray], f: Found, b: Block, rows: int) -> None:
+    key = f.code, f.method, f.quantity
+    if key not in of:
+        of[key] = np.zeros(rows, dtype=bool)  # np.unique would import numpy.ma, 6 ms
+    of[key][b.places[f.rows]] = True
+
+
+def code_count(f: Found | Finding, some: Mapping[Key, BoolArray], numbers: IntArray) -> CodeCount:
+    """Where a code was found, about some methods and quantities."""
+    hits = numbers[np.logical_or.reduce(list(some.values()))]
+    return CodeCount(
+        f.code, f.name, f.severity, int(hits.size), tuple(hits[:FIRST_ROWS].tolist()),
+        tuple(dict.fromkeys(method for _, method, _ in some if method)),
+        tuple(dict.fromkeys(quantity for _, _, quantity in some if quantity)),
+    )  # fmt: skip
 
 
 def scores(blocks: Sequence[Block], numbers: IntArray) -> list[Score]:

@@ -15,7 +15,7 @@ from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
 from smcli.model import RowReport, Severity
 from smcli.problem.build import targets
-from smcli.report.counts import RANK, CodeCount, Score, codes, scores, worst_error
+from smcli.report.counts import RANK, CodeCount, Key, Score, code_count, codes, places, scores, worst_error
 from smcli.report.document import (
     SCHEMA,
     beyond_document,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from smcli.confirm import Confirmation
     from smcli.judge.block import Block, Judged
     from smcli.judge.reduce import Reduced
-    from smcli.model import Finding, IntArray, Truth
+    from smcli.model import BoolArray, Finding, IntArray, Truth
     from smcli.problem.specs import Settings, Tolerance
 
 TOGETHER = 1 << 13  # values whose digits are made at once
@@ -168,6 +168,24 @@ class Report(Shown):
         return sorted(
             [*codes(self.blocks, self.numbers), *(CodeCount.of_all(f) for f in self.about_all)], key=CodeCount.order
         )
+
+    def told(self) -> list[tuple[CodeCount, list[Finding]]]:
+        """What there is to say of all rows, the most severe first: by code, method and quantity as the first row does.
+
+        Methods and quantities whose first row is the same and tells the same are told as one, with a finding for each; the
+        count is that of their rows together.
+        """
+        of: dict[tuple[int, str, str, str], tuple[dict[Key, BoolArray], list[Finding]]] = {}
+        rows = self.rows
+        for key, where in places(self.blocks, len(self.numbers)).items():
+            first = int(where.argmax())
+            f = next(f for f in rows[first].findings if (f.code, f.method, f.quantity) == key)
+            some, found = of.setdefault((first, f.code, f.message, f.remedy), ({}, []))
+            some[key] = where
+            found.append(f)
+        order = {m: i for i, m in enumerate(self.methods)}
+        told = [(code_count(found[0], some, self.numbers), found) for some, found in of.values()]
+        return sorted(told, key=lambda one: (*one[0].order(), order.get(one[1][0].method or "", -1)))
 
     def counts(self) -> dict[str, int]:
         """How many findings there are of each code."""

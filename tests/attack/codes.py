@@ -75,7 +75,9 @@ class Seen:
         self.plain = self.row.softcap is None and self.row.signed is None
         self.limits = Limits(self.row) if self.plain and any(v > -math.inf for v in self.x) else None
         self.steps: list[Any] | None = None
-        self.left_out = 0.0
+        self.stall: tuple[Fraction, Fraction, Fraction] | None = (
+            None  # where a sum ended, should have, and what it left out
+        )
         if self.method in METHODS:
             m.steps.clear()
             self.inner = values(case_of(problem, r, self.method, m, problem.keywords), self.row.x, m)
@@ -239,10 +241,10 @@ class Seen:
         due: list[bool | None] = [False]
         for op, terms, running in self.steps:
             if op == "sum" and math.isfinite(running[-2]):
-                share = _left_out(terms, running[:-1], self.m.accumulate)
-                due.append(beyond(share, self._explained()))
-                if due[-1] and True not in due[:-1]:
-                    self.left_out = share  # of the first one that is told
+                left = _left_out(terms, running[:-1], self.m.accumulate)
+                due.append(beyond(left / (abs(running[-2]) + left) if left else 0.0, self._explained()))
+                if due[-1] and True not in due[:-1]:  # the first one is told
+                    self.stall = Fraction(running[-1]), sum(map(Fraction, terms), Fraction(0)), Fraction(left)
         return True if True in due else None if None in due else False
 
     def _explained(self) -> float:
@@ -346,11 +348,10 @@ def _breaks(step: Any) -> bool:
 
 
 def _left_out(terms: tuple[float, ...], running: tuple[float, ...], accumulate: str) -> float:
-    """The share of a sum that additions without effect left out."""
+    """The sum of the absolute values of terms without effect."""
     taken = [rounded(t, accumulate) for t in terms]
     still = [t for before, after, t in zip(running[:-1], running[1:], taken[1:], strict=True) if before == after and t]
-    out = math.fsum(abs(t) for t in still if math.isfinite(t))
-    return out / (abs(running[-1]) + out) if out else 0.0
+    return math.fsum(abs(t) for t in still if math.isfinite(t))
 
 
 def about_row(problem: Problem, r: int, row: dict[str, Any], count: Counter[str]) -> Iterator[str]:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from codes import Seen
 
 TRUE = re.compile(
-    r"(?:the truth is|the truth,|derivative is|the true loss is) (-?[\d.]+(?:e[+-]?\d+)?|-?inf|nan)(?=[\s,;.]|$)"
+    r"(?:the truth|derivative|the true loss)(?:(?: at index (\d+|\(\d+, \d+\)))? is|,) (-?[\d.]+(?:e[+-]?\d+)?|-?inf|nan)(?=[\s,;.]|$)"
 )
+HERE = re.compile(r"the truth, \S+ at index (\d+|\(\d+, \d+\)),")
 
 
 def near(said: str, value: float, rel: float = 2e-5) -> bool:
@@ -32,6 +33,12 @@ def same_truth(said: str, t: Fraction | float) -> bool:
     return said not in {"inf", "-inf", "nan"} and abs(Fraction(said) - t) <= abs(t) * Fraction(2, 10**5)
 
 
+def _flat(place: str, n: int) -> int:
+    """A place in words as a flat index."""
+    i, *j = map(int, place.strip("()").split(", "))
+    return i * n + j[0] if j else i
+
+
 def relative(y: float, t: Fraction) -> float:
     """The relative error, infinite beyond floats."""
     error = abs(Fraction(y) - t) / abs(t)
@@ -43,11 +50,15 @@ def wrong(seen: Seen, f: dict[str, Any]) -> Iterator[str]:
     message, code = f["message"], f["code"]
     at = [i if isinstance(i, int) else i[0] * seen.n + i[1] for i in f["at"]]
     found, most = TRUE.search(message), re.search(r"is returned at index (\d+) where", message)
-    first = int(most[1]) if most and code == "SM401" else at[0]
+    here = HERE.search(message)
+    named = (found and found[1]) or (here and here[1])
+    told = [_flat(named, seen.n)] if named else [int(most[1])] if most and code == "SM401" else at
     about_values = code not in {"SM201", "SM202", "SM203", "SM304", "SM403", "SM404", "SM407", "SM408", "SM503"}
-    if found and about_values and "the truth is 0" not in message and not same_truth(found[1], seen.exact[first]):
-        t = seen.exact[first]
-        yield f"{message}: the truth is {t if abs(t) > 1e300 else float(t)}"
+    if found and about_values and "the truth is 0" not in message:
+        for i in told:
+            t = seen.exact[i]
+            if not same_truth(found[2], t):
+                yield f"{message}: the truth at {i} is {t if abs(t) > 1e300 else float(t)}"
     for pattern, value in _due(seen, code, at):
         told = re.search(pattern, message)
         if told and not near(told[1], value):
@@ -74,9 +85,18 @@ def _due(seen: Seen, code: str, at: list[int]) -> Iterator[tuple[str, float]]:
         yield r"sum to 1 − ([^;]+);", float(1 - total)
     if code == "SM503":
         yield r"sums to (\S+) ", float(sum(map(Fraction, y)))
-    if code == "SM404" and seen.steps is not None and seen.m.order == "sequential":
-        yield r"and (\S+) % of", 100 * seen.left_out
+    if code == "SM404" and seen.stall is not None:
+        yield from _stalled(*seen.stall)
     if code in {"SM303", "SM501", "SM904"} and at:
         yield r"(?:^|: |is )(-?[\d.e+-]+|-?inf|nan) is returned", y[at[0]]
     if code == "SM405" and len(at) < 100:
-        yield r"wrong by (\S+) relative", max(relative(y[i], Fraction(seen.exact[i])) for i in at)
+        yield r"wrong by (?:up to )?(\S+) relative", max(relative(y[i], Fraction(seen.exact[i])) for i in at)
+
+
+def _stalled(end: Fraction, due: Fraction, left: Fraction) -> Iterator[tuple[str, float]]:
+    """The figures of a sum that ended there, should have ended there, and left out terms of that sum."""
+    yield r"ended at ([^\s,:]+)", float(end)
+    yield r"(?:of its terms, |terms sum to )([^\s:]+):", float(due)
+    yield r"left out sum to (\S+)$", float(left)
+    if due > 0:
+        yield r", (\S+) % (?:below|above) the sum", float(100 * abs(end - due) / due)
