@@ -115,17 +115,23 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
         wrong: bool [R, N], its wrong values.
         remedy: what to say of values that look like nothing.
     """
+    from smcli.findings import algorithms, mistakes  # a table that is of use only here
+
     narrow, factor = _narrower(ev, wrong), _factor(ev, wrong)
+    held = FORMATS[narrow] if narrow else ev.format
     looks = [
+        *mistakes.of(ev, wrong, held),
+        *algorithms.of(ev, wrong),
         (
             "{narrow} holds every one of these values: judge them as {narrow}, or look for where that code rounds to it",
             np.full(len(wrong), bool(narrow)),
         ),
         (
-            "each of these values is {factor} times its truth: look for a factor, as of a mean, a temperature, a log of base 2",
+            "each of these values is {factor} times its truth: look for that factor",
             np.full(len(wrong), factor is not None),
         ),
         ("these are the true values of other classes: look for the order of the classes there", _permuted(ev, wrong)),
+        *mistakes.of(ev, wrong, held, late=True),
     ]
     other = remedy if isinstance(remedy, Choice) else choice(remedy, index=np.zeros(len(wrong)))
     index = other.index + len(looks)

@@ -1,0 +1,226 @@
+"""Whose true values wrong values are: of a problem that differs from the one asked in one thing.
+
+An alternative is named only where every value of a row fits it, and where that is no chance. A value that could as well
+be anywhere between its truth t and twice as far is within `room` of an alternative with a probability of about
+(2·room + spacing)/|y − t|. The logarithms of these, to base 2, are added up: a row, or all wrong rows together, has
+to tell `NEEDED` bits. One float16 loss tells 9 of them at most; one of float32 about 20.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smcli.errors import SmcliError
+from smcli.judge import limits
+from smcli.judge.measure import Limit, spacing
+from smcli.problem.specs import Tolerance
+from smcli.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from smcli.findings.evidence import RunEvidence
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.numbers.formats import Format
+
+NEEDED = 18.0  # bits: with some fifty alternatives one chance in 5000 for a single value that is anything
+ROOMS = (1.0, 4.0, np.inf)  # spacings: rounded once, computed in a wider format, within what is accurate there
+SAMPLE, LOGITS = 4, 1 << 14  # rows, and logits in them, that every alternative is tried on
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Question:
+    """Some wrong rows of a block, for which alternatives are made.
+
+    Attributes:
+        whole: the block.
+        rows: int64 [R], which of its rows.
+        quantity: what was asked.
+        returned: the returned values of the whole block.
+        truth: the true ones, to the nearest float64.
+        limit: what counts as accurate.
+        format: of the values.
+    """
+
+    whole: Problem
+    rows: IntArray
+    quantity: str
+    returned: FloatArray
+    truth: FloatArray
+    limit: Limit
+    format: Format
+
+    @cached_property
+    def problem(self) -> Problem:
+        """These rows alone."""
+        return self.whole.select(self.rows)
+
+    @property
+    def y(self) -> FloatArray:
+        """Their returned values [R, N]."""
+        return self.returned[self.rows]
+
+    @property
+    def t(self) -> FloatArray:
+        """Their true values [R, N]."""
+        return self.truth[self.rows]
+
+    def true(self, problem: Problem, quantity: str = "") -> Values:
+        """The true values of another problem."""
+        return true_values(problem, quantity or self.quantity)
+
+    def times(self, factor: float) -> Values:
+        """The true values of the problem asked, times a factor."""
+        limit = self.limit.part(self.rows)
+        parts = None if limit.parts is None else limit.parts * abs(factor)
+        return Values(self.t * factor, Limit(limit.ulp, limit.rel, parts, limit.base))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Values:
+    """True values of a problem [R, N], to the nearest float64.
+
+    Attributes:
+        values: they.
+        limit: what counts as accurate of them.
+        spent: bits that were used up by choosing them after the returned values.
+    """
+
+    values: FloatArray
+    limit: Limit
+    spent: float = 0.0
+
+    def via(self, values: FloatArray, size: FloatArray | float = 0.0) -> Values:
+        """Others that are made of them, rounded as numbers of this size are."""
+        allowed = np.broadcast_to(np.asarray(self.limit.ulp), self.values.shape)
+        if allowed.shape != values.shape:
+            allowed = np.broadcast_to(allowed.max(axis=1, keepdims=True), values.shape)
+        parts = np.maximum(np.broadcast_to(size, values.shape), 0.0)
+        return Values(values, Limit(allowed, parts=parts, base=allowed), self.spent)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Candidate:
+    """One thing that code may do otherwise than it was asked.
+
+    Attributes:
+        name: of it, for tests.
+        values: what true values are then, or None where it does not apply.
+        says: what these are, after how the sentence begins.
+        remedy: what to do.
+        begins: of the sentence.
+    """
+
+    name: str
+    values: Callable[[Question], Values | None]
+    says: str
+    remedy: str
+    begins: str = "these are the true values"
+
+    @property
+    def sentence(self) -> str:
+        """What a finding says."""
+        return f"{self.begins} {self.says}: {self.remedy}"
+
+
+def true_values(problem: Problem, quantity: str) -> Values:
+    """The true values of a problem, and what counts as accurate of them for plain formulas, too.
+
+    A logarithm of a probability near 1 is right to the spacing at 1, and so is p − 1 of a gradient.
+    """
+    reference = Reference(problem)
+    values = reference.truth(quantity).nearest()
+    limit = limits.limit(problem, quantity, reference, Tolerance())
+    size = np.zeros_like(values)
+    if quantity in {"log-softmax", "cross-entropy"}:
+        size = np.ones_like(values)
+    elif quantity == "gradient" and problem.loss is not None and problem.loss.kind == "cross-entropy":
+        y = np.abs(limits.weights(problem, problem.loss))
+        size = y * (abs(float(problem.scale)) / problem.temperature)
+    base = limit.ulp if limit.base is None else limit.base
+    parts = size if limit.parts is None else np.maximum(limit.parts, size)
+    return Values(values, Limit(limit.ulp, parts=parts, base=base))
+
+
+def told(y: FloatArray, t: FloatArray, other: Values, fmt: Format) -> FloatArray:
+    """How many bits each row [R] tells for an alternative; negative where a value does not fit it.
+
+    Args:
+        y: the returned values [R, N].
+        t: what is true of the problem asked.
+        other: what is true of the alternative.
+        fmt: the format that the values were rounded to.
+    """
+    v, limit = other.values, other.limit
+    step = spacing(np.nan_to_num(v, posinf=0.0, neginf=0.0), fmt)
+    out = np.full(len(y), -1.0)
+    usual = np.isfinite(y) & np.isfinite(v) & (np.abs(y) >= fmt.smallest_normal)
+    for most in ROOMS:
+        room = np.minimum(most, limit.ulp) * step
+        if limit.parts is not None and limit.base is not None:
+            room = np.maximum(room, np.minimum(most, limit.base) * spacing(limit.parts, fmt) * (limit.parts > 0))
+        fits = ((np.abs(y - v) <= room) | (y == v) | (np.isnan(y) & np.isnan(v))).all(axis=1)
+        bits = np.log2(np.abs(y - t) / (2 * room + step))
+        bits = np.where(usual, np.clip(np.nan_to_num(bits, nan=0.0, posinf=fmt.p), 0.0, fmt.p), 0.0)
+        out = np.where(fits, np.maximum(out, np.maximum(bits.sum(axis=1) - other.spent, 0.0)), out)
+    return out
+
+
+def asked(ev: RunEvidence, fmt: Format) -> Question:
+    """All rows of a run as a question."""
+    return Question(ev.problem, np.arange(len(ev.x)), ev.quantity.name, ev.y, ev.t, ev.explained, fmt)
+
+
+def recognised(
+    ev: RunEvidence, wrong: BoolArray, fmt: Format, table: Iterable[Candidate]
+) -> list[tuple[str, BoolArray]]:
+    """The sentences of the alternatives that wrong rows are true values of, each with these rows, bool [R].
+
+    Args:
+        ev: a run whose steps are not seen.
+        wrong: bool [R, N], its wrong values.
+        fmt: the narrowest format that holds them.
+        table: the alternatives, the likeliest first.
+    """
+    left = np.flatnonzero((wrong & ev.clean).any(axis=1))
+    out: dict[str, BoolArray] = {}
+    size = max(1, min(SAMPLE, LOGITS // max(ev.x.shape[1], ev.y.shape[1])))
+    whole = asked(ev, fmt)
+    for candidate in table:
+        if not left.size:
+            break
+        if not _looks(candidate, whole, left[:size], left.size <= size):
+            continue
+        bits = _told(candidate, whole, left)
+        if bits is None:
+            continue
+        every = bool((bits >= 0).all()) and float(bits.sum()) >= NEEDED
+        named = left if every else left[bits >= NEEDED]
+        if named.size:
+            mask = out.setdefault(candidate.sentence, np.zeros(len(ev.x), bool))
+            mask[named] = True
+            left = left[~mask[left]]
+    return list(out.items())
+
+
+def _looks(candidate: Candidate, whole: Question, some: IntArray, all_of_them: bool) -> bool:  # noqa: FBT001
+    """Whether a few rows are worth a look at all of them."""
+    if all_of_them:
+        return True
+    bits = _told(candidate, whole, some)
+    return bits is not None and bool((bits >= NEEDED).any() or (bits >= 0).all())
+
+
+def _told(candidate: Candidate, whole: Question, rows: IntArray) -> FloatArray | None:
+    question = Question(whole.whole, rows, whole.quantity, whole.returned, whole.truth, whole.limit, whole.format)
+    try:
+        other = candidate.values(question)
+    except SmcliError:  # its truth is beyond what is computed
+        return None
+    if other is None or other.values.shape != question.y.shape:
+        return None
+    return told(question.y, question.t, other, question.format)
