@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KNOWN = ("naive", "shifted", "explse", "fused", "log1p")
 ORDERS = (("pairwise", ""), ("sequential", ", adding one term after the other"))
 BETTER = ("shifted", "fused", "log1p", "naive")
+IN_PAIRS = "add in pairs, or in a wider format"
 SAMPLE = 4
 
 
@@ -40,13 +41,18 @@ def of(ev: RunEvidence, wrong: BoolArray) -> list[tuple[str, BoolArray]]:
             if same.any():
                 mask = np.zeros(len(ev.x), bool)
                 mask[rows[same]] = True
-                better = next((m for m in BETTER if m != name and accurate_by(m, ev, wrong)[mask].all()), "")
-                remedy = f"compute it as the method {better} does" if better else "compute in a wider format"
+                remedy = IN_PAIRS if order == "sequential" else _better(ev, wrong, name, mask)
                 out.append(
                     (f"the method {name} returns the same in {ev.format.name}, bit for bit{words}: {remedy}", mask)
                 )
                 rows = rows[~same]
     return out
+
+
+def _better(ev: RunEvidence, wrong: BoolArray, name: str, rows: BoolArray) -> str:
+    """What is accurate in these rows."""
+    better = next((m for m in BETTER if m != name and accurate_by(m, ev, wrong)[rows].all()), "")
+    return f"compute it as the method {better} does" if better else "compute in a wider format"
 
 
 def _same(ev: RunEvidence, rows: IntArray, name: str, order: str) -> BoolArray:

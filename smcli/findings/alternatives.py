@@ -8,7 +8,7 @@ to tell `NEEDED` bits. One float16 loss tells 9 of them at most; one of float32 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray, FloatArray, IntArray, Problem
     from smcli.numbers.formats import Format
+
+    Found = tuple[str, BoolArray]  # a sentence, and the rows [R] that it is said of
 
 NEEDED = 18.0  # bits: with some fifty alternatives one chance in 5000 for a single value that is anything
 ROOMS = (1.0, 4.0, np.inf)  # spacings: rounded once, computed in a wider format, within what is accurate there
@@ -75,7 +77,7 @@ class Question:
 
     def times(self, factor: float) -> Values:
         """The true values of the problem asked, times a factor."""
-        limit = self.limit.part(self.rows)
+        limit = for_plain_formulas(self.problem, self.quantity, self.t, self.limit.part(self.rows))
         parts = None if limit.parts is None else limit.parts * abs(factor)
         return Values(self.t * factor, Limit(limit.ulp, limit.rel, parts, limit.base))
 
@@ -128,13 +130,15 @@ class Candidate:
 
 
 def true_values(problem: Problem, quantity: str) -> Values:
-    """The true values of a problem, and what counts as accurate of them for plain formulas, too.
-
-    A logarithm of a probability near 1 is right to the spacing at 1, and so is p − 1 of a gradient.
-    """
+    """The true values of a problem, and what counts as accurate of them."""
     reference = Reference(problem)
     values = reference.truth(quantity).nearest()
     limit = limits.limit(problem, quantity, reference, Tolerance())
+    return Values(values, for_plain_formulas(problem, quantity, values, limit))
+
+
+def for_plain_formulas(problem: Problem, quantity: str, values: FloatArray, limit: Limit) -> Limit:
+    """The limit with room for what plain formulas lose: log p near 1 is right to the spacing at 1, as p − 1 is."""
     size = np.zeros_like(values)
     if quantity in {"log-softmax", "cross-entropy"}:
         size = np.ones_like(values)
@@ -143,7 +147,7 @@ def true_values(problem: Problem, quantity: str) -> Values:
         size = y * (abs(float(problem.scale)) / problem.temperature)
     base = limit.ulp if limit.base is None else limit.base
     parts = size if limit.parts is None else np.maximum(limit.parts, size)
-    return Values(values, Limit(limit.ulp, parts=parts, base=base))
+    return Limit(limit.ulp, parts=parts, base=base)
 
 
 def told(y: FloatArray, t: FloatArray, other: Values, fmt: Format) -> FloatArray:
@@ -175,52 +179,68 @@ def asked(ev: RunEvidence, fmt: Format) -> Question:
     return Question(ev.problem, np.arange(len(ev.x)), ev.quantity.name, ev.y, ev.t, ev.explained, fmt)
 
 
-def recognised(
-    ev: RunEvidence, wrong: BoolArray, fmt: Format, table: Iterable[Candidate]
-) -> list[tuple[str, BoolArray]]:
-    """The sentences of the alternatives that wrong rows are true values of, each with these rows, bool [R].
+class Search:
+    """The wrong values of a run beside alternatives; what was computed of one is kept.
 
     Args:
         ev: a run whose steps are not seen.
         wrong: bool [R, N], its wrong values.
         fmt: the narrowest format that holds them.
-        table: the alternatives, the likeliest first.
     """
-    left = np.flatnonzero((wrong & ev.clean).any(axis=1))
-    out: dict[str, BoolArray] = {}
-    size = max(1, min(SAMPLE, LOGITS // max(ev.x.shape[1], ev.y.shape[1])))
-    whole = asked(ev, fmt)
-    for candidate in table:
-        if not left.size:
-            break
-        if not _looks(candidate, whole, left[:size], left.size <= size):
-            continue
-        bits = _told(candidate, whole, left)
-        if bits is None:
-            continue
-        every = bool((bits >= 0).all()) and float(bits.sum()) >= NEEDED
-        named = left if every else left[bits >= NEEDED]
-        if named.size:
-            mask = out.setdefault(candidate.sentence, np.zeros(len(ev.x), bool))
-            mask[named] = True
-            left = left[~mask[left]]
-    return list(out.items())
+
+    def __init__(self, ev: RunEvidence, wrong: BoolArray, fmt: Format) -> None:
+        self._whole = asked(ev, fmt)
+        self._rows = np.flatnonzero((wrong & ev.clean).any(axis=1))
+        if ev.problem.temperature == 0:  # a limit, which nothing else is near
+            self._rows = self._rows[:0]
+        self._some = self._rows[: max(1, min(SAMPLE, LOGITS // max(ev.x.shape[1], ev.y.shape[1])))]
+        self._bits: dict[str, FloatArray] = {}
+
+    def every(self, table: Iterable[Candidate]) -> list[Found]:
+        """The first alternative that all wrong rows are values of, if there is one."""
+        for candidate in table:
+            bits = self._first(candidate)
+            few = self._some.size == self._rows.size
+            if not bits.size or (bits < 0).any() or (few and bits.sum() < NEEDED):
+                continue
+            bits = bits if few else _told(candidate, self._whole, self._rows)
+            if (bits >= 0).all() and bits.sum() >= NEEDED:
+                return [(candidate.sentence, self._mask(self._rows))]
+        return []
+
+    def each(self, table: Iterable[Candidate]) -> list[Found]:
+        """The first alternative that each wrong row by itself is values of; only those of the first rows are looked for."""
+        out, left = [], self._rows
+        for candidate in table:
+            if not left.size:
+                break
+            if (self._first(candidate) >= NEEDED).any():
+                named = left[_told(candidate, self._whole, left) >= NEEDED]
+                out.append((candidate.sentence, self._mask(named)))
+                left = np.setdiff1d(left, named)
+        return out
+
+    def _first(self, candidate: Candidate) -> FloatArray:
+        """What the first wrong rows tell for an alternative."""
+        if candidate.name not in self._bits:
+            self._bits[candidate.name] = _told(candidate, self._whole, self._some)
+        return self._bits[candidate.name]
+
+    def _mask(self, rows: IntArray) -> BoolArray:
+        mask = np.zeros(len(self._whole.returned), bool)
+        mask[rows] = True
+        return mask
 
 
-def _looks(candidate: Candidate, whole: Question, some: IntArray, all_of_them: bool) -> bool:  # noqa: FBT001
-    """Whether a few rows are worth a look at all of them."""
-    if all_of_them:
-        return True
-    bits = _told(candidate, whole, some)
-    return bits is not None and bool((bits >= NEEDED).any() or (bits >= 0).all())
-
-
-def _told(candidate: Candidate, whole: Question, rows: IntArray) -> FloatArray | None:
-    question = Question(whole.whole, rows, whole.quantity, whole.returned, whole.truth, whole.limit, whole.format)
+def _told(candidate: Candidate, whole: Question, rows: IntArray) -> FloatArray:
+    question = replace(whole, rows=rows)
+    nothing = np.full(rows.size, -1.0)
+    if not rows.size:
+        return nothing
     try:
         other = candidate.values(question)
     except SmcliError:  # its truth is beyond what is computed
-        return None
+        return nothing
     if other is None or other.values.shape != question.y.shape:
-        return None
+        return nothing
     return told(question.y, question.t, other, question.format)

@@ -115,13 +115,10 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
         wrong: bool [R, N], its wrong values.
         remedy: what to say of values that look like nothing.
     """
-    from smcli.findings import algorithms, mistakes  # a table that is of use only here
+    from smcli.findings import mistakes  # a table that is of use only here
 
     narrow, factor = _narrower(ev, wrong), _factor(ev, wrong)
-    held = FORMATS[narrow] if narrow else ev.format
-    looks = [
-        *mistakes.of(ev, wrong, held),
-        *algorithms.of(ev, wrong),
+    known = [
         (
             "{narrow} holds every one of these values: judge them as {narrow}, or look for where that code rounds to it",
             np.full(len(wrong), bool(narrow)),
@@ -131,8 +128,8 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
             np.full(len(wrong), factor is not None),
         ),
         ("these are the true values of other classes: look for the order of the classes there", _permuted(ev, wrong)),
-        *mistakes.of(ev, wrong, held, late=True),
     ]
+    looks = mistakes.of(ev, wrong, FORMATS[narrow] if narrow else ev.format, known)
     other = remedy if isinstance(remedy, Choice) else choice(remedy, index=np.zeros(len(wrong)))
     index = other.index + len(looks)
     for k, (_, where) in reversed(list(enumerate(looks))):

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smcli.findings import changes
-from smcli.findings.alternatives import Candidate, Question, asked, recognised
+from smcli.findings import algorithms, changes
+from smcli.findings.alternatives import Candidate, Question, Search, asked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from smcli.findings.alternatives import Found
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray
     from smcli.numbers.formats import Format
@@ -23,7 +26,7 @@ def factors(q: Question) -> list[Candidate]:
     classes, rows, counted = problem.logits.shape[1], len(problem.logits), changes.counted_rows(q)
     t, scale = problem.temperature, float(problem.scale)
     known = [
-        (-1.0, "its sign flipped", "a loss is −log p, its gradient p − y: look for a minus"),
+        (-1.0, "its sign flipped", "look for a minus, since a loss is −log p and its gradient p − y"),
         (
             1 / classes,
             "one over the number of classes",
@@ -33,11 +36,11 @@ def factors(q: Question) -> list[Candidate]:
     ]
     if t != 1:
         chain = (
-            "multiply by 1/T: the chain rule's factor is missing"
+            "multiply by 1/T, the factor of the chain rule, which is missing"
             if q.quantity == "gradient"
             else "look for that factor"
         )
-        square = "the truth asked for has no factor T²: leave it out of one, or put it into both"
+        square = "the truth asked for has no factor T², so leave it out or put it into both"
         known += [
             (t, "T", chain),
             (1 / t, "1/T", "look for where that factor is there twice"),
@@ -59,16 +62,16 @@ def factors(q: Question) -> list[Candidate]:
         ]
     if scale not in {0.0, 1.0}:
         known += [
-            (1 / scale, "what the mean divides by", "divide by it: the factor of the reduction is missing"),
+            (1 / scale, "what the mean divides by", "divide by it, the factor of the reduction is missing"),
             (
                 1 / scale / counted,
-                "the mean weight: the divisor is the number of rows, not the sum of the weights",
+                "the mean weight of the targets",
                 SUM_OF_WEIGHTS,
             ),
             (
                 1 / scale / rows,
-                "the divisor of the mean over the number of all rows, those left out too",
-                "look for that factor: leave ignored rows out of the divisor",
+                "the rows that count over all rows",
+                "leave ignored rows out of the divisor, where that factor comes from",
             ),
             (
                 1 / classes,
@@ -80,6 +83,11 @@ def factors(q: Question) -> list[Candidate]:
         known += [
             (1 / rows, "one over the number of rows", "look for a mean over the rows, whose factor was not asked for"),
             (float(rows), "the number of rows", "look for that factor"),
+            (
+                1 / rows / classes,
+                "one over the number of logits",
+                "look for a mean over all of them, a factor that nobody asked for",
+            ),
         ]
     named: dict[float, tuple[str, str]] = {}
     for factor, what, remedy in known:
@@ -98,7 +106,9 @@ def _times(factor: float, what: str, remedy: str) -> Candidate:
 
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
-SUM_OF_WEIGHTS = "divide by the sum of the weights of the targets: that factor is missing"
+SUM_OF_WEIGHTS = (
+    "divide by the sum of the weights of the targets, not by the number of rows, where that factor comes from"
+)
 LABELS = "count the classes of targets from 0, in both places"
 EPSILON = "divide by exactly the sum of the row's own terms"
 MISTAKES = (
@@ -108,7 +118,7 @@ MISTAKES = (
               "subtract 1 at the target, p − y"),
     Candidate("every column", changes.every_column, "of p with 1 subtracted in the columns of all rows' targets",
               "subtract it of each row at its own target: p[arange(n), target] −= 1, not p[:, target]"),
-    Candidate("softmax twice", changes.softmax_twice, "with softmax applied twice: what was given as logits were probabilities",
+    Candidate("softmax twice", changes.softmax_twice, "with softmax applied twice, or of probabilities that were given as logits",
               "leave one of the two out"),
     Candidate("logarithm for softmax", changes.quantity_instead("softmax", "log-softmax"), "of log-softmax",
               "take exp of them, or judge them as -q log-softmax"),
@@ -171,7 +181,7 @@ MISTAKES = (
     Candidate("all values", changes.summed_over(lambda x: x.reshape(1, -1), changes.reshaped), "with one sum over all rows",
               "sum over the last axis, axis=-1, with keepdims"),
     Candidate("mean of rows", changes.batch_mean, "of the mean of all rows, in each of them",
-              "return the loss of each row: no mean"),
+              "return the loss of each row, and no mean"),
     Candidate("mask ignored", changes.mask_missed(ignored=True), "of rows in which masked classes had a part",
               "set masked logits to −inf before softmax"),
     Candidate("mask after softmax", changes.mask_missed(ignored=False), "with the mask applied after softmax, when the sum was taken",
@@ -186,7 +196,7 @@ EPSILONS = tuple(
     for candidate in (
         Candidate(f"log(p + {e:g})", changes.added_to_p(e), f"of log(p + ε) with ε = {e:g}", "take log_softmax, which needs no ε"),
         Candidate(f"sum + {e:g}", changes.added_to_sum(e), f"with ε = {e:g} added to the sum of exp(x − max(x))",
-                  "leave it out: that sum is never below 1"),
+                  "leave it out, since that sum is never below 1"),
     )
 )  # fmt: skip
 LATE = (
@@ -196,16 +206,19 @@ LATE = (
 )  # fmt: skip
 
 
-def of(ev: RunEvidence, wrong: BoolArray, fmt: Format, *, late: bool = False) -> list[tuple[str, BoolArray]]:
-    """What the wrong values of unseen code are the true values of, in sentences, each with its rows, bool [R].
+def of(ev: RunEvidence, wrong: BoolArray, fmt: Format, between: Iterable[Found]) -> list[Found]:
+    """What the wrong values of unseen code are the true values of, in sentences.
 
     Args:
         ev: a run whose steps are not seen.
         wrong: bool [R, N], its wrong values.
         fmt: the narrowest format that holds them.
-        late: what is named only where nothing says more.
+        between: what else is known, which says more than that a factor fits and that some rows alone do.
     """
-    if not wrong.any() or ev.problem.temperature == 0:
-        return []
-    table = LATE if late else (*MISTAKES, *factors(asked(ev, fmt)), *EPSILONS)
-    return recognised(ev, wrong, fmt, table)
+    search = Search(ev, wrong, fmt)
+    plain = factors(asked(ev, fmt))
+    for table, more in ((MISTAKES, algorithms.of(ev, wrong)), ((*plain, *EPSILONS), between), (LATE, ())):
+        found = [*search.every(table), *more]
+        if any(rows.any() for _, rows in found):
+            return found
+    return search.each((*MISTAKES, *plain, *EPSILONS, *LATE))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray, FloatArray, IntArray
 
+FEW = 16  # times as many values in a row as are wrong
 RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
 CAREFUL = ("shifted", "fused", "log1p", "bregman")
 BY_QUANTITY = {
@@ -131,21 +132,34 @@ def mend(
     if not ev.run.unseen:
         return choice(*(t.text for t in trials), last, index=index)
     plain = accurate_by("naive", ev, hits) & where.any(axis=1)
+    there = [elsewhere] if elsewhere else _elsewhere(ev)
     index[plain] = len(trials) + 1
-    index[plain & _nearly(ev, hits)] = len(trials) + 2
-    there = [elsewhere] * 2 if elsewhere else _elsewhere(ev)
+    if not elsewhere:
+        index[plain & _nearly(ev, hits)] = len(trials) + 2
+        index[plain & _few(ev, hits)] = len(trials) + 3
     return choice(*(t.text for t in trials), last, *there, index=index)
 
 
-def _elsewhere(ev: RunEvidence) -> tuple[str, str]:
-    """Where to look in code whose steps are not seen, when the plain formula is accurate: far from the truth, and near."""
+def _elsewhere(ev: RunEvidence) -> tuple[str, str, str]:
+    """Where to look in code whose steps are not seen, when the plain formula is accurate.
+
+    Where values are far from the truth, where they are near it, and where few of a row are wrong.
+    """
     loss = ev.quantity.is_loss or ev.quantity.is_derivative
     what = "label smoothing, class weights, a mask" if loss else "a mask, the order of the classes"
     plain = "the method naive is accurate here"
     return (
         f"{plain}: look for what else that code does, such as {what} or a narrower format",
         f"{plain}, and half of the digits are right: look for a cancellation, a narrower format or a small ε in that code",
+        f"{plain}, and the other values of the row are right: look for what that code does at {{at}} alone",
     )
+
+
+def _few(ev: RunEvidence, hits: BoolArray) -> BoolArray:
+    """The rows [R] of which a few values are wrong, and the others right."""
+    wrong = ev.verdict(Verdict.LOST, Verdict.INACCURATE)
+    some = hits.sum(axis=1) * FEW <= hits.shape[1]
+    return np.asarray(some & (wrong == (hits & wrong)).all(axis=1) & (hits.shape[1] > 1))
 
 
 def _nearly(ev: RunEvidence, hits: BoolArray) -> BoolArray:
