@@ -21,9 +21,10 @@ def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
     if tolerance["few"]:
         named = [_place(f) for f in tolerance["few"][:NAMED]]
         count = tightest["failures"]
+        like = f"look like those of a kernel with {_kernel(tightest['arithmetic'])}"
         yield (
-            f"the values look like those of a kernel with {_kernel(tightest['arithmetic'] or 'every step as careful')}, all but "
-            f"{count} of {tolerance['values']}: {_listed(named, count)} {'is' if count == 1 else 'are'} beyond its bound"
+            f"the values {like if tightest['arithmetic'] else 'are accurate'}, all but {count} of {tolerance['values']}: "
+            f"{_listed(named, count)} {'is' if count == 1 else 'are'} beyond its bound"
         )
     elif tolerance["looks_like"]:
         yield f"the values look like those of a kernel with {_kernel(tolerance['looks_like'])}: all are within its bound"

@@ -17,6 +17,7 @@ import numpy as np
 from smcli.errors import SmcliError
 from smcli.judge import limits
 from smcli.judge.measure import Limit, spacing
+from smcli.numbers import formats
 from smcli.problem.specs import Tolerance
 from smcli.reference import Reference
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from smcli.findings.evidence import RunEvidence
-    from smcli.model import BoolArray, FloatArray, IntArray, Problem
+    from smcli.model import BoolArray, FloatArray, IntArray, Problem, Truth
     from smcli.numbers.formats import Format
 
     Found = tuple[str, BoolArray]  # a sentence, and the rows [R] that it is said of
@@ -128,6 +129,10 @@ class Candidate:
         """What a finding says."""
         return f"{self.begins} {self.says}: {self.remedy}"
 
+    def sentence_of_total(self, how: str) -> str:
+        """What a finding says of a reduced loss, a mean or a sum."""
+        return f"this is the {how} of true losses {self.says}: {self.remedy}"
+
 
 def true_values(problem: Problem, quantity: str) -> Values:
     """The true values of a problem, and what counts as accurate of them."""
@@ -177,6 +182,14 @@ def told(y: FloatArray, t: FloatArray, other: Values, fmt: Format) -> FloatArray
 def asked(ev: RunEvidence, fmt: Format) -> Question:
     """All rows of a run as a question."""
     return Question(ev.problem, np.arange(len(ev.x)), ev.quantity.name, ev.y, ev.t, ev.explained, fmt)
+
+
+def asked_of_truth(problem: Problem, quantity: str, truth: Truth) -> Question:
+    """The rows of a problem that are not left out as a question, without values."""
+    rows = np.arange(len(problem.logits)) if problem.ignored is None else np.flatnonzero(~problem.ignored)
+    t = truth.nearest()
+    limit = limits.limit(problem, quantity, Reference(problem, {quantity: truth}), Tolerance())
+    return Question(problem, rows, quantity, np.full(t.shape, np.nan), t, limit, formats.get(problem.dtype))
 
 
 class Search:
