@@ -2,8 +2,9 @@
 
 An alternative is named only where every value of a row fits it, and where that is no chance. A value that could as well
 be anywhere between its truth t and twice as far is within `room` of an alternative with a probability of about
-(2·room + spacing)/|y − t|. The logarithms of these, to base 2, are added up: a row, or all wrong rows together, has
-to tell `NEEDED` bits. One float16 loss tells 9 of them at most; one of float32 about 20.
+(2·room + spacing)/|y − t|. The logarithms of these, to base 2, are added up: a row, or all wrong rows together, has to tell
+`NEEDED` bits. With some fifty alternatives that leaves one chance in 5000 for values that are anything. One float16 loss
+tells 9 bits at most, one of float32 about 20.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import SmcliError
+from smcli.findings.foreign import NEEDED
 from smcli.judge import limits
 from smcli.judge.measure import Limit, spacing
 from smcli.numbers import formats
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     Found = tuple[str, BoolArray]  # a sentence, and the rows [R] that it is said of
 
-NEEDED = 18.0  # bits: with some fifty alternatives one chance in 5000 for a single value that is anything
 ROOMS = (1.0, 4.0, np.inf)  # spacings: rounded once, computed in a wider format, within what is accurate there
 SAMPLE, LOGITS = 4, 1 << 14  # rows, and logits in them, that every alternative is tried on
 

@@ -339,7 +339,7 @@ def mask_missed(*, ignored: bool) -> Make:
             return None
         top = q.t.argmax(axis=1)[:, None]
         share = np.take_along_axis(y, top, 1) / np.take_along_axis(q.t, top, 1)
-        if not ((share > 0) & (share < 1)).all():
+        if not ((share > 0) & (share <= 1 + 4 * q.format.unit_roundoff)).all():
             return None
         values = q.t * share
         if ignored:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray
 
 WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
+NEEDED = 18.0  # bits that values have to tell: see `alternatives`
 FEW = 3  # values from which on a pattern among them is none by chance
 ALIKE = 1e-3  # by how much, relatively, factors may differ that are called one; more in narrow formats
 NEAR, FAR = 4.0, 64.0  # spacings within which a value is taken for another class's, and beyond which it is not its own
@@ -163,8 +164,12 @@ def _factor(ev: RunEvidence, wrong: BoolArray) -> float | None:
     alike = max(ALIKE, 4 * ev.format.unit_roundoff)
     due = middle * t
     room = np.where(usual, 0.0, NEAR * max(1.0, abs(middle)) * ev.format.smallest_subnormal)
-    same = bool((np.abs(y - due) <= alike * np.abs(due) + room).all())
-    return middle if same and abs(middle - 1) > 2 * alike else None
+    room = alike * np.abs(due) + room
+    same = bool((np.abs(y - due) <= room).all()) and abs(middle - 1) > 2 * alike
+    with np.errstate(all="ignore"):
+        bits = np.log2(np.abs(y - t) / (2 * room))[usual]
+    told = float(np.clip(bits, 0.0, ev.format.p).sum()) * (1 - 1 / size.size)  # one of the values gave the factor
+    return middle if same and told >= NEEDED else None
 
 
 def _permuted(ev: RunEvidence, wrong: BoolArray) -> BoolArray:
