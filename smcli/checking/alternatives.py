@@ -34,7 +34,7 @@ def of_other_losses(y: float, reduced: Reduced, blocks: Sequence[Block], setting
         settings: with a mean or a sum.
     """
     from smcli.findings.alternatives import Values, told
-    from smcli.findings.foreign import NEEDED
+    from smcli.findings.evidence import NEEDED
     from smcli.findings.mistakes import MISTAKES
 
     rows = sum(len(b.places) for b in blocks)

@@ -9,7 +9,7 @@ import numpy as np
 from smcli import methods
 from smcli.errors import SmcliError
 from smcli.findings.alternatives import LOGITS
-from smcli.findings.foreign import NEEDED
+from smcli.findings.evidence import NEEDED
 from smcli.findings.remedies import accurate_by
 from smcli.judge.measure import spacing
 from smcli.numbers.arithmetic import Arithmetic

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smcli.errors import SmcliError
-from smcli.findings.foreign import NEEDED
+from smcli.findings.evidence import NEEDED
 from smcli.judge import limits
 from smcli.judge.measure import Limit, spacing
 from smcli.numbers import formats

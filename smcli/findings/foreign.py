@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli import methods
-from smcli.findings.evidence import first, pick
+from smcli.findings.evidence import NEEDED, first, pick
 from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
 from smcli.model import Choice, Severity, Verdict
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from smcli.model import BoolArray
 
 WITNESSES = ("naive", "shifted", "explse", "clipped")  # what people write, the likeliest first
-NEEDED = 18.0  # bits that values have to tell: see `alternatives`
 FEW = 3  # values from which on a pattern among them is none by chance
 ALIKE = 1e-3  # by how much, relatively, factors may differ that are called one; more in narrow formats
 NEAR, FAR = 4.0, 64.0  # spacings within which a value is taken for another class's, and beyond which it is not its own
