@@ -133,6 +133,26 @@ PLANTED = [
     ("row's factor", SOFT, lambda x, _: softmax(x) * (1 + np.arange(1, ROWS + 1, dtype=L) / 29)[:, None]),
     ("row's shift", LOG, lambda x, _: log_softmax(x) + (np.arange(1, ROWS + 1, dtype=L) / 7)[:, None]),
 ]  # fmt: skip
+Y = np.random.default_rng(9).integers(0, 2, (ROWS, CLASSES)).astype(float)
+BINARY = plain("bce", labels=Y)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def bce(x, y=Y):
+    return np.log1p(np.exp(-x)) + (1 - y) * x
+
+
+PLANTED += [
+    ("sigmoid twice", plain("sigmoid"), lambda x, _: sigmoid(sigmoid(x))),
+    ("sigmoid twice", BINARY, lambda x, _: bce(sigmoid(x))),
+    ("labels flipped", BINARY, lambda x, _: bce(x, 1 - Y)),
+    ("logarithm for sigmoid", plain("sigmoid"), lambda x, _: -np.log1p(np.exp(-x))),
+    ("sigmoid for logarithm", plain("log-sigmoid"), lambda x, _: sigmoid(x)),
+    ("softmax for sigmoid", plain("sigmoid"), lambda x, _: softmax(x)),
+]
 KL = [
     ("reversed", {}, lambda x, q: kl(q, x)),
     ("cross-entropy of teacher", {}, lambda x, q: -(softmax(q) * log_softmax(x)).sum(-1)),

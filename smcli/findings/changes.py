@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Make = Callable[[Question], Values | None]
 
+UNLIKELY = 4.0  # bits more that are asked of what hardly anybody does
 SOFTMAX = frozenset({"softmax", "log-softmax", "logsumexp", "cross-entropy", "gradient", "entropy", "kl", "focal"})
 
 
@@ -96,6 +97,23 @@ def softmax_twice(q: Question) -> Values | None:
     return q.true(replace(q.problem, logits=p, temperature=1.0, softcap=None, logits_dtype="float64"))
 
 
+def sigmoid_twice(q: Question) -> Values | None:
+    """The sigmoid of each logit as logit."""
+    loss = loss_asked(q)
+    if q.quantity not in {"sigmoid", "log-sigmoid"} and (loss is None or not loss.is_binary):
+        return None
+    p = q.true(q.problem, "sigmoid").values
+    return q.true(replace(q.problem, logits=p, temperature=1.0, softcap=None, logits_dtype="float64"))
+
+
+def labels_flipped(q: Question) -> Values | None:
+    """1 − y as labels of a loss of single logits."""
+    loss = loss_asked(q)
+    if loss is None or not loss.is_binary or loss.labels is None:
+        return None
+    return with_loss(q, labels=1 - loss.labels)
+
+
 def quantity_instead(asked: str, given: str) -> Make:
     """Another quantity of the same row."""
     return lambda q: q.true(q.problem, given) if q.quantity == asked else None
@@ -131,7 +149,8 @@ def brier(q: Question) -> Values | None:
 def after_exp(q: Question) -> Values | None:
     """exp of the values."""
     v = np.exp(q.t)
-    return None if q.quantity == "log-softmax" else q.times(1.0).via(v, v * (1 + np.abs(q.t)))
+    made = q.times(1.0).via(v, v * (1 + np.abs(q.t)))
+    return None if q.quantity == "log-softmax" else replace(made, spent=UNLIKELY)
 
 
 def after_log(q: Question) -> Values | None:
@@ -139,7 +158,7 @@ def after_log(q: Question) -> Values | None:
     if q.quantity == "softmax" or (q.t <= 0).any():
         return None
     v = np.log(q.t)
-    return q.times(1.0).via(v, 1 + np.abs(v))
+    return replace(q.times(1.0).via(v, 1 + np.abs(v)), spent=UNLIKELY)
 
 
 def logits_unchanged(q: Question) -> Values | None:

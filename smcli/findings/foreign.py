@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,13 +173,24 @@ def _factor(ev: RunEvidence, wrong: BoolArray) -> float | None:
 
 
 def _permuted(ev: RunEvidence, wrong: BoolArray) -> BoolArray:
-    """The rows [R] whose wrong values are the true values of the same classes in another order."""
-    same = np.zeros(len(wrong), bool)
+    """The rows [R] whose wrong values are the true values of the same classes in another order, which is no chance.
+
+    All of them, if they tell enough together, else those that do so by themselves. Of k values the order is worth log2 k!,
+    and the last is what makes the sum.
+    """
+    same, bits = np.zeros(len(wrong), bool), np.zeros(len(wrong))
     if ev.quantity.shape != "class":
         return same
-    for r in np.flatnonzero(wrong.sum(axis=1) > 1).tolist():
+    rows = np.flatnonzero(wrong.any(axis=1))
+    for r in rows.tolist():
         y, t = ev.y[r, wrong[r]], ev.t[r, wrong[r]]
-        far = np.abs(y - t) > FAR * spacing(t, ev.format)
+        off = np.abs(y - t) / spacing(t, ev.format)
         y, t = np.sort(y), np.sort(t)
-        same[r] = bool(far.any() and (np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
-    return same
+        near = bool((np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
+        same[r] = near and y.size > 1 and bool((off > FAR).any())
+        with np.errstate(all="ignore"):
+            tells = np.clip(np.nan_to_num(np.log2(off / (2 * NEAR + 1)), nan=0.0), 0.0, ev.format.p).sum()
+        bits[r] = tells * (1 - 1 / y.size) - math.lgamma(y.size + 1) / math.log(2.0)
+    if same[rows].all() and bits[rows].sum() >= NEEDED:
+        return same
+    return same & (bits >= NEEDED)
