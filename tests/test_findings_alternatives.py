@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import smcli
+import smcli.testing
 from smcli.findings import alternatives
 from smcli.findings.mistakes import EPSILONS, LATE, MISTAKES
 from smcli.numbers import formats
@@ -313,3 +314,109 @@ def test_values_that_are_merely_rounded_or_near_are_named_as_nothing(kind, dtype
         near = true * (1 + rng.uniform(-1, 1, true.shape) * 2.0**-digits)
         y = f.round((narrower.round(near.astype(np.float64)) if digits % 5 == 0 else near).astype(np.float64))
         assert named(smcli.check(x, y, dtype=dtype, **options)) <= {""}
+
+
+def test_an_order_of_two_classes_that_chance_may_give_is_not_told():
+    x = np.array([[0.5, 0.25], [1.0, -1.0], [2.0, 0.0]])
+    p = softmax(x)
+    near = smcli.check(x.astype(np.float16), (p[:, ::-1]).astype(np.float16))
+    told = {f.remedy for f in near.findings if f.code == "SM401"}
+    assert told and all(r.startswith("these are the true values of other classes") for r in told), "three rows tell it"
+    one = smcli.check(x[:1].astype(np.float16), p[:1, ::-1].astype(np.float16))
+    assert not any("other classes" in f.remedy for f in one.findings)
+
+
+REDUCED = [
+    ("next class", {}, lambda x, t: loss(x, (t + 1) % CLASSES).mean()),
+    ("softmax twice", {}, lambda x, t: loss(softmax(x), t).mean()),
+    ("smoothing twice", {"label_smoothing": E}, lambda x, t: loss(x, t, 1 - (1 - E) ** 2).mean()),
+    ("weights forgotten", {"class_weights": W.tolist()}, lambda x, t: loss(x, t).mean()),
+    ("temperature forgotten", HOT, lambda x, t: loss(x, t).mean()),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "options", "formula"), REDUCED)
+def test_reduced_losses_of_other_problems(name, options, formula, dtype):
+    for seed in range(3):
+        f, x, t, _ = rows_of(dtype, seed)
+        y = f.round(np.asarray([formula(x.astype(L), t)], dtype=np.float64))
+        report = smcli.check(x, y, dtype=dtype, quantity="cross-entropy", target=t, reduction="mean", **options)
+        (found,) = report.findings
+        (sentence,) = [c.sentence_of_total("mean") for c in MISTAKES if c.name == name]
+        silent = dtype == "float32" and "true losses" not in found.remedy  # one number of which tells little
+        assert found.remedy == sentence or silent
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_reduced_losses_that_are_merely_off_are_named_as_nothing(dtype):
+    rng = np.random.default_rng(4)
+    for digits in range(1, 40):
+        f, x, t, _ = rows_of(dtype, digits)
+        y = f.round(
+            np.asarray([loss(x.astype(L), t).mean() * (1 + rng.uniform(-1, 1) * 2.0**-digits)], dtype=np.float64)
+        )
+        for found in smcli.check(x, y, dtype=dtype, quantity="cross-entropy", target=t, reduction="mean").findings:
+            assert "true losses" not in found.remedy and "it is" not in found.message.split("relative")[1]
+            assert "float32 or wider" not in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("divisor", "said"),
+    [
+        (46, "it is divided by the 46 rows, not by the sum of their weights"),
+        (ROWS, "it is divided by all 48 rows, those left out too"),
+        (1, "it is the sum, not the mean"),
+    ],
+)
+def test_a_mean_with_class_weights_that_divides_by_something_else(divisor, said):
+    _, x, t, _ = rows_of("float64", 2)
+    kept = np.ones(ROWS, bool)
+    kept[[3, 8]] = False
+    w = W[t] * kept
+    y = float((w * loss(x, t)).sum() / divisor)
+    options = {
+        "quantity": "cross-entropy",
+        "target": np.where(kept, t, -100),
+        "ignore_index": -100,
+        "reduction": "mean",
+    }
+    (found,) = smcli.check(x, [y], class_weights=W.tolist(), **options).findings
+    assert said in found.message
+    assert found.remedy.endswith("a mean divides the losses by the sum of the weights of their targets")
+    assert "float32" not in found.remedy
+
+
+def test_one_value_that_is_off_is_not_taken_for_a_narrow_kernel():
+    x = np.random.default_rng(5).normal(size=(4, 4096)).astype(np.float16)
+    p = softmax(x.astype(np.float64)).astype(np.float16)
+    p[2, 77] *= np.float16(1.02)
+    report = smcli.check(x, p)
+    told = report.tolerance
+    assert told["looks_like"] is None and not told["passes"] and told["rtol"] < 1e-3
+    assert [(f["row"], f["at"]) for f in told["few"]] == [(2, 77)]
+    text = str(report)
+    assert "all but 1 of 16384: " in text and "in row 2 at index 77" in text and "every step in float16" not in text
+    (found,) = [f for f in report.findings if f.code == "SM401"]
+    assert found.remedy.endswith(
+        "the other values of the row are right: look for what that code does at index 77 alone"
+    )
+    with pytest.raises(AssertionError, match="all but 1 of 16384"):
+        smcli.testing.assert_accurate(p, x)
+
+
+def test_sums_and_clips_accuse_nothing_that_cannot_be():
+    x = np.random.default_rng(2).normal(0, 2, (3, 6))
+    p = softmax(x) * np.array([1.1, 1.2, 1.3])[:, None]
+    (found, *_) = [f for f in smcli.check(x, p).findings if f.code == "SM403"]
+    assert "denominator" in found.remedy and "order of the classes" not in found.remedy
+    sure = np.array([[0.0, 30.0]])
+    (found,) = [
+        f
+        for f in smcli.check(sure, [-math.log(1e-7)], quantity="cross-entropy", target=[0]).findings
+        if f.code == "SM904"
+    ]
+    assert found.remedy == "compute the loss from logits instead of clipping probabilities"
+    log_p = np.log(softmax(x)) * (1 + 3e-15)
+    for found in smcli.check(x, log_p, quantity="log-softmax").findings:
+        assert "mask" not in found.remedy and "order" not in found.remedy
