@@ -102,7 +102,9 @@ def test_a_factor_is_recognised(factor):
     grad = softmax(X)
     grad[np.arange(3), target] = [-sum(np.delete(row, t)) for row, t in zip(softmax(X), target, strict=True)]
     said = remedy(grad * factor, quantity="gradient", target=target)
-    assert said.startswith("each of these values is ") and "factor" in said
+    assert said.startswith("each of these values is ") and (
+        "factor" in said or (factor == -1 and "sign flipped" in said)
+    )
     assert float(re.match(r"each of these values is (\S+) times", said)[1]) == pytest.approx(factor, rel=1e-5)
 
 
@@ -139,6 +141,9 @@ def test_losses_with_smoothing_that_was_not_said():
     target = [0, 2, 1]
     lp = np.log(softmax(X))
     loss = -0.9 * lp[np.arange(3), target] - 0.1 * lp.mean(axis=1)
+    said = remedy(loss, quantity="cross-entropy", target=target)
+    assert said.startswith("these are the true values with label smoothing 0.1, which was not asked")
+    loss = -0.83 * lp[np.arange(3), target] - 0.17 * lp.mean(axis=1)
     said = remedy(loss, quantity="cross-entropy", target=target)
     assert said.startswith("the method naive is accurate here") and "label smoothing" in said
     naive = smcli.compare(X, methods="naive", quantities="cross-entropy", target=target)

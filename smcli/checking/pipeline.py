@@ -9,6 +9,7 @@ import numpy as np
 
 from smcli import findings, quantities
 from smcli.analyse import analyse
+from smcli.checking.alternatives import of_other_losses
 from smcli.checking.fit import Outputs, fitted, number_of, shape
 from smcli.checking.tolerance import Trials
 from smcli.errors import InputError
@@ -107,23 +108,28 @@ def _reduced(logits: Batch, outputs: Batch, settings: Settings, yours: Allclose 
     trials = Trials.of(reduced.quantity, fmt, span, yours)
     told = Truth(np.array([[float(reduced.exact)]]), np.zeros((1, 1)), np.zeros((1, 1), np.int64), 2.0**-53)
     trials.add(own.values[None], told, own.rel, [None])
-    found = _about_reduced(reduced, own, how)
+    found = _about_reduced(reduced, own, report, settings)
     return replace(report, methods=(OUTPUT,), tolerance=trials.document(), about_all=found)
 
 
-def _about_reduced(reduced: Reduced, own: MethodResult, how: str) -> tuple[Finding, ...]:
+def _about_reduced(reduced: Reduced, own: MethodResult, report: Report, settings: Settings) -> tuple[Finding, ...]:
     """What is wrong with a loss that was reduced by other code."""
-    verdict, y = Verdict(int(own.verdicts[0])), float(own.values[0])
+    verdict, y, how = Verdict(int(own.verdicts[0])), float(own.values[0]), settings.loss.reduction
     if verdict not in {Verdict.LOST, Verdict.INACCURATE}:
         return ()
     rule = findings.get("SM401" if verdict == Verdict.INACCURATE else "SM402" if y == 0 else "SM303")
+    other = "" if reduced.slipped or verdict == Verdict.LOST else of_other_losses(y, reduced, report.blocks, settings)
     told = f"; {reduced.note}" if reduced.note else ""
     off = f", wrong by {own.rel[0]:.3g} relative" if np.isfinite(own.rel[0]) else ""
+    narrow = formats.get(report.dtype).p < formats.get("float32").p
+    wide = "compute the losses in float32 or wider and reduce them there; " if narrow and not reduced.slipped else ""
+    divisor = "the sum of the weights of their targets" if settings.loss.weights is not None else "their number"
+    plain = "ignored rows count neither in the sum nor in the divisor of the mean"
+    mean = f"; a mean divides the losses by {divisor}" if how == "mean" and not settings.loss.binary else ""
     return (
         Finding(
             rule.code, rule.name, rule.severity, reduced.quantity, OUTPUT, (), 1, None,
             f"the {how} of the losses is given as {y!r}, where it is {reduced.exact}{off}{told}",
-            "compute the losses in float32 or wider and reduce them there; ignored rows count neither in the sum nor in the "
-            "divisor of the mean",
+            other or f"{wide}{plain}{mean}",
         ),
     )  # fmt: skip

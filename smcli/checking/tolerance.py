@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Rows = Sequence[int] | Sequence[None]  # their numbers; a reduced loss has none
 
+FEW = 100  # times as many values as are beyond a tolerance that the others look like
 LISTED = 100  # values that do not pass, in the document
 
 
@@ -147,8 +148,13 @@ class Trials:
         return told
 
     def document(self) -> dict[str, Any]:
-        """The document `tolerance` of a check: the tightest one that all values pass, or else the tightest."""
-        best = next((t for t in self.known if t.passes), self.known[0])
+        """The document `tolerance` of a check: the tightest one that all values pass, or else the tightest.
+
+        The tightest, too, where but a few values do not pass it: those are wrong, and a looser one would hide them.
+        """
+        tightest = self.known[0]
+        few = 0 < tightest.failures * FEW <= self.values
+        best = next((t for t in self.known if t.passes or (few and t is tightest)), tightest)
         known = [
             {"rtol": t.tolerance.rtol, "atol": t.tolerance.atol, "formula": t.tolerance.formula,
              "arithmetic": t.tolerance.arithmetic, "passes": t.passes, "failures": t.failures, "zeros_pass": t.zeros}
@@ -162,7 +168,8 @@ class Trials:
             "passes": best.passes,
             "zeros_pass": best.zeros,
             "values": self.values,
-            "looks_like": looks_like((t.tolerance, t.passes) for t in self.known) or None,
+            "looks_like": None if few else looks_like((t.tolerance, t.passes) for t in self.known) or None,
+            "few": [f.document() for f in tightest.failed[:LISTED]] if few else None,
             "models": known,
             "yours": None if yours is None else {
                 "rtol": yours.tolerance.rtol, "atol": yours.tolerance.atol, "passes": yours.passes,

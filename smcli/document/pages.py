@@ -85,7 +85,8 @@ class Pages:
 def fill(text: str) -> str:
     """The text with its placeholders replaced.
 
-    `{table:exp_zero,max}` becomes a Markdown table with a line for each number format, `{float16:max}` the figure of one.
+    `{table:exp_zero,max}` becomes a Markdown table with a line for each number format, `{float16:max}` the figure of one,
+    `{list:mistakes}` one of the problems whose true values wrong ones are compared with.
 
     Raises:
         KeyError: there is no such figure or number format.
@@ -93,6 +94,8 @@ def fill(text: str) -> str:
 
     def figures(found: re.Match[str]) -> str:
         where, names = found[1], [name.strip() for name in found[2].split(",")]
+        if where == "list":
+            return _mistakes()
         columns = [FIGURES[name] for name in names]
         if where != "table":
             return ", ".join(value(FORMATS[where]) for _, value in columns)
@@ -101,6 +104,14 @@ def fill(text: str) -> str:
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     return PLACEHOLDER.sub(figures, text)
+
+
+def _mistakes() -> str:
+    from smcli.findings.mistakes import EPSILONS, LATE, MISTAKES
+
+    of_sizes = {e.says: e for e in EPSILONS if "1e-07" in e.says}  # one of each kind
+    lines = [f"| {c.says} | {c.remedy} |" for c in (*MISTAKES, *of_sizes.values(), *LATE)]
+    return "\n".join(["| the true values | what to do |", "| --- | --- |", *lines])
 
 
 def blocks(page: str) -> Iterator[Part]:

@@ -17,13 +17,21 @@ DIGITS = 6  # of them and their truths
 
 def sentences(tolerance: dict[str, Any]) -> Iterator[str]:
     """Which arithmetic the values look like, what a test of them should allow, and what the user's own allows."""
-    if tolerance["looks_like"]:
+    tightest = tolerance["models"][0]
+    if tolerance["few"]:
+        named = [_place(f) for f in tolerance["few"][:NAMED]]
+        count = tightest["failures"]
+        like = f"look like those of a kernel with {_kernel(tightest['arithmetic'])}"
+        yield (
+            f"the values {like if tightest['arithmetic'] else 'are accurate'}, all but {count} of {tolerance['values']}: "
+            f"{_listed(named, count)} {'is' if count == 1 else 'are'} beyond its bound"
+        )
+    elif tolerance["looks_like"]:
         yield f"the values look like those of a kernel with {_kernel(tolerance['looks_like'])}: all are within its bound"
     elif not tolerance["passes"]:
         yield "the values are beyond the bounds of careful kernels in this format"
     rtol, atol = spelled(tolerance["rtol"]), spelled(tolerance["atol"])
     yield f"tolerance for a test: rtol={rtol}, atol={atol}; {tolerance['formula']}"
-    tightest = tolerance["models"][0]
     if tolerance["looks_like"] and not tightest["passes"]:
         beyond = f"{plural(tightest['failures'], 'value')} {'is' if tightest['failures'] == 1 else 'are'}"
         yield (
@@ -60,8 +68,13 @@ def _own(tolerance: dict[str, Any]) -> Iterator[str]:
 def _failed(yours: dict[str, Any], values: int) -> str:
     """How many values do not pass, and which: the furthest beyond it first."""
     count, named = yours["failures"], [_place(f) for f in yours["failed"][:NAMED]]
+    return f"{count} of {plural(values, 'value')} {'does' if count == 1 else 'do'} not pass: {_listed(named, count)}"
+
+
+def _listed(named: list[str], count: int) -> str:
+    """The first of some values, and how many more there are."""
     more = f" and {count - len(named)} more" if count > len(named) else ""
-    return f"{count} of {plural(values, 'value')} {'does' if count == 1 else 'do'} not pass: {', '.join(named)}{more}"
+    return f"{', '.join(named)}{more}"
 
 
 def _place(failed: dict[str, Any]) -> str:

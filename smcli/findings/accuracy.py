@@ -41,6 +41,13 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
 
     {table:unit_roundoff}
 
+    Values of code whose steps are not seen, a function of yours or a file that `check` reads, may be right, but of another
+    problem. They are compared with the true values of problems that differ in one thing from the one asked, with those of a
+    constant factor, a narrower format and the methods here. One is named only where all values of the rows fit it and that
+    is no chance; where several would, the first of this list:
+
+    {list:mistakes}
+
     ## How to fix it
 
     Subtract the maximum, which is exact or nearly so, and not the logsumexp. NumPy:

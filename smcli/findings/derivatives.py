@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray
 
+ENTRIES = (
+    "the method naive is accurate here: look for entries there that a label, a mask or a factor has no part in, or for a "
+    "narrower format"
+)
+
 
 @rule("SM501", "backward-nan", Severity.ERROR)
 def backward_nan(ev: RunEvidence) -> Iterator[Hit]:
@@ -294,7 +299,7 @@ def gradient_sum(ev: RunEvidence) -> Iterator[Hit]:
 def _mend_sum(ev: RunEvidence, where: BoolArray) -> str | Choice:
     loss = ev.problem.loss
     if not ev.run.unseen or loss is None or loss.labels is None:
-        return mend(ev, where, whole_rows=True, sums_first=True)
+        return mend(ev, where, whole_rows=True, sums_first=True, elsewhere=ENTRIES)
     whole = loss.labels.sum(axis=1) == 1
     other = "check the sum in the denominator, the masks and the reduction"
     return choice("labels that do not sum to 1 need p·Σy − y, not p − y", other, index=whole)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smcli.problem.specs import Numerics
     from smcli.quantities import Quantity
 
+NEEDED = 18.0  # bits that values have to tell before they are said to be those of something else: see `alternatives`
 About = Literal["row", "truth", "run", "left"]
 
 

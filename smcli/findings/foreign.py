@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smcli import methods
-from smcli.findings.evidence import first, infinities, pick
+from smcli.findings.evidence import NEEDED, first, infinities, pick
 from smcli.findings.rules import Hit, choice, rule
 from smcli.judge.measure import spacing
 from smcli.model import Choice, Severity, Verdict
@@ -124,18 +125,21 @@ def suspicion(ev: RunEvidence, wrong: BoolArray, remedy: str | Choice) -> tuple[
         wrong: bool [R, N], its wrong values.
         remedy: what to say of values that look like nothing.
     """
+    from smcli.findings import mistakes  # a table that is of use only here
+
     narrow, factor = _narrower(ev, wrong), _factor(ev, wrong)
-    looks = [
+    known = [
         (
             "{narrow} holds every one of these values: judge them as {narrow}, or look for where that code rounds to it",
             np.full(len(wrong), bool(narrow)),
         ),
         (
-            "each of these values is {factor} times its truth: look for a factor, as of a mean, a temperature, a log of base 2",
+            "each of these values is {factor} times its truth: look for that factor",
             np.full(len(wrong), factor is not None),
         ),
         ("these are the true values of other classes: look for the order of the classes there", _permuted(ev, wrong)),
     ]
+    looks = mistakes.of(ev, wrong, FORMATS[narrow] if narrow else ev.format, known)
     other = remedy if isinstance(remedy, Choice) else choice(remedy, index=np.zeros(len(wrong)))
     index = other.index + len(looks)
     for k, (_, where) in reversed(list(enumerate(looks))):
@@ -169,18 +173,33 @@ def _factor(ev: RunEvidence, wrong: BoolArray) -> float | None:
     alike = max(ALIKE, 4 * ev.format.unit_roundoff)
     due = middle * t
     room = np.where(usual, 0.0, NEAR * max(1.0, abs(middle)) * ev.format.smallest_subnormal)
-    same = bool((np.abs(y - due) <= alike * np.abs(due) + room).all())
-    return middle if same and abs(middle - 1) > 2 * alike else None
+    room = alike * np.abs(due) + room
+    same = bool((np.abs(y - due) <= room).all()) and abs(middle - 1) > 2 * alike
+    with np.errstate(all="ignore"):
+        bits = np.log2(np.abs(y - t) / (2 * room))[usual]
+    told = float(np.clip(bits, 0.0, ev.format.p).sum()) * (1 - 1 / size.size)  # one of the values gave the factor
+    return middle if same and told >= NEEDED else None
 
 
 def _permuted(ev: RunEvidence, wrong: BoolArray) -> BoolArray:
-    """The rows [R] whose wrong values are the true values of the same classes in another order."""
-    same = np.zeros(len(wrong), bool)
+    """The rows [R] whose wrong values are the true values of the same classes in another order, which is no chance.
+
+    All of them, if they tell enough together, else those that do so by themselves. Of k values the order is worth log2 k!,
+    and the last is what makes the sum.
+    """
+    same, bits = np.zeros(len(wrong), bool), np.zeros(len(wrong))
     if ev.quantity.shape != "class":
         return same
-    for r in np.flatnonzero(wrong.sum(axis=1) > 1).tolist():
+    rows = np.flatnonzero(wrong.any(axis=1))
+    for r in rows.tolist():
         y, t = ev.y[r, wrong[r]], ev.t[r, wrong[r]]
-        far = np.abs(y - t) > FAR * spacing(t, ev.format)
+        off = np.abs(y - t) / spacing(t, ev.format)
         y, t = np.sort(y), np.sort(t)
-        same[r] = bool(far.any() and (np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
-    return same
+        near = bool((np.abs(y - t) <= NEAR * spacing(t, ev.format)).all())
+        same[r] = near and y.size > 1 and bool((off > FAR).any())
+        with np.errstate(all="ignore"):
+            tells = np.clip(np.nan_to_num(np.log2(off / (2 * NEAR + 1)), nan=0.0), 0.0, ev.format.p).sum()
+        bits[r] = tells * (1 - 1 / y.size) - math.lgamma(y.size + 1) / math.log(2.0)
+    if same[rows].all() and bits[rows].sum() >= NEEDED:
+        return same
+    return same & (bits >= NEEDED)

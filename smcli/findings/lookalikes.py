@@ -228,10 +228,11 @@ def clip_constant(ev: RunEvidence) -> Iterator[Hit]:
         if not where.any():
             continue
         wrong = wrong & ~where
+        logits = "compute the loss from logits instead of clipping probabilities"
         yield Hit(
             where,
             "the loss at {at} is {|about }{got}, the constant at which a clip of probabilities sticks: {constant}; "
             "the true loss{there} is {true}",
-            mend(ev, where, otherwise="compute the loss from logits instead of clipping probabilities"),
+            mend(ev, where, otherwise=logits, elsewhere=logits),
             facts={"got": pick(ev.y, first(where)), "constant": text},
         )

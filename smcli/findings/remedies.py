@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smcli.findings.evidence import RunEvidence
     from smcli.model import BoolArray, FloatArray, IntArray
 
+FEW = 16  # times as many values in a row as are wrong
 RIGHT = (Verdict.CORRECT, Verdict.OK, Verdict.NOT_REPRESENTABLE, Verdict.UNDEFINED)
 CAREFUL = ("shifted", "fused", "log1p", "bregman")
 BY_QUANTITY = {
@@ -80,6 +81,7 @@ def mend(
     sums_first: bool = False,
     first: str = "",
     otherwise: str = "",
+    elsewhere: str = "",
 ) -> str | Choice:
     """For each row with a hit, the first thing with which all its values are accurate; else those that were hit.
 
@@ -96,6 +98,7 @@ def mend(
         sums_first: whether the sum is the suspect.
         first: the method that is tried before the others.
         otherwise: what to say where none of them helps.
+        elsewhere: what to say of code whose steps are not seen where naive is accurate.
     """
     if ev.counted:
         return otherwise
@@ -126,16 +129,42 @@ def mend(
         index[left[better]], best[left[better]] = k, score[better]
         left = left[~whole]
     last = otherwise or "no method here is accurate in this format: take the certified value (smcli eval)"
-    if ev.run.unseen:
-        index[accurate_by("naive", ev, hits) & where.any(axis=1)] = len(trials) + 1
-    return choice(*(t.text for t in trials), last, _elsewhere(ev), index=index)
+    if not ev.run.unseen:
+        return choice(*(t.text for t in trials), last, index=index)
+    plain = accurate_by("naive", ev, hits) & where.any(axis=1)
+    there = [elsewhere] if elsewhere else _elsewhere(ev)
+    index[plain] = len(trials) + 1
+    if not elsewhere:
+        index[plain & _nearly(ev, hits)] = len(trials) + 2
+        index[plain & _few(ev, hits)] = len(trials) + 3
+    return choice(*(t.text for t in trials), last, *there, index=index)
 
 
-def _elsewhere(ev: RunEvidence) -> str:
-    """Where to look in code whose steps are not seen, when the plain formula is accurate here."""
+def _elsewhere(ev: RunEvidence) -> tuple[str, str, str]:
+    """Where to look in code whose steps are not seen, when the plain formula is accurate.
+
+    Where values are far from the truth, where they are near it, and where few of a row are wrong.
+    """
     loss = ev.quantity.is_loss or ev.quantity.is_derivative
     what = "label smoothing, class weights, a mask" if loss else "a mask, the order of the classes"
-    return f"the method naive is accurate here: look for what else that code does, such as {what} or a narrower format"
+    plain = "the method naive is accurate here"
+    return (
+        f"{plain}: look for what else that code does, such as {what} or a narrower format",
+        f"{plain}, and half of the digits are right: look for a cancellation, a narrower format or a small ε in that code",
+        f"{plain}, and the other values of the row are right: look for what that code does at {{at}} alone",
+    )
+
+
+def _few(ev: RunEvidence, hits: BoolArray) -> BoolArray:
+    """The rows [R] of which a few values are wrong, and the others right."""
+    wrong = ev.verdict(Verdict.LOST, Verdict.INACCURATE)
+    some = hits.sum(axis=1) * FEW <= hits.shape[1]
+    return np.asarray(some & (wrong == (hits & wrong)).all(axis=1) & (hits.shape[1] > 1))
+
+
+def _nearly(ev: RunEvidence, hits: BoolArray) -> BoolArray:
+    """The rows [R] whose wrong values have half of their digits right, which those of another problem would not."""
+    return np.asarray((~hits | (ev.errors.rel <= 2.0 ** -(ev.format.p / 2))).all(axis=1))
 
 
 def _without_cancellation(ev: RunEvidence) -> tuple[str, BoolArray]:

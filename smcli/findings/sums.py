@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from smcli.numbers.formats import Format
 
 SHOWS = 1e-3  # what a sum differs from 1 by so that it shows in the sum itself
+DENOMINATOR = (
+    "the method naive is accurate here: look for the denominator there, a term that is left out or counted twice, an ε beside "
+    "the sum, the sum over another axis"
+)
 LEAST_MISS = 0.01  # by how much a cumulative sum misses 1 before it is told
 
 
@@ -89,7 +93,7 @@ def not_normalised(ev: RunEvidence) -> Iterator[Hit]:
             "the probabilities sum to 1 − {more}; rounding explains only 1 ± {allowed}",
             index=np.where(np.abs(more) > SHOWS, 0, np.where(more > 0, 1, 2)),
         ),
-        mend(ev, where, whole_rows=True),
+        mend(ev, where, whole_rows=True, elsewhere=DENOMINATOR),
         facts={"total": total[:, 0], "more": np.abs(more), "allowed": allowed[:, 0]},
     )
 

@@ -36,6 +36,7 @@ class Reduced:
         methods: what the methods made of it, one value each.
         note: what there is to say of it.
         mean: of a perplexity the mean whose exponential it is, in decimal digits.
+        slipped: whether the note says how other code reduced it otherwise.
     """
 
     quantity: str
@@ -43,6 +44,7 @@ class Reduced:
     methods: tuple[MethodResult, ...]
     note: str = ""
     mean: str = ""
+    slipped: bool = False
 
 
 def reduce(
@@ -56,7 +58,7 @@ def reduce(
             continue
         known = [r.at_zero(quantity) if r.problem.temperature == 0 else r for r in references]
         truth, exact, rounded, note, mean = _truth(known, quantity, settings)
-        done = []
+        done, slipped = [], False
         for i, first in enumerate(blocks[0].results[k].methods):
             if not all(b.results[k].methods[i].available for b in blocks):
                 continue
@@ -75,8 +77,10 @@ def reduce(
             errors = measure(values, truth, rounded, fmt, limit, np.zeros((1, 1), dtype=bool))
             done.append(MethodResult(method, values[0], errors.ulp[0], errors.rel[0], errors.verdicts[0], 0))
             true = float(truth.nearest()[0, 0])
-            note = (_slip(given / true, blocks, settings) if true else "") or note
-        out.append(Reduced(quantity, exact, tuple(done), note, mean))
+            close = min(CLOSE, 2 * float(limit.ulp.max()) * fmt.unit_roundoff)
+            slip = _slip(given / true, close, float(1 / scale) if scale else 0.0, blocks, settings) if true else ""
+            note, slipped = slip or note, bool(slip)
+        out.append(Reduced(quantity, exact, tuple(done), note, mean, slipped))
     return tuple(out)
 
 
@@ -128,25 +132,37 @@ def _counted(blocks: Sequence[Block]) -> int:
     )
 
 
-def _slip(ratio: float, blocks: Sequence[Block], settings: Settings) -> str:
-    """A usual slip that explains a wrong total: what it is, in words; empty where none does."""
+def _slip(ratio: float, close: float, divisor: float, blocks: Sequence[Block], settings: Settings) -> str:
+    """A usual slip that explains a wrong total: what it is, in words; empty where none does.
+
+    Args:
+        ratio: of the total to the true one.
+        close: by how much, relatively, it may differ from that of a slip.
+        divisor: what a mean divides by.
+        blocks: the rows.
+        settings: what was asked.
+    """
     rows, counted = sum(len(b.places) for b in blocks), _counted(blocks)
-    if settings.loss.weights is not None or not counted:
+    if not counted:
         return ""
+    loss = settings.loss
     logits = sum(b.problem.logits.size for b in blocks)
-    binary, mean = settings.loss.binary, settings.loss.reduction == "mean"
-    losses = logits if binary else counted
+    binary, mean, weighed = loss.binary, loss.reduction == "mean", loss.weights is not None
+    left_out = f"it is divided by all {rows} rows, those left out too"
     slips = {
-        "it is the sum, not the mean": (losses if mean else 1.0),
-        "it is the mean, not the sum": (1 / losses if settings.loss.reduction == "sum" else 1.0),
-        f"it is divided by all {rows} rows, those left out too": (counted / rows if mean else 1.0),
-        f"it is divided by the {rows} rows, not by the {logits} logits": (logits / rows if mean and binary else 1.0),
-        f"it is divided by all {logits} logits, not by the {rows} rows": (
-            rows / logits if mean and not binary else 1.0
-        ),
+        "it is the sum, not the mean": (divisor if mean else 1.0),
+        "it is the mean, not the sum": (1 / (logits if binary else counted) if loss.reduction == "sum" else 1.0),
         "its sign is wrong": -1.0,
     }
-    return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < CLOSE), "")
+    if mean and weighed and not binary:
+        slips[f"it is divided by the {counted} rows, not by the sum of their weights"] = divisor / counted
+        slips[left_out] = divisor / rows
+    elif mean and binary:
+        slips[f"it is divided by the {rows} rows, not by the {logits} logits"] = logits / rows
+    elif mean:
+        slips[left_out] = counted / rows
+        slips[f"it is divided by all {logits} logits, not by the {rows} rows"] = rows / logits
+    return next((said for said, of in slips.items() if of != 1 and abs(ratio / of - 1) < close), "")
 
 
 def _losses(judged: Judged, block: Block) -> FloatArray:
