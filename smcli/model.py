@@ -198,6 +198,24 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Apart:
+    """That code was asked row by row, because of what it made of the batch.
+
+    Attributes:
+        said: what it made of the batch, in words that follow its name.
+        batch, alone: float64 [R, N], the other values that it gave for the batch, and those of the rows alone; None where
+            it gave none.
+    """
+
+    said: str
+    batch: FloatArray | None = None
+    alone: FloatArray | None = None
+
+    def __str__(self) -> str:
+        return self.said
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StepSummary:
     """What one step of a method did to one row (`--trace`)."""
 

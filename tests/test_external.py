@@ -178,8 +178,11 @@ def test_a_function_of_one_row_is_called_row_by_row() -> None:
     for name in ("mine:one_row", "mine:softmax"):
         done = compute(name, block())
         same(done.values, "shifted", block(), "softmax")
-    assert done.notes == ("called row by row: a batch gave other values than its rows alone",)
-    assert not compute("mine:one_row", block()).notes and not compute("mine:batched", block()).notes
+    said = "called row by row, and these values are judged: the batch gave other values: all of them sum to 1"
+    assert done.notes[0].startswith(said)
+    (refused,) = compute("mine:one_row", block()).notes
+    assert "judged: with the batch it raised ValueError: one row at a time (mine.py:" in refused
+    assert not compute("mine:batched", block()).notes
 
 
 def test_losses_and_derivatives() -> None:

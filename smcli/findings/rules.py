@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "logits", "rounding", "lookalikes", "overflow", "underflow", "logarithms", "sums", "cancellation", "subnormal", "accuracy",
-    "derivatives", "foreign",
+    "derivatives", "foreign", "batches",
 )  # fmt: skip
 MOST_PLACES = 100  # a finding lists this many indices; its count is whole
 

@@ -32,10 +32,12 @@ class Task:
 
     Attributes:
         problem: the block; its logits are divided by the temperature and capped already.
+        asked: the block as it was asked for, with its temperature and soft cap.
         arithmetic: of the format; its notes are for what a user should know of how the values came about.
     """
 
     problem: Problem
+    asked: Problem
     arithmetic: Arithmetic
 
     @property
@@ -162,7 +164,7 @@ class Kernel(Method):
         if loss is not None and loss.teacher is not None:
             loss = replace(loss, teacher=scaling.enter(problem, o, loss.teacher, "t").values)
         inner = replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None, loss=loss)
-        task = Task(inner, o)
+        task = Task(inner, problem, o)
         try:
             values = np.asarray(self.code.answer(quantity, task), dtype=np.float64)
         except SmcliError:

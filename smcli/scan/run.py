@@ -119,7 +119,7 @@ class _Scan:
             quick=self._way.quick,
             origin=self._origin,
             errors=tuple((self._paths[file], error) for file, error in self._errors.items()),
-            notes=(*self._notes, *self._about_columns()),
+            notes=(*self._notes, *self._about_columns(), *self._tally.notes.values()),
             options=tuple(self._options),
             targets=self._request.loss.target,
             limits=self._request.tolerance,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from smcli.judge.beyond import Beyond
+from smcli.judge.block import told
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Tally:
         worst_rows: the rows most worth a look, the worst first.
         missing: methods that could not run, and why.
         extremes: of the logits; only of a quick look.
+        notes: what is to be known of how values came about (`judge.block.told`).
     """
 
     rows: int = 0
@@ -90,6 +92,7 @@ class Tally:
     worst_rows: tuple[BadRow, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     extremes: Extremes = Extremes()  # noqa: RUF009 - it is frozen
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, later: Tally) -> Tally:
         """The tally of these rows and of some that come later in the input."""
@@ -107,6 +110,7 @@ class Tally:
             worst_of((*self.worst_rows, *later.worst_rows)),
             self.missing | later.missing,
             self.extremes | later.extremes,
+            later.notes | self.notes,  # of alike ones the first tells
         )
 
 
@@ -150,6 +154,7 @@ def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
         findings,
         worst_of(bad._replace(row=first + int(block.places[bad.row])) for bad in worst.values()),
         missing,
+        notes=told(m for q in block.results for m in q.methods),
     )
 
 
