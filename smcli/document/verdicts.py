@@ -75,6 +75,8 @@ def _line(scores: Sequence[Score], found: dict[str, CodeCount], dtype: str) -> C
         good.append(f"{beyond} {' or '.join(where or ['beyond'])} {dtype}")
     if good:
         said.append(", ".join(good))
+    gone = {s.reason: s.quantity for s in reversed(scores) if not s.available}
+    said += [f"no {quantity}: {why}" for why, quantity in reversed(gone.items())]
     worst = worst_verdict(counts)
     return Cell("; ".join(said), "correct" if worst in {"correct", "ok", "not-representable"} else worst)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Backward = Literal["composed", "fused", "autograd", "differences", "none"]
 T = TypeVar("T", bound=type)
 RAISED = "it raised "  # how the reason begins where code failed
+UNASKED = "it is called with a target, and there is none"  # how the reason ends where code was not called at all
 BY_ROW = "called row by row, and these values are judged"  # how the note begins of which SM410 or SM411 tells more
 
 OUTPUT = "output"  # the name of values that other code computed

@@ -14,7 +14,7 @@ import numpy as np
 
 from smcli.errors import UnavailableError, UsageError, nearest
 from smcli.methods import batches
-from smcli.methods.base import BY_ROW, RAISED
+from smcli.methods.base import BY_ROW, RAISED, UNASKED
 from smcli.methods.kernels import Kernel, one_line, traceback_of
 from smcli.methods.streams import aside
 from smcli.model import Apart
@@ -151,7 +151,7 @@ class Call:
         if loss is not None and loss.teacher is not None:
             return (self._array(self.task.teacher),)
         if loss is None:
-            raise FinalError(f"for {q.name} it is called with a target, and there is none")
+            raise FinalError(f"for {q.name} {UNASKED}")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
         own = " and ".join(what for what, there in extra.items() if there)
         if own:

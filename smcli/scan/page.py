@@ -96,7 +96,7 @@ def _methods(report: ScanReport, title: str) -> Table:
         name, number = report.place(row)
         place = (*([name] if several else []), str(number), str(index))
         lines.append((method, quantity, error(ulp), *place, *(str(int(c.verdicts[v])) for v in verdicts)))
-    for method, why in sorted(report.tally.missing.items()):
+    for method, why in report.unavailable.items():
         lines.append((method, why, *[""] * (len(head) - 2)))
     return _table(title, head, lines, set(range(2, len(head))) - ({3} if several else set()))
 

@@ -144,8 +144,9 @@ class _Scan:
             if count != self._rows and self._counted:
                 raise InputError(f"{count} {what} for {self._rows} rows", ONE_EACH)
         if self._tally.missing and not self._tally.counts:
-            reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
-            raise UnavailableError("; ".join(reasons), methods.advice(self._tally.missing, "smcli compare -v"))
+            missing = {method: why for (method, _), why in self._tally.missing.items()}
+            reasons = (f"{method}: {why}" for method, why in missing.items())
+            raise UnavailableError("; ".join(reasons), methods.advice(missing, "smcli compare -v"))
 
     def _given(self) -> list[tuple[str, int]]:
         """What was given for each row, and how often."""

@@ -80,7 +80,7 @@ class Tally:
         counts: by method and quantity.
         findings: by code: in how many rows, and the first of them.
         worst_rows: the rows most worth a look, the worst first.
-        missing: methods that could not run, and why.
+        missing: methods that could not run, by method and quantity, and why.
         extremes: of the logits; only of a quick look.
         notes: what is to be known of how values came about (`judge.block.told`).
     """
@@ -90,7 +90,7 @@ class Tally:
     counts: dict[Key, Count] = field(default_factory=dict)
     findings: dict[str, tuple[int, int]] = field(default_factory=dict)
     worst_rows: tuple[BadRow, ...] = ()
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[Key, str] = field(default_factory=dict)
     extremes: Extremes = Extremes()  # noqa: RUF009 - it is frozen
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Tally:
             counts,
             found,
             worst_of((*self.worst_rows, *later.worst_rows)),
-            self.missing | later.missing,
+            later.missing | self.missing,
             self.extremes | later.extremes,
             later.notes | self.notes,  # of alike ones the first tells
         )
@@ -126,12 +126,12 @@ def _rank(worst: tuple[float, int, int]) -> tuple[bool, float]:
 def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
     """The tally of one judged block, whose rows are counted from `first` on."""
     counts: dict[Key, Count] = {}
-    missing: dict[str, str] = {}
+    missing: dict[Key, str] = {}
     worst: dict[int, BadRow] = {}
     for q in block.results:
         for m in q.methods:
             if not m.available:
-                missing[m.method] = m.reason
+                missing[m.method, q.quantity] = m.reason
                 continue
             each = m.ulp[np.arange(len(m.worst)), m.worst]
             r = int(each.argmax())  # the first nan, if there is one
