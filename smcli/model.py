@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+IGNORED = -100  # the target that every framework takes for "ignore this row" by default
+
+
 def required(part: T | None) -> T:
     """A part of a problem where it is asked for only if it is there; what belongs together is checked with the options."""
     assert part is not None  # noqa: S101

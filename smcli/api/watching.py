@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from smcli.api.calls import Settings, compiler, concrete, first_two, symbolic
+from smcli.model import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 TOGETHER = 1 << 20  # logits that are looked at together
-LEFT_OUT = -100  # PyTorch's target of rows that are left out
 MOST = 1 << 16  # numbers of files that are tried
 WRITTEN = 32  # class weights that the command repeats
 
@@ -167,7 +167,7 @@ class _Case:
             if target.size != logits.size // logits.shape[-1] or not np.array_equal(target, np.rint(target)):
                 target = None
         options = [] if dtype in {None, logits.dtype.name} else ["-d", str(dtype)]
-        ignored = settings.get("ignore_index", LEFT_OUT)
+        ignored = settings.get("ignore_index", IGNORED)
         if target is not None and target.shape != logits.shape and (target == ignored).any():
             options += ["--ignore-index", str(ignored)]
         if smoothing := settings.get("label_smoothing", 0.0):

@@ -13,7 +13,7 @@ import numpy as np
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
 from smcli.methods.base import RAISED, Method
-from smcli.model import required
+from smcli.model import IGNORED, required
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
@@ -78,9 +78,6 @@ class Task:
         """The vector of a vector-Jacobian product, one for each row, float64 [R, C], of logsumexp [R]."""
         shape = self.x.shape[:1] if self.problem.vjp_of == "logsumexp" else self.x.shape
         return np.ascontiguousarray(np.broadcast_to(self.problem.cotangent, shape))  # type: ignore[arg-type]
-
-
-IGNORED = -100  # what every framework takes for "ignore this row" by default
 
 
 class Code(Protocol):

@@ -171,7 +171,10 @@ def _rows(report: ScanReport) -> Table:
         said = Verdict.UNDEFINED.label if undefined else error(bad.ulp)
         by = (bad.method, bad.quantity, said) if bad.method else ("", "", "")
         lines.append((*([name] if several else []), str(number), *(by if judged else ())))
-    return _table("the rows most worth a look", head, lines, {several + 0, len(head) - 1})
+    title = "the rows most worth a look"
+    if len(shown) < report.tally.bad and all(row.bad for row in shown):
+        title += f", {len(shown)} of {report.tally.bad} {'with findings' if report.quick else 'bad ones'}"
+    return _table(title, head, lines, {several + 0, len(head) - 1})
 
 
 def _table(title: str, head: tuple[str, ...], lines: list[tuple[str, ...]], right: set[int]) -> Table:
