@@ -173,6 +173,12 @@ def choice(*options: str, index: NDArray[Any]) -> Choice:
     return Choice(options, index.astype(np.uint8))
 
 
+def instead(texts: str | Choice, where: BoolArray, text: str) -> Choice:
+    """The texts of each row [R], and this one where the mask holds."""
+    given = texts if isinstance(texts, Choice) else choice(texts, index=np.zeros(len(where)))
+    return choice(*given.options, text, index=np.where(where, len(given.options), given.index))
+
+
 def first_of(named: list[tuple[str, BoolArray]], rows: int) -> Choice:
     """The first text of each row whose mask [R] holds, or an empty one."""
     index = np.zeros(rows, dtype=np.uint8)

@@ -9,7 +9,7 @@ from smcli import findings
 from smcli.judge.beyond import Beyond
 from smcli.numbers.words import command_line
 from smcli.problem.specs import Tolerance
-from smcli.report.counts import CodeCount, Gap, gaps
+from smcli.report.counts import CodeCount, Gap, Score, gaps
 from smcli.report.document import beyond_document, json_number
 from smcli.scan.tally import Tally, as_counts
 
@@ -83,6 +83,13 @@ class ScanReport:
             for rule in [findings.get(code)]
         ]
         return sorted(counts, key=CodeCount.order)
+
+    def scores(self) -> list[Score]:
+        """How each method did at each quantity; no relative errors are kept."""
+        return [
+            Score(quantity, method, as_counts(c)["verdicts"], c.worst[0], worst_at=c.worst[1:])
+            for (method, quantity), c in self.tally.counts.items()
+        ]
 
     @property
     def broken(self) -> dict[str, Gap]:
