@@ -115,7 +115,8 @@ _smcli_fits() {
     *:--fail-on)
       separated=1
       values='never note warning error SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM204 SM301 SM302 SM303 SM304
-        SM401 SM402 SM403 SM404 SM405 SM406 SM407 SM408 SM409 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM401 SM402 SM403 SM404 SM405 SM406 SM407 SM408 SM409 SM410 SM411 SM501 SM502 SM503 SM901 SM902 SM903
+        SM904'
       ;;
     eval:-m | eval:--method)
       values='exact naive shifted fused logspace explse log1p online online-lazy two-pass base2 base2-fma
@@ -149,7 +150,7 @@ _smcli_fits() {
     explain:)
       separated=1
       values='SM101 SM102 SM103 SM104 SM201 SM202 SM203 SM204 SM301 SM302 SM303 SM304 SM401 SM402 SM403 SM404
-        SM405 SM406 SM407 SM408 SM409 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
+        SM405 SM406 SM407 SM408 SM409 SM410 SM411 SM501 SM502 SM503 SM901 SM902 SM903 SM904'
       ;;
     completions:)
       values='bash fish powershell zsh'

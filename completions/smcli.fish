@@ -122,6 +122,8 @@ function __smcli_fail_on
         SM407\t'cumulative-sum (note)' \
         SM408\t'cancelled-sum (warning)' \
         SM409\t'stray-nan (error)' \
+        SM410\t'batch-differs (warning)' \
+        SM411\t'row-by-row (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \
@@ -290,6 +292,8 @@ function __smcli_explain
         SM407\t'cumulative-sum (note)' \
         SM408\t'cancelled-sum (warning)' \
         SM409\t'stray-nan (error)' \
+        SM410\t'batch-differs (warning)' \
+        SM411\t'row-by-row (note)' \
         SM501\t'backward-nan (error)' \
         SM502\t'vanished-gradient (warning)' \
         SM503\t'gradient-sum (warning)' \

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+IGNORED = -100  # the target that every framework takes for "ignore this row" by default
+
+
 def required(part: T | None) -> T:
     """A part of a problem where it is asked for only if it is there; what belongs together is checked with the options."""
     assert part is not None  # noqa: S101
@@ -204,6 +207,24 @@ class Truth:
         with np.errstate(all="ignore"):
             size: FloatArray = np.log10(np.abs(self.hi)) + self.exp2 * np.log10(2)
         return size
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Apart:
+    """That code was asked row by row, because of what it made of the batch.
+
+    Attributes:
+        said: what it made of the batch, in words that follow its name.
+        batch, alone: float64 [R, N], the other values that it gave for the batch, and those of the rows alone; None where
+            it gave none.
+    """
+
+    said: str
+    batch: FloatArray | None = None
+    alone: FloatArray | None = None
+
+    def __str__(self) -> str:
+        return self.said
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

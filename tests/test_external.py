@@ -179,8 +179,11 @@ def test_a_function_of_one_row_is_called_row_by_row() -> None:
     for name in ("mine:one_row", "mine:softmax"):
         done = compute(name, block())
         same(done.values, "shifted", block(), "softmax")
-    assert done.notes == ("called row by row: a batch gave other values than its rows alone",)
-    assert not compute("mine:one_row", block()).notes and not compute("mine:batched", block()).notes
+    said = "called row by row, and these values are judged: the batch gave other values: all of them sum to 1"
+    assert done.notes[0].startswith(said)
+    (refused,) = compute("mine:one_row", block()).notes
+    assert "judged: with the batch it raised ValueError: one row at a time (mine.py:" in refused
+    assert not compute("mine:batched", block()).notes
 
 
 def test_losses_and_derivatives() -> None:
@@ -491,3 +494,56 @@ def test_only_what_can_be_asked_for_is_suggested(tmp_path, monkeypatch) -> None:
                     assert told[1] in meant, (typed, told[1])
                     seen.add(told[1])
     assert seen == meant
+
+
+PARTLY = ["compare", "[[1,2,3],[4,5,7]]", "-t", "0,1", "-q", "softmax,cross-entropy", "-m"]
+
+
+@pytest.mark.parametrize(("verb", "gate"), [("compare", "--max-ulp"), ("scan", "--max-ulp"), ("compare", "--fail-on")])
+def test_a_function_that_gave_nothing_of_one_quantity_passes_no_gate(
+    verb: str, gate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its softmax is right and its cross-entropy is not there: nobody knows whether that is right."""
+    Path("x.txt").write_text("1 2 3\n4 5 7\n")
+    words = [*PARTLY, "mine:batched"] if verb == "compare" else ["scan", "x.txt", *PARTLY[2:], "mine:batched"]
+    limit = [gate, "8" if gate == "--max-ulp" else "error"]
+    assert command([*words, *limit]) == 3
+    out, err = capsys.readouterr()
+    assert "error: mine:batched gave no values of cross-entropy: it raised TypeError" in err
+    assert "--quantity names what it is to compute" in err
+    assert command(words) == 0
+    out, err = capsys.readouterr()
+    assert "note: mine:batched gave no values of cross-entropy: it raised TypeError" in err and "TypeError" in out
+    if verb == "compare":
+        assert out.splitlines()[0].startswith("mine:batched  ")
+        assert "; no cross-entropy: it raised TypeError" in out.splitlines()[0]
+    assert command([*words, "-f", "json", *limit]) == 3
+    document = json.loads(capsys.readouterr().out)
+    if verb == "scan":
+        assert list(document["unavailable"]) == ["mine:batched: cross-entropy"]
+    assert command([*words, "--max-ulp", "0"]) == 1, "a limit that was hit comes first"
+    capsys.readouterr()
+
+
+def test_a_loss_that_nobody_asked_for_by_name_breaks_no_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "1", "2", "-m", "mine:batched", "--max-ulp", "8"]
+    assert command(words) == 0
+    assert "mine" not in capsys.readouterr().err
+    assert command([*words, "-q", "softmax,cross-entropy"]) == 3
+    said = (
+        "mine:batched gave no values of cross-entropy: for cross-entropy it is called with a target, and there is none"
+    )
+    assert said in capsys.readouterr().err
+
+
+def test_several_formats_and_rows_that_are_missing_pass_no_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command([*PARTLY, "mine:batched", "-d", "float64,float32", "--max-ulp", "100"]) == 3
+    assert "gave no values of cross-entropy" in capsys.readouterr().err
+    Path("some.py").write_text(
+        "def f(x):\n    if x.shape[-1] == 2:\n        raise ValueError('two')\n    return x * 0 + 1 / 3\n"
+    )
+    for words in (["compare", "[[1,1],[2,2,2]]"], ["scan", "y.txt"]):
+        Path("y.txt").write_text("1 1\n2 2 2\n")
+        assert command([*words, "-q", "softmax", "-m", "some:f", "--max-ulp", "8"]) == 3
+        assert "some:f gave no values of softmax in some rows: it raised ValueError: two" in capsys.readouterr().err
+    sys.modules.pop("some", None)

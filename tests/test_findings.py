@@ -56,6 +56,10 @@ PAIRS = {
     "SM408": (lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="naive", quantities="kl"),
               lambda: compare([1, 2, 3], against=[1.0000001, 2, 3], methods="bregman", quantities="kl")),
     "SM409": (lambda: smcli.check([1.0, 2.0], [0.25, float("nan")]), lambda: smcli.check([1.0, 2.0], [0.25, 0.75])),
+    "SM410": (lambda: compare([[1, 2], [3, 5]], methods="numpy:flip", quantities="softmax"),
+              lambda: compare([[1, 2]], methods="numpy:flip", quantities="softmax")),
+    "SM411": (lambda: compare([[1, 2], [3, 5]], methods="numpy:sum", quantities="logsumexp"),
+              lambda: compare([[1, 2]], methods="numpy:sum", quantities="logsumexp")),
     "SM501": (lambda: grad([0, -800], target=1, methods="shifted"), lambda: grad([0, -800], target=1, methods="fused")),
     "SM502": (lambda: grad([40, 0], target=0, methods="fused"), lambda: grad([4, 0], target=0, methods="fused")),
     "SM503": (lambda: grad(ZEROS, target=0, dtype="bfloat16", sum="sequential", methods="fused"),
@@ -66,13 +70,14 @@ PAIRS = {
     "SM904": (lambda: compare([0, -100], target=1, methods="clipped"), lambda: compare([0, -10], target=1, methods="clipped")),
 }  # fmt: skip
 SEVERITIES = {
-    Severity.NOTE: {"SM104", "SM301", "SM406", "SM407", "SM901", "SM904"},
+    Severity.NOTE: {"SM104", "SM301", "SM406", "SM407", "SM411", "SM901", "SM904"},
     Severity.WARNING: {
         "SM204",
         "SM302",
         "SM401",
         "SM402",
         "SM403",
+        "SM410",
         "SM404",
         "SM405",
         "SM408",

@@ -350,6 +350,16 @@ def check_SM409(ev, f, r):  # noqa: N802
     assert not ev.run.steps
 
 
+def check_SM410(ev, f, r):  # noqa: N802
+    """Speaks of functions, which none of the methods here is: see test_batches."""
+    assert ev.run.apart is not None
+
+
+def check_SM411(ev, f, r):  # noqa: N802
+    """As SM410."""
+    assert ev.run.apart is not None
+
+
 def check_SM902(ev, f, r):  # noqa: N802
     written, x = ev.raw.values[r], ev.x[r]
     assert not np.isfinite(x[list(f.at)]).any()

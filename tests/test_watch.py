@@ -341,3 +341,46 @@ def test_many_class_weights_are_left_out_of_the_command_and_it_says_so(tmp_path,
     said = capsys.readouterr().err
     assert "row 1, target 3" in said and "--class-weights" not in said.splitlines()[-1]
     assert "the command leaves out the 50 class weights, which --class-weights takes" in said
+
+
+def test_what_was_taken_as_logits_and_what_was_left_aside_is_said(tmp_path, capsys):
+    def masked(logits, target, T=1.0, mask=None, ignore_index=-100):  # noqa: N803
+        return np.nan
+
+    def head(hidden, W, target):  # noqa: N803
+        return np.inf
+
+    def alone(x):
+        return np.nan
+
+    def binary(logits, target, weight=None):
+        return np.nan
+
+    def told(f, *args, **kwargs):
+        smcli.watch(f, directory=tmp_path)(*args, **kwargs)
+        return capsys.readouterr().err
+
+    x, t, mask = np.array([[1.0, 2, 3], [4, 5, 6]]), [0, 1], np.ones((2, 3), bool)
+    taken = "logits (2, 3) was taken as the logits, target (2,) as the target"
+    said = told(masked, x, t, mask=mask, T=0.0, ignore_index=-1)
+    assert f"smcli.watch: {taken}; left aside: mask, T\n" in said
+    assert "on any; where mask or T makes other logits of them, watch a function of these and the target\n" in said
+    assert f"smcli.watch: {taken}; left aside: T, mask\n" in told(masked, x, t, 0.0, mask)
+    assert f"smcli.watch: {taken}\n" in told(masked, x, t)
+    assert "aside" not in told(masked, x, t, mask=None), "nothing was given"
+    both = told(head, np.ones((2, 2)), np.eye(2), [1, 1])
+    assert "hidden (2, 2) was taken as the logits, W (2, 2) as the soft labels; left aside: target\n" in both
+    assert "hidden (2, 2) was taken as the logits; W (2, 5) is no target of these" in told(
+        head, np.ones((2, 2)), np.ones((2, 5)), target=[1, 1]
+    )
+    # a row that explains it is told first of what it is a row of
+    assert f"{taken}; left aside: T\n" in told(masked, np.array([[1.0, np.nan, 0], [1, 1, 1]]), t, T=2.0)
+    assert "was taken" not in told(masked, np.array([[1.0, np.nan, 0], [1, 1, 1]]), t), "nothing else there is"
+    assert "argument 0" not in told(lambda *_: np.nan, np.array([[1.0, np.nan]]), [0])
+    assert "argument 0 (2, 3) was taken as the logits, argument 1 (2,) as the target; left aside: argument 2" in told(
+        lambda *_: np.nan, x, t, mask
+    )
+    assert "x (2, 3) was taken as the logits, without a target" in told(alone, x)
+    watched = smcli.watch(binary, directory=tmp_path)
+    watched(x, x * 0, weight=np.ones(3))
+    assert "left aside: weight" in capsys.readouterr().err

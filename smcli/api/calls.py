@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LOGITS, TARGETS = ("logits", "input", "inputs"), ("target", "targets", "labels")
+SETTINGS = {
+    "weight",
+    "ignore_index",
+    "label_smoothing",
+    "reduction",
+    "size_average",
+    "reduce",
+}  # that are looked at apart
 MOST_NESTED = 16  # derivatives of derivatives
 
 
@@ -47,17 +55,39 @@ def symbolic(result: Any) -> bool:
     )
 
 
-def first_two(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+class Given(NamedTuple):
+    """What of a call is looked at.
+
+    Attributes:
+        values: the logits, and the target where there is one.
+        names: what the function calls them.
+        aside: the names of what else it was called with, those of known settings apart.
+    """
+
+    values: list[Any]
+    names: list[str]
+    aside: list[str]
+
+
+def arguments(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Given:
     """The logits and the target of a call: by their names where these are known ones, else the first two arguments."""
+    given = _named(f, args, kwargs)
+    logits = next((name for name in LOGITS if given.get(name) is not None), None)
+    target = next((name for name in TARGETS if given.get(name) is not None), None)
+    chosen = list(given)[:2] if logits is None or target is None else [logits, target]
+    aside = [name for name, value in given.items() if name not in chosen and name not in SETTINGS and value is not None]
+    return Given([given[name] for name in chosen], chosen, aside)
+
+
+def _named(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call was made with, in its order, by the names of the function, else by numbers."""
     try:
-        given = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
+        known = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
-        given = {str(k): a for k, a in enumerate(args)} | dict(kwargs)
-    logits = next((given[name] for name in LOGITS if name in given), None)
-    target = next((given[name] for name in TARGETS if name in given), None)
-    if logits is None or target is None:
-        return [*args, *kwargs.values()][:2]
-    return [logits, target]
+        known = {}.values()
+    names = [p.name for p in known if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    numbered = [names[k] if k < len(names) else f"argument {k}" for k in range(len(args))]
+    return dict(zip(numbered, args, strict=True)) | dict(kwargs)
 
 
 class Settings:

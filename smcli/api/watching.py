@@ -10,20 +10,21 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from smcli.api.calls import Settings, compiler, concrete, first_two, symbolic
+from smcli.api.calls import Settings, arguments, compiler, concrete, symbolic
+from smcli.model import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from smcli.api.calls import Given
     from smcli.batch import Batch
     from smcli.model import RowReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
 TOGETHER = 1 << 20  # logits that are looked at together
-LEFT_OUT = -100  # PyTorch's target of rows that are left out
 MOST = 1 << 16  # numbers of files that are tried
 WRITTEN = 32  # class weights that the command repeats
 
@@ -69,15 +70,15 @@ class Watched:
             if self._left <= 0:
                 return
             self._left -= 1
-        given = [concrete(a) for a in first_two(self.__wrapped__, args, kwargs)]
-        if not given:
+        call = arguments(self.__wrapped__, args, kwargs)
+        if not call.values:
             _say(
                 [
                     f"{self.__name__} returned {_first(_array(bad))}, called without arguments: there are no logits to look at"
                 ]
             )
             return
-        case = _Case.of(self.__name__, given, Settings(self.__wrapped__, kwargs))
+        case = _Case.of(self.__name__, call, Settings(self.__wrapped__, kwargs))
         path = case.save(self._directory)
         _say(case.told(path, _array(bad)))
 
@@ -137,6 +138,8 @@ class _Case:
         dtype: the number format that the logits were in, where the array is of another.
         options: what the command has to repeat of the call.
         weights: a factor for each class, or None.
+        taken: what of the call was taken as logits and target, in words.
+        aside: the names of what else it was called with.
     """
 
     name: str
@@ -145,10 +148,12 @@ class _Case:
     dtype: str | None
     options: tuple[str, ...]
     weights: list[float] | None = None
+    taken: str = ""
+    aside: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, args: list[Any], settings: Settings) -> _Case:
-        """What the first two arguments are.
+    def of(cls, name: str, call: Given, settings: Settings) -> _Case:
+        """What the logits and the target of a call are.
 
         Raises:
             SmcliError: the first one is no array of numbers.
@@ -157,6 +162,7 @@ class _Case:
 
         from smcli.read import from_object
 
+        args = [concrete(a) for a in call.values]
         logits = _array(args[0])
         dtype = from_object(args[0]).dtype
         target = _array(args[1]) if len(args) > 1 else None
@@ -166,22 +172,25 @@ class _Case:
                 logits = np.moveaxis(logits, 1, -1)  # as PyTorch has its classes
             if target.size != logits.size // logits.shape[-1] or not np.array_equal(target, np.rint(target)):
                 target = None
+        taken = _taken(call.names, logits, None if len(args) < 2 else _array(args[1]), target)
         options = [] if dtype in {None, logits.dtype.name} else ["-d", str(dtype)]
-        ignored = settings.get("ignore_index", LEFT_OUT)
+        ignored = settings.get("ignore_index", IGNORED)
         if target is not None and target.shape != logits.shape and (target == ignored).any():
             options += ["--ignore-index", str(ignored)]
         if smoothing := settings.get("label_smoothing", 0.0):
             options += ["--label-smoothing", str(smoothing)]
         if "binary" in name.lower():
             options += ["-q", "bce"]
-            return cls(name, logits, target, dtype, tuple(options))
+            aside = (*call.aside, *(["weight"] if settings.get("weight", None) is not None else []))
+            return cls(name, logits, target, dtype, tuple(options), taken=taken, aside=aside)
         given = settings.get("weight", None)
         weights = None if given is None or target is None else _array(given)
         of_classes = weights is not None and weights.shape == logits.shape[-1:] and weights.dtype.kind in "fiu"
         told = weights.astype(float).tolist() if weights is not None and of_classes else None
         if told is not None and len(told) <= WRITTEN:
             options += ["--class-weights", ",".join(map(repr, told))]
-        return cls(name, logits, target, dtype, tuple(options), told)
+        aside = (*call.aside, *(["weight"] if given is not None and told is None else []))
+        return cls(name, logits, target, dtype, tuple(options), told, taken, aside)
 
     def save(self, directory: str) -> str:
         """Write the next free smcli-watch-K.npz and return its name.
@@ -205,6 +214,9 @@ class _Case:
         first = _first(result)
         yield f"{self.name} returned {first}; its arguments are in {path}"
         row, alone = self._bad_row(path, result)
+        if self.aside or row is None:
+            also = f"; left aside: {', '.join(self.aside)}" if self.aside else ""
+            yield f"{self.taken}{also}"
         command = ["smcli", "compare", "-i", path]
         if row is None:
             yield self._unexplained
@@ -236,7 +248,10 @@ class _Case:
         ignored = words.get("--ignore-index")
         if ignored is not None and self.target is not None and (self.target == int(ignored)).all():
             return f"every target is {ignored}, so that all rows are left out: a mean of no losses is 0/0 = nan"
-        return f"no row alone explains it: {self._fine} on any"
+        aside = (
+            f"; where {' or '.join(self.aside)} makes other logits of them, watch a function of these and the target"
+        )
+        return f"no row alone explains it: {self._fine} on any{aside if self.aside else ''}"
 
     def _bad_row(self, path: str, result: NDArray[Any]) -> tuple[RowReport | None, bool]:
         """The first row that alone makes what the loss is, nan or an infinity; else the first that makes the other.
@@ -282,6 +297,16 @@ class _Case:
         report = analyse(part, Request.of("compare", Objects(keywords)).settle(part, tuple(numbers)))
         if isinstance(report, Report):
             yield from report.rows
+
+
+def _taken(names: list[str], logits: NDArray[Any], second: NDArray[Any] | None, target: NDArray[Any] | None) -> str:
+    """What of a call was taken as logits and target, in words."""
+    said = f"{names[0]} {logits.shape} was taken as the logits"
+    if second is None:
+        return f"{said}, without a target"
+    if target is None:
+        return f"{said}; {names[1]} {second.shape} is no target of these"
+    return f"{said}, {names[1]} {second.shape} as the {'soft labels' if target.shape == logits.shape else 'target'}"
 
 
 def _infinite(row: RowReport) -> bool:

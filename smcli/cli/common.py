@@ -170,26 +170,37 @@ def finish(report: Report | Comparison, options: Output) -> int:
 
         for text in report.details:
             report_detail(text)
-    return outcome(report, on, failed=fails(report.digest(), on) or report.beyond_limits())
+    return outcome(
+        report,
+        on,
+        failed=fails(report.digest(), on) or report.beyond_limits(),
+        named=bool(getattr(options, "quantity", None)),
+    )
 
 
-def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool, more: str = "-v") -> int:
-    """The exit code; a function of the user's that gave no value is told on stderr.
+def outcome(report: Report | Comparison | ScanReport, on: str, *, failed: bool, named: bool, more: str = "-v") -> int:
+    """The exit code; a function of the user's that gave no values, or none of some quantity, is told on stderr.
 
-    It has no values that a gate could pass: with --fail-on or a limit that nothing hit, the code says that it could not be
-    computed. Without them, what ran is all that was asked for. `more` shows the traceback of a function.
+    There are none that a gate could pass: with --fail-on or a limit that nothing hit, the code says that it could not be
+    computed. Without them, what ran is all that was asked for. A loss that nobody asked for by name (`named`) is none, where
+    there is no target to call a function with. `more` shows the traceback of a function.
     """
     from smcli import methods
     from smcli.cli.messages import report as say
     from smcli.cli.messages import report_note
 
     gate = on != "never" or report.limits.given
-    for name, why in report.broken.items():
+    gaps = {name: gap for name, gap in report.broken.items() if named or not gap.unasked}
+    for name, gap in gaps.items():
         if gate:
-            say(f"{name}: {why}", methods.advice({name: why}, more), 3)
+            said = f" gave no values{gap.of}" if gap.of else ""
+            leave = "; --quantity names what it is to compute" if gap.of else ""
+            say(f"{name}{said}: {gap.why}", methods.advice({name: gap.why}, more) + leave, 3)
         else:
-            report_note(f"{name} gave no values: {why}; with --fail-on or a limit the exit code is 3 for that")
-    return 1 if failed else 3 if gate and report.broken else 0
+            report_note(
+                f"{name} gave no values{gap.of}: {gap.why}; with --fail-on or a limit the exit code is 3 for that"
+            )
+    return 1 if failed else 3 if gate and gaps else 0
 
 
 def write(thing: object, options: Rendering) -> None:

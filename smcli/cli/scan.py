@@ -95,7 +95,7 @@ def main(options: Options) -> int:
         return 2
     on = check_fail_on(options.fail_on)
     failed = fails(report.digest(), on) or report.beyond_limits()
-    return outcome(report, on, failed=failed, more="smcli compare -v")
+    return outcome(report, on, failed=failed, named=bool(options.quantity), more="smcli compare -v")
 
 
 def _cores() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smcli.document.tolerance import sentences
+from smcli.model import Verdict
 from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from smcli.judge.beyond import Beyond
     from smcli.problem.specs import Tolerance
+    from smcli.report.counts import Score
 
 
 class Judged(Protocol):
@@ -29,6 +31,9 @@ class Judged(Protocol):
     def tolerance(self) -> dict[str, Any] | None:
         """What a test of the values should allow; None where that is not asked."""
 
+    def scores(self) -> list[Score]:
+        """How each method did at each quantity."""
+
     def beyond(self) -> Beyond:
         """How many values are beyond the limits."""
 
@@ -38,6 +43,11 @@ def judged(report: Judged) -> Iterator[str]:
     yield from unmeetable(report.limits, report.beyond(), report.dtype)
     if report.tolerance is not None:
         yield from sentences(report.tolerance)
+        if report.tolerance["looks_like"] and any(Verdict.INACCURATE.label in s.counts for s in report.scores()):
+            yield (
+                "such a bound has an atol, as a difference like p − 1 loses digits; the limit of accuracy (SM401) is relative, and "
+                "some values are beyond it, which --fail-on error lets pass"
+            )
 
 
 def unmeetable(limits: Tolerance, found: Beyond, dtype: str, *, code: bool = True) -> Iterator[str]:

@@ -24,6 +24,8 @@ from smcli.document.values import (
     wrong,
 )
 from smcli.document.verdicts import verdicts
+from smcli.judge.block import told
+from smcli.methods.base import BY_ROW
 from smcli.model import Severity, Verdict
 from smcli.numbers import formats
 from smcli.numbers.words import plural
@@ -148,15 +150,14 @@ def _parts(report: Report, style: Style, told: Sequence[FindingBlock]) -> Iterat
 def _told(report: Report) -> Iterator[str]:
     """What is to be known of how values came about, and the versions of libraries."""
     ran = [m for b in report.blocks for q in b.results for m in q.methods]
-    yield from notes(report)
+    yield from (note for note in notes(report) if BY_ROW not in note)  # a finding stands for that
     versions = dict.fromkeys(f"{m.method} {m.version}" for m in ran if m.version)
     yield f"libraries: {', '.join(versions)}" if versions else ""
 
 
 def notes(report: Report) -> list[str]:
     """What is to be known of how values came about, each once."""
-    ran = [m for b in report.blocks for q in b.results for m in q.methods]
-    return list(dict.fromkeys(f"{m.method}: {note}" for m in ran for note in m.notes))
+    return list(told(m for b in report.blocks for q in b.results for m in q.methods).values())
 
 
 def _shown(

@@ -24,6 +24,7 @@ MEANINGS = {
     "undefined": "the truth is nan, or a logit is +inf",
 }
 NAMED = 3  # quantities that a line names one by one
+ASIDE = {"SM410"}  # it tells of values that are not those judged
 IMPRECISE = {"SM401", "SM403", "SM404", "SM405", "SM503"}  # they tell of inaccurate values, all others of lost ones
 
 
@@ -74,6 +75,8 @@ def _line(scores: Sequence[Score], found: dict[str, CodeCount], dtype: str) -> C
         good.append(f"{beyond} {' or '.join(where or ['beyond'])} {dtype}")
     if good:
         said.append(", ".join(good) + ("" if said else _beside(ran, found)))
+    gone = {s.reason: s.quantity for s in reversed(scores) if not s.available}
+    said += [f"no {quantity}: {why}" for why, quantity in reversed(gone.items())]
     worst = worst_verdict(counts)
     return Cell("; ".join(said), "correct" if worst in {"correct", "ok", "not-representable"} else worst)
 
@@ -89,6 +92,7 @@ def _bad(scores: Sequence[Score], label: str, found: dict[str, CodeCount]) -> st
     if label == "undefined":
         codes = dict.fromkeys(c.code for c in found.values() if not c.methods)
     causes = [found[code] for code in codes if code in found and found[code].severity != Severity.NOTE]
+    causes = [c for c in causes if c.code not in ASIDE]
     causes = [c for c in causes if label == "undefined" or (c.code in IMPRECISE) == (label == "inaccurate")]
     causes.sort(key=lambda c: (c.severity != Severity.ERROR, c.code))
     why = [cause(c.name) for c in causes[:1] if c.name != label]

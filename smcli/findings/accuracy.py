@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smcli.findings import minus_one
 from smcli.findings.evidence import pick
 from smcli.findings.foreign import suspicion
 from smcli.findings.remedies import mend
-from smcli.findings.rules import Hit, choice, rule
+from smcli.findings.rules import Hit, choice, instead, rule
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     difference a − b of positive parts, as the gradient of soft labels is, may err by as many ulp of a + b. An entropy adds
     Σ w_i|x_i − max x|, w_i the weight of its terms; a focal loss takes 1 + γ times the bracket. Beyond the limit
     something was thrown away. Usual ways: exp(x − logsumexp), where a large logsumexp has few digits left for the
-    difference; log(1 + e^x) without log1p; subnormal intermediates (SM405); a long sum in a narrow format (SM404).
+    difference; log(1 + e^x) without log1p; a gradient's p − 1, which has the error of p and is smaller; subnormal
+    intermediates (SM405); a long sum in a narrow format (SM404).
 
     {table:unit_roundoff}
 
@@ -101,6 +103,12 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     looks: dict[str, Any] = {}
     if ev.run.unseen and not ev.counted:
         remedy, looks = suspicion(ev, wrong, remedy)
+    index = np.where((true == 0) | np.isinf(true), 1, 0)
+    if (minus := minus_one.cancelled(ev, wrong)) is not None and minus.where.any():
+        index[minus.where] = 2
+        looks = {**looks, "of_p": minus.of_p, "each": minus.each}
+        if ev.run.unseen and not ev.counted:
+            remedy = instead(remedy, minus.where, minus_one.INSTEAD)
     against = choice(
         "a careful {format} algorithm stays within {allowed} ulp here",
         "your limit is {allowed} ulp",
@@ -112,7 +120,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
         choice(
             "wrong by up to {ulp} ulp ({rel} relative) at {at}; {against}",
             "{got} is returned at {most:place} where the truth is {true:most}",
-            index=(true == 0) | np.isinf(true),
+            minus_one.TEXT,
+            index=index,
         ),
         remedy,
         facts={"ulp": pick(ulp, most), "rel": pick(ev.errors.rel, most), "got": pick(ev.y, most), "most": most,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "logits", "rounding", "lookalikes", "overflow", "underflow", "logarithms", "sums", "cancellation", "subnormal", "accuracy",
-    "derivatives", "foreign",
+    "derivatives", "foreign", "batches",
 )  # fmt: skip
 MOST_PLACES = 100  # a finding lists this many indices; its count is whole
 
@@ -171,6 +171,12 @@ def _of_rows(fact: Any, rows: IntArray) -> Any:
 def choice(*options: str, index: NDArray[Any]) -> Choice:
     """One of several texts for each row [R]; a boolean index takes the second text where it is true."""
     return Choice(options, index.astype(np.uint8))
+
+
+def instead(texts: str | Choice, where: BoolArray, text: str) -> Choice:
+    """The texts of each row [R], and this one where the mask holds."""
+    given = texts if isinstance(texts, Choice) else choice(texts, index=np.zeros(len(where)))
+    return choice(*given.options, text, index=np.where(where, len(given.options), given.index))
 
 
 def first_of(named: list[tuple[str, BoolArray]], rows: int) -> Choice:

@@ -63,6 +63,19 @@ class StepTable:
         )  # fmt: skip
 
 
+def told(judged: Iterable[Judged]) -> dict[str, str]:
+    """What is to be known of how values came about, each once.
+
+    Notes of a method that begin alike, up to a colon, are one, which the first tells: figures differ from block to block.
+    """
+    notes: dict[str, str] = {}
+    for m in judged:
+        for note in m.notes:
+            text = f"{m.method}: {note}"
+            notes.setdefault(f"{m.method}: {note.partition(':')[0]}", text)
+    return notes
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Judged:
     """What one method returned for one quantity of a block, and how far that is from the truth.

@@ -17,6 +17,7 @@ In ulp at the truth, n logits, m the largest:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,13 @@ LEAST = 8.0
 def limit(problem: Problem, quantity: str, reference: Reference, tolerance: Tolerance) -> Limit:
     """What counts as accurate of a quantity of this block: the user's own limits, else those of the problem."""
     return _of_user(tolerance) if tolerance.given else _of_problem(problem, quantity, reference)
+
+
+def of_softmax(problem: Problem) -> FloatArray:
+    """What counts as accurate of each probability, in ulp [R, C], whatever is asked for."""
+    base = math.log2(max(problem.logits.shape[1], 1)) + 4
+    with np.errstate(all="ignore"):
+        return np.maximum(LEAST, 2 * (base + _distance(replace(problem, loss=None), "softmax")))
 
 
 def reduced(count: int, tolerance: Tolerance) -> Limit:

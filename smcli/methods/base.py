@@ -16,7 +16,7 @@ from smcli.quantities import QUANTITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from smcli.model import FloatArray, Problem
+    from smcli.model import Apart, FloatArray, Problem
     from smcli.numbers.arithmetic import Arithmetic, Rows, Step
     from smcli.problem.specs import Settings
     from smcli.quantities import Quantity
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Backward = Literal["composed", "fused", "autograd", "differences", "none"]
 T = TypeVar("T", bound=type)
 RAISED = "it raised "  # how the reason begins where code failed
+UNASKED = "it is called with a target, and there is none"  # how the reason ends where code was not called at all
+BY_ROW = "called row by row, and these values are judged"  # how the note begins of which SM410 or SM411 tells more
 
 OUTPUT = "output"  # the name of values that other code computed
 
@@ -183,6 +185,7 @@ class Run:
         version: of the library behind the method, or an empty string.
         notes: what a user should know of how the values came about.
         around: whether the steps are what is done around code that is not seen.
+        apart: of code that was asked row by row, why; else None.
     """
 
     method: str
@@ -191,6 +194,7 @@ class Run:
     version: str = ""
     notes: tuple[str, ...] = ()
     around: bool = False
+    apart: Apart | None = None
 
     @property
     def unseen(self) -> bool:
@@ -224,7 +228,8 @@ def run(method: Method, problem: Problem, quantity: str, o: Arithmetic, step: fl
         if q.zero_when_ignored and problem.ignored is not None and not method.final:
             values = np.where(problem.ignored[:, None], 0.0, values)
     notes = tuple(dict.fromkeys(o.notes))
-    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, notes, method.unseen)
+    apart = o.apart[0] if o.apart else None
+    return Run(method.name, np.ascontiguousarray(values), o.steps, method.version, notes, method.unseen, apart)
 
 
 REGISTRY: dict[str, Method] = {}

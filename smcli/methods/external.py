@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.errors import UnavailableError, UsageError, nearest
-from smcli.methods.base import RAISED
+from smcli.methods import batches
+from smcli.methods.base import BY_ROW, RAISED, UNASKED
 from smcli.methods.kernels import Kernel, one_line, traceback_of
 from smcli.methods.streams import aside
+from smcli.model import Apart
 from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ class Call:
         if loss is not None and loss.teacher is not None:
             return (self._array(self.task.teacher),)
         if loss is None:
-            raise FinalError(f"for {q.name} it is called with a target, and there is none")
+            raise FinalError(f"for {q.name} {UNASKED}")
         extra = {"label smoothing": loss.smoothing, "class weights": loss.weights is not None, "a z-loss": loss.z_loss}
         own = " and ".join(what for what, there in extra.items() if there)
         if own:
@@ -185,6 +187,7 @@ class Call:
             UnavailableError: they have a wrong shape; or the function takes neither the batch nor a row of it: what it made
                 of the batch is told first, since that is how it is called.
         """
+        self._say_scaled()
         if self.quantity.name == "gradient" and self.task.problem.scale != 1:
             factor = f"1/N = {float(self.task.problem.scale):.6g}"
             self.task.arithmetic.notes.append(
@@ -198,13 +201,43 @@ class Call:
             except Exception as error:  # noqa: BLE001 - it is the user's, and may raise anything
                 first = error  # it takes no batch, perhaps
             else:
-                return batch if self._same_by_row(batch) else self._row_by_row()
+                return batch if self._same_by_row(batch) else self._apart(batch)
             if isinstance(first, FinalError):
                 raise first
             try:
-                return self._row_by_row()
+                alone = self._row_by_row()
             except Exception as error:
                 raise _why(first, error) from error
+            if len(alone) > 1:  # of a row that stands alone nobody asked for a batch
+                self._note_apart(Apart(first.brief if isinstance(first, OneInAllError) else _said(first)))
+            return alone
+
+    def _say_scaled(self) -> None:
+        """Note that temperature and soft cap are applied around it."""
+        asked, q = self.task.asked, self.quantity
+        if asked.temperature == 1 and asked.softcap is None:
+            return
+        inside = "x" if asked.temperature == 1 else "x/T"
+        x = inside if asked.softcap is None else f"cap·tanh({inside}/cap)"
+        figures = [f"T = {asked.temperature:g}"] * (asked.temperature != 1)
+        figures += [] if asked.softcap is None else [f"cap = {asked.softcap:g}"]
+        said = f"given {x} as its logits, {', '.join(figures)}, which it is not to apply again"
+        if q.is_derivative:
+            by = ["the derivative of the cap"] * (asked.softcap is not None)
+            by += [f"1/T = {1 / asked.temperature:.6g}"] * (asked.temperature not in {0, 1})
+            said += f"; what it returns is multiplied by {' and '.join(by)} here" if by else ""
+        self.task.arithmetic.notes.append(said)
+
+    def _apart(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The values of the rows alone, with the note that the batch gave others."""
+        alone = self._row_by_row()
+        looks = batches.looks_like(self.quantity, batch, alone, self.task.format.unit_roundoff)
+        self._note_apart(Apart(f"the batch gave other values{': ' if looks else ''}{looks}", batch, alone))
+        return alone
+
+    def _note_apart(self, apart: Apart) -> None:
+        self.task.arithmetic.apart.append(apart)
+        self.task.arithmetic.notes.append(f"{BY_ROW}: {'with the batch ' * (apart.batch is None)}{apart}")
 
     def _batch(self) -> NDArray[Any]:
         """What it makes of all rows at once [R, N]."""
@@ -214,9 +247,7 @@ class Call:
         if any(values.shape == (rows, *shape) for shape in self.due):
             return values.reshape(rows, -1)
         if values.size == 1 and () in self.due:
-            raise OneInAllError(
-                f"it returned one value for {rows} rows, where {self.quantity.name} has one for each: {UNREDUCED}"
-            )
+            raise OneInAllError(rows, self.quantity.name)
         raise UnavailableError(
             f"it returned the shape {_text(values.shape)} for {plural(rows, 'row')} of {self.task.x.shape[1]} logits"
         )
@@ -248,10 +279,7 @@ class Call:
                 return True
             if alone.shape not in self.due:
                 return True
-            size = np.abs(alone[np.isfinite(alone)])
-            most = 0.01 * float(size.max()) if size.size else 0.0
-            if not np.allclose(batch[r].ravel(), alone.ravel(), rtol=0.1, atol=most, equal_nan=True):
-                self.task.arithmetic.notes.append("called row by row: a batch gave other values than its rows alone")
+            if batches.differ(batch[r : r + 1], alone.reshape(1, -1)).any():
                 return False
         return True
 
@@ -272,6 +300,10 @@ class FinalError(UnavailableError):
 class OneInAllError(UnavailableError):
     """A function returned one value where each row has one: a loss that is reduced, unless it takes rows alone."""
 
+    def __init__(self, rows: int, quantity: str) -> None:
+        self.brief = f"it returned one value for {rows} rows"
+        super().__init__(f"{self.brief}, where {quantity} has one for each: {UNREDUCED}")
+
 
 def _why(first: Exception, then: Exception) -> UnavailableError:
     """Why a function took neither the batch nor a row alone: what it made of the batch, and then of a row.
@@ -286,11 +318,15 @@ def _why(first: Exception, then: Exception) -> UnavailableError:
         return then
     if isinstance(first, OneInAllError):
         return UnavailableError(first.message, detail="" if isinstance(then, UnavailableError) else traceback_of(then))
-    said, alone = (e.message if isinstance(e, UnavailableError) else f"{RAISED}{one_line(e)}" for e in (first, then))
+    said, alone = _said(first), _said(then)
     also = "" if alone == said else f"; with a row alone {alone}"
     return UnavailableError(
         f"{said}{also}", detail=traceback_of(then if isinstance(first, UnavailableError) else first)
     )
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, UnavailableError) else f"{RAISED}{one_line(error)}"
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from smcli.errors import SmcliError, UnavailableError
 from smcli.methods import losses, scaling
 from smcli.methods.base import RAISED, Method
-from smcli.model import required
+from smcli.model import IGNORED, required
 from smcli.numbers import formats
 from smcli.numbers.arithmetic import Arithmetic, Rows
 from smcli.quantities import QUANTITIES
@@ -32,10 +32,12 @@ class Task:
 
     Attributes:
         problem: the block; its logits are divided by the temperature and capped already.
+        asked: the block as it was asked for, with its temperature and soft cap.
         arithmetic: of the format; its notes are for what a user should know of how the values came about.
     """
 
     problem: Problem
+    asked: Problem
     arithmetic: Arithmetic
 
     @property
@@ -76,9 +78,6 @@ class Task:
         """The vector of a vector-Jacobian product, one for each row, float64 [R, C], of logsumexp [R]."""
         shape = self.x.shape[:1] if self.problem.vjp_of == "logsumexp" else self.x.shape
         return np.ascontiguousarray(np.broadcast_to(self.problem.cotangent, shape))  # type: ignore[arg-type]
-
-
-IGNORED = -100  # what every framework takes for "ignore this row" by default
 
 
 class Code(Protocol):
@@ -162,7 +161,7 @@ class Kernel(Method):
         if loss is not None and loss.teacher is not None:
             loss = replace(loss, teacher=scaling.enter(problem, o, loss.teacher, "t").values)
         inner = replace(problem, logits=np.ascontiguousarray(x.values), temperature=1.0, softcap=None, loss=loss)
-        task = Task(inner, o)
+        task = Task(inner, problem, o)
         try:
             values = np.asarray(self.code.answer(quantity, task), dtype=np.float64)
         except SmcliError:

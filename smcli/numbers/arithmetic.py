@@ -19,7 +19,7 @@ from smcli.model import StepSummary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smcli.model import BoolArray, FloatArray
+    from smcli.model import Apart, BoolArray, FloatArray
     from smcli.numbers.formats import Format
 
 ORDERS = ("pairwise", "sequential", "compensated")
@@ -127,6 +127,7 @@ class Arithmetic:
             "sequential" (one after the other), "compensated" (sequential with Neumaier's correction, 1974).
         steps: the trace, in the order of computation.
         notes: what a user should know of how the values came about.
+        apart: of code that was asked row by row, why; else nothing.
     """
 
     format: Format
@@ -134,6 +135,7 @@ class Arithmetic:
     order: str = "pairwise"
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    apart: list[Apart] = field(default_factory=list)
 
     def _done(self, op: str, expr: str, value: FloatArray, *inputs: FloatArray) -> Rows:
         out = self.format.round(value)

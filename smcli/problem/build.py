@@ -9,7 +9,7 @@ import numpy as np
 
 from smcli.batch import Written
 from smcli.errors import InputError, OptionError
-from smcli.model import Loss, Problem, RawRow
+from smcli.model import IGNORED, Loss, Problem, RawRow
 from smcli.numbers.words import plural
 
 if TYPE_CHECKING:
@@ -138,15 +138,30 @@ class _Whole:
             counted = np.ones(at.size, dtype=bool) if spec.ignore_index is None else chosen != spec.ignore_index
             wrong = np.flatnonzero(counted & ((chosen < 0) | (chosen >= classes)))
             if wrong.size:
-                row, t = self._number(int(at[wrong[0]])), chosen[wrong[0]]
-                raise InputError(f"target {t} of row {row} is not a class: there are {classes}, counted from 0",
-                                 f"targets run from 0 to {classes - 1}")  # fmt: skip
+                raise self._no_classes(at, chosen, wrong, classes)
             own = np.where(counted, chosen, 0)  # an ignored row's is never used
             return Loss(spec.kind, own, None, spec.smoothing, weights, z_loss, gamma)
         if spec.labels is None:
             return None
         labels = self._rows(spec.labels, at, classes, "labels")
         return Loss(spec.kind, None, labels, spec.smoothing, weights, z_loss, gamma)
+
+    def _no_classes(self, at: IntArray, chosen: IntArray, wrong: IntArray, classes: int) -> InputError:
+        """That targets are no classes: the first of them, how many others of these rows there are, and what to do."""
+        t, others = int(chosen[wrong[0]]), wrong.size - 1
+        more = (
+            f"; {'neither is that' if others == 1 else 'nor are those'} of {plural(others, 'other')}" if others else ""
+        )
+        more += f" of these {at.size} rows" if others else ""
+        hint = f"targets run from 0 to {classes - 1}"
+        if self._settings.loss.ignore_index is None:
+            one = (chosen[wrong] == t).all()
+            index, where = (t, "the rows with that one") if one else (IGNORED, f"rows whose target is {IGNORED}")
+            hint += f"; --ignore-index {index} (ignore_index={index}) leaves out {where}"
+        problem = (
+            f"target {t} of row {self._number(int(at[wrong[0]]))} is not a class: there are {classes}, counted from 0"
+        )
+        return InputError(problem + more, hint)
 
     def _rows(self, given: Sequence[RawRow], at: IntArray, classes: int, option: str) -> FloatArray:
         """The numbers of an option with one row for all, or one for each, [R, C]."""

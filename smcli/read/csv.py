@@ -42,6 +42,8 @@ _NO_LOGITS = ("class", "classes", "y", "id", "index")  # with the names of targe
 _CHOOSE = "choose the columns of the logits by --columns a,b,c and that of the target by --target-column NAME"
 _EXACT = 2**53
 _TOGETHER = 1 << 14  # cells after which full blocks are looked for
+_LEAVE = "nan in place of a logit leaves its row alone undefined, and an ignored target leaves it out"
+_AHEAD = 1 << 20  # cells that are looked at, once one cannot be read, to tell how many others cannot
 
 
 class _Record(NamedTuple):
@@ -132,7 +134,8 @@ def streamed(source: Source, lines: Lines) -> Iterator[RawBlock]:
 def _taken(source: Source, lines: Lines, gather: Gather, found: list[int], dropped: list[str]) -> Iterator[bool]:
     """Gather the rows and targets of a table; gives a sign after some of them, and whether it waits for more."""
     columns, first, since = _Columns(), True, 0
-    for record in _records(lines, source.name, dropped):
+    records = _records(lines, source.name, dropped)
+    for record in records:
         if record is None:
             yield True
             continue
@@ -142,18 +145,50 @@ def _taken(source: Source, lines: Lines, gather: Gather, found: list[int], dropp
             columns = _chosen(source, header, dropped)
             if header:
                 continue
-        cells = record.cells
-        if columns.logits is not None and len(cells) <= max(*columns.logits, columns.target or 0):
-            raise InputError(f"{len(cells)} cells, fewer than in the header, {source.name}:{record.line}", _HINT)
-        words = cells if columns.logits is None else [cells[i] for i in columns.logits]
-        _add(gather, words, record, columns, source)
-        if columns.target is not None:
-            found.append(_class(cells[columns.target], record, source.name))
-        since += len(words)
+        try:
+            since += _row(gather, record, columns, source, found)
+        except InputError as error:
+            raise _with_others(error, records, columns, source) from None
         if since >= _TOGETHER:
             since = 0
             yield False
     yield False
+
+
+def _row(gather: Gather, record: _Record, columns: _Columns, source: Source, found: list[int]) -> int:
+    """Gather the logits and the target of a record; returns how many logits.
+
+    Raises:
+        InputError: cells are missing, or are not numbers.
+    """
+    cells = record.cells
+    if columns.logits is not None and len(cells) <= max(*columns.logits, columns.target or 0):
+        raise InputError(f"{len(cells)} cells, fewer than in the header, {source.name}:{record.line}", _HINT)
+    words = cells if columns.logits is None else [cells[i] for i in columns.logits]
+    _add(gather, words, record, columns, source)
+    if columns.target is not None:
+        found.append(_class(cells[columns.target], record, source.name))
+    return len(words)
+
+
+def _with_others(error: InputError, records: Iterator[_Record | None], columns: _Columns, source: Source) -> InputError:
+    """The error, with how many of the records that follow cannot be read either; as far as they are there, and not for long.
+
+    Where these are few, the table has bad cells; else it is read in a wrong way.
+    """
+    rows = bad = cells = 0
+    try:
+        while cells < _AHEAD and (record := next(records, None)) is not None:
+            rows, cells = rows + 1, cells + len(record.cells)
+            try:
+                _row(Gather(source.name), record, columns, source, [])
+            except InputError:
+                bad += 1
+    except InputError:  # what follows is no CSV
+        pass
+    more = f"; nor can {bad} of the {rows} rows after it be read" if bad else ""
+    few = "" if error.hint == _HINT or rows <= 2 * bad else f"; {_LEAVE}"
+    return InputError(f"{error.message}{more}", f"{error.hint}{few}")
 
 
 def _add(gather: Gather, words: list[str], record: _Record, columns: _Columns, source: Source) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from smcli.judge.measure import worst
+from smcli.methods.base import UNASKED
 from smcli.model import Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from smcli.judge.block import Block, Judged
     from smcli.model import BoolArray, Finding, FloatArray, Found, IntArray
@@ -79,6 +80,37 @@ class CodeCount:
 
 
 Key = tuple[str, str | None, str | None]  # a code, the method and the quantity that it was found about
+
+
+class Gap(NamedTuple):
+    """Values that a method did not give.
+
+    Attributes:
+        of: of which quantities, as in " of softmax"; empty where it gave none of any.
+        why: the first reason.
+        unasked: whether it was not called for any of them, for want of a target, and gave others.
+    """
+
+    of: str
+    why: str
+    unasked: bool = False
+
+
+def gaps(missing: Mapping[tuple[str, str], str], ran: Collection[tuple[str, str]]) -> dict[str, Gap]:
+    """What the user's functions gave no values of, by their names: a gate is passed by none that are not there.
+
+    Args:
+        missing: by method and quantity why there are no values of it, or of some rows.
+        ran: the methods and quantities of which there are some.
+    """
+    out: dict[str, Gap] = {}
+    for name in dict.fromkeys(method for method, _ in missing if ":" in method):
+        of = {q: why for (method, q), why in missing.items() if method == name}
+        words = [f"{q} in some rows" if (name, q) in ran else q for q in of]
+        any_ran = any(method == name for method, _ in ran)
+        why = next((why for why in of.values() if not why.endswith(UNASKED)), next(iter(of.values())))
+        out[name] = Gap(f" of {' and '.join(words)}" if any_ran else "", why, any_ran and why.endswith(UNASKED))
+    return out
 
 
 def codes(blocks: Sequence[Block], numbers: IntArray) -> list[CodeCount]:

@@ -15,7 +15,7 @@ from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
 from smcli.model import RowReport, Severity
 from smcli.problem.build import targets
-from smcli.report.counts import RANK, CodeCount, Key, Score, code_count, codes, places, scores, worst_error
+from smcli.report.counts import RANK, CodeCount, Gap, Key, Score, code_count, codes, gaps, places, scores, worst_error
 from smcli.report.document import (
     SCHEMA,
     beyond_document,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.confirm import Confirmation
-    from smcli.judge.block import Block, Judged
+    from smcli.judge.block import Block
     from smcli.judge.reduce import Reduced
     from smcli.model import BoolArray, Finding, IntArray, Truth
     from smcli.problem.specs import Settings, Tolerance
@@ -227,15 +227,14 @@ class Report(Shown):
         raise UsageError(f"this report has no {quantity} by {method}")
 
     @property
-    def broken(self) -> dict[str, str]:
-        """The user's functions that gave no value of some rows, each with the reason."""
-        out: dict[str, str] = {}
-        for b in self.blocks:
-            by_name: dict[str, list[Judged]] = {}
-            for m in (m for q in b.results for m in q.methods if ":" in m.method):
-                by_name.setdefault(m.method, []).append(m)
-            out.update({n: some[0].reason for n, some in by_name.items() if not any(m.available for m in some)})
-        return out
+    def broken(self) -> dict[str, Gap]:
+        """The user's functions that gave no values of some quantity or some rows, each with what, and the reason."""
+        missing: dict[tuple[str, str], str] = {}
+        ran = set()
+        for q in (q for b in self.blocks for q in b.results):
+            ran |= {(m.method, q.quantity) for m in q.methods if m.available}
+            missing |= {(m.method, q.quantity): m.reason for m in q.methods if not m.available}
+        return gaps(missing, ran)
 
     def beyond(self) -> Beyond:
         """How many values are beyond a limit that was given explicitly, those of all methods and reductions."""
@@ -332,8 +331,8 @@ class Comparison(Shown):
         return list(dict.fromkeys(d for r in self.reports for d in r.details))
 
     @property
-    def broken(self) -> dict[str, str]:
-        """The user's functions that gave no value in some format, each with the reason."""
+    def broken(self) -> dict[str, Gap]:
+        """The user's functions that gave no values of something in some format, each with what, and the reason."""
         return {name: why for r in self.reports for name, why in r.broken.items()}
 
     @property

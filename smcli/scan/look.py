@@ -56,9 +56,11 @@ def _look(part: RawBlock, fmt: Format, first: int) -> Tally:
         at = np.flatnonzero(mask)
         if at.size:
             found[code] = (int(at.size), first + int(at[0]))
-            bad += [BadRow(RANKS[code], first + r) for r in at[:WORST].tolist()]
+            bad += [BadRow(RANKS[code], first + r, bad=True) for r in at[:WORST].tolist()]
     each = {b.row: b for b in sorted(bad)}  # a row once, by what is worst of it
-    return Tally(count, count * classes, {}, found, worst_of(each.values()), {}, _extremes(part, fmt, top, low))
+    odd = int(np.logical_or.reduce(list(where.values())).sum())
+    worst, extremes = worst_of(each.values()), _extremes(part, fmt, top, low)
+    return Tally(count, count * classes, {}, found, worst, {}, extremes, bad=odd)
 
 
 def _extremes(part: RawBlock, fmt: Format, top: FloatArray, low: FloatArray) -> Extremes:

@@ -96,7 +96,7 @@ def _methods(report: ScanReport, title: str) -> Table:
         name, number = report.place(row)
         place = (*([name] if several else []), str(number), str(index))
         lines.append((method, quantity, error(ulp), *place, *(str(int(c.verdicts[v])) for v in verdicts)))
-    for method, why in sorted(report.tally.missing.items()):
+    for method, why in report.unavailable.items():
         lines.append((method, why, *[""] * (len(head) - 2)))
     return _table(title, head, lines, set(range(2, len(head))) - ({3} if several else set()))
 
@@ -171,7 +171,10 @@ def _rows(report: ScanReport) -> Table:
         said = Verdict.UNDEFINED.label if undefined else error(bad.ulp)
         by = (bad.method, bad.quantity, said) if bad.method else ("", "", "")
         lines.append((*([name] if several else []), str(number), *(by if judged else ())))
-    return _table("the rows most worth a look", head, lines, {several + 0, len(head) - 1})
+    title = "the rows most worth a look"
+    if len(shown) < report.tally.bad and all(row.bad for row in shown):
+        title += f", {len(shown)} of {report.tally.bad} {'with findings' if report.quick else 'bad ones'}"
+    return _table(title, head, lines, {several + 0, len(head) - 1})
 
 
 def _table(title: str, head: tuple[str, ...], lines: list[tuple[str, ...]], right: set[int]) -> Table:

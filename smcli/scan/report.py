@@ -9,7 +9,7 @@ from smcli import findings
 from smcli.judge.beyond import Beyond
 from smcli.numbers.words import command_line
 from smcli.problem.specs import Tolerance
-from smcli.report.counts import CodeCount
+from smcli.report.counts import CodeCount, Gap, Score, gaps
 from smcli.report.document import beyond_document, json_number
 from smcli.scan.tally import Tally, as_counts
 
@@ -84,10 +84,24 @@ class ScanReport:
         ]
         return sorted(counts, key=CodeCount.order)
 
+    def scores(self) -> list[Score]:
+        """How each method did at each quantity; no relative errors are kept."""
+        return [
+            Score(quantity, method, as_counts(c)["verdicts"], c.worst[0], worst_at=c.worst[1:])
+            for (method, quantity), c in self.tally.counts.items()
+        ]
+
     @property
-    def broken(self) -> dict[str, str]:
-        """The user's functions that gave no value of some rows, each with the reason."""
-        return {name: why for name, why in self.tally.missing.items() if ":" in name}
+    def broken(self) -> dict[str, Gap]:
+        """The user's functions that gave no values of some quantity or some rows, each with what, and the reason."""
+        return gaps(self.tally.missing, self.tally.counts.keys())
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Why there are no values of a method, by its name; with its quantity, where there are values of another."""
+        ran = {method for method, _ in self.tally.counts}
+        missing = sorted(self.tally.missing.items())
+        return {f"{method}: {q}" if method in ran else method: why for (method, q), why in missing}
 
     def beyond(self) -> Beyond:
         """How many values are beyond a limit that was given explicitly."""
@@ -175,7 +189,7 @@ class ScanReport:
                 "least": json_number(tally.extremes.least), "most": json_number(tally.extremes.most)
             }  # fmt: skip
         if tally.missing:
-            document["unavailable"] = dict(sorted(tally.missing.items()))
+            document["unavailable"] = self.unavailable
         if self.limits.given:
             document["beyond_limits"] = beyond_document(self.beyond())
         if self.errors:

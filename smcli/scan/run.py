@@ -119,7 +119,7 @@ class _Scan:
             quick=self._way.quick,
             origin=self._origin,
             errors=tuple((self._paths[file], error) for file, error in self._errors.items()),
-            notes=(*self._notes, *self._about_columns()),
+            notes=(*self._notes, *self._about_columns(), *self._tally.notes.values()),
             options=tuple(self._options),
             targets=self._request.loss.target,
             limits=self._request.tolerance,
@@ -144,8 +144,9 @@ class _Scan:
             if count != self._rows and self._counted:
                 raise InputError(f"{count} {what} for {self._rows} rows", ONE_EACH)
         if self._tally.missing and not self._tally.counts:
-            reasons = dict.fromkeys(f"{method}: {why}" for method, why in self._tally.missing.items())
-            raise UnavailableError("; ".join(reasons), methods.advice(self._tally.missing, "smcli compare -v"))
+            missing = {method: why for (method, _), why in self._tally.missing.items()}
+            reasons = (f"{method}: {why}" for method, why in missing.items())
+            raise UnavailableError("; ".join(reasons), methods.advice(missing, "smcli compare -v"))
 
     def _given(self) -> list[tuple[str, int]]:
         """What was given for each row, and how often."""

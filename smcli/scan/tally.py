@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from smcli.judge.beyond import Beyond
+from smcli.judge.block import told
 from smcli.model import Verdict
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 EDGES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)  # ulp; one more for what is beyond, or nan
 WORST = 20  # rows that are remembered to be looked at
+
+BAD = (Verdict.UNDEFINED, Verdict.LOST, Verdict.INACCURATE)
 
 Key = tuple[str, str]  # method, quantity
 
@@ -61,13 +64,14 @@ class Extremes(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row worth a look, and the method that says so: how bad, which row, by what."""
+    """A row worth a look, and the method that says so: how bad, which row, by what; whether it is among `Tally.bad`."""
 
     rank: float
     row: int
     method: str = ""
     quantity: str = ""
     ulp: float = math.nan
+    bad: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +83,10 @@ class Tally:
         counts: by method and quantity.
         findings: by code: in how many rows, and the first of them.
         worst_rows: the rows most worth a look, the worst first.
-        missing: methods that could not run, and why.
+        missing: methods that could not run, by method and quantity, and why.
         extremes: of the logits; only of a quick look.
+        notes: what is to be known of how values came about (`judge.block.told`).
+        bad: how many rows have a value that is lost, inaccurate or undefined; of a quick look, how many have a finding.
     """
 
     rows: int = 0
@@ -88,8 +94,10 @@ class Tally:
     counts: dict[Key, Count] = field(default_factory=dict)
     findings: dict[str, tuple[int, int]] = field(default_factory=dict)
     worst_rows: tuple[BadRow, ...] = ()
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[Key, str] = field(default_factory=dict)
     extremes: Extremes = Extremes()  # noqa: RUF009 - it is frozen
+    notes: dict[str, str] = field(default_factory=dict)
+    bad: int = 0
 
     def __add__(self, later: Tally) -> Tally:
         """The tally of these rows and of some that come later in the input."""
@@ -105,8 +113,10 @@ class Tally:
             counts,
             found,
             worst_of((*self.worst_rows, *later.worst_rows)),
-            self.missing | later.missing,
+            later.missing | self.missing,
             self.extremes | later.extremes,
+            later.notes | self.notes,  # of alike ones the first tells
+            self.bad + later.bad,
         )
 
 
@@ -122,12 +132,13 @@ def _rank(worst: tuple[float, int, int]) -> tuple[bool, float]:
 def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
     """The tally of one judged block, whose rows are counted from `first` on."""
     counts: dict[Key, Count] = {}
-    missing: dict[str, str] = {}
+    missing: dict[Key, str] = {}
     worst: dict[int, BadRow] = {}
+    wrong = np.zeros(len(block.places), dtype=bool)
     for q in block.results:
         for m in q.methods:
             if not m.available:
-                missing[m.method] = m.reason
+                missing[m.method, q.quantity] = m.reason
                 continue
             each = m.ulp[np.arange(len(m.worst)), m.worst]
             r = int(each.argmax())  # the first nan, if there is one
@@ -138,6 +149,8 @@ def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
                 (float(each[r]), first + int(block.places[r]), int(m.worst[r])),
                 Beyond.of(tolerance, m.ulp, m.rel, m.verdicts),
             )
+            if verdicts[list(BAD)].any():
+                wrong |= np.isin(m.verdicts, BAD).any(axis=1)
             _note_worst(worst, m, q.quantity, each)
     findings = {}
     for code, at in _codes(block).items():
@@ -148,8 +161,12 @@ def of_block(block: Block, first: int, tolerance: Tolerance) -> Tally:
         int(block.problem.logits.size),
         counts,
         findings,
-        worst_of(bad._replace(row=first + int(block.places[bad.row])) for bad in worst.values()),
+        worst_of(
+            row._replace(row=first + int(block.places[row.row]), bad=bool(wrong[row.row])) for row in worst.values()
+        ),
         missing,
+        notes=told(m for q in block.results for m in q.methods),
+        bad=int(wrong.sum()),
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smcli.errors import UnavailableError
-from smcli.methods.kernels import IGNORED
 from smcli.methods.libraries import Library, library
+from smcli.model import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from smcli.methods.kernels import IGNORED
 from smcli.methods.libraries import WIDE, Library, library, named
+from smcli.model import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
