@@ -203,10 +203,26 @@ def finding(**changes):
 
 def test_findings_that_say_the_same_are_one():
     found = [finding(), finding(method="shifted"), finding(quantity="logsumexp"), finding(message="other")]
-    assert [about for _, about in report.grouped(found)] == [
-        "naive: softmax, logsumexp; shifted: softmax",
-        "naive: softmax",
+    assert [len(some) for some in report.grouped(found)] == [3, 1]
+
+
+def test_one_finding_says_what_to_do_for_each_that_it_is_about():
+    made = smcli.compare([1000, 2000], methods="naive", target=0)
+    (block,) = [p for p in document.of(made, Style()).parts if isinstance(p, FindingBlock)]
+    assert block.about == "naive: softmax, cross-entropy"
+    own = {f.quantity: f.remedy for f in made.rows[0].findings}
+    assert list(map(str, block.remedies)) == [f"{q}: {own[q]}" for q in ("softmax", "cross-entropy")]
+    made = smcli.compare([1000, 2000], methods="naive", quantities="softmax,sigmoid")
+    blocks = [p for p in document.of(made, Style()).parts if isinstance(p, FindingBlock)]
+    for block in blocks:
+        assert len(block.remedies) == 1 or all(r.about for r in block.remedies)
+    some = [
+        finding(),
+        finding(method="shifted", remedy="s"),
+        finding(method="shifted", quantity="logsumexp", remedy="s"),
     ]
+    (told,) = map(report._block, report.grouped(some))
+    assert list(map(str, told.remedies)) == ["naive: softmax: r", "shifted: softmax, logsumexp: s"]
 
 
 def test_notes_that_ask_for_nothing_are_one_line():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from smcli.document.spelling import shorten
 
@@ -154,6 +154,16 @@ class Values:
         return fitting or (wide.at(wide.digits[1]) if wide.digits[0] else wide)
 
 
+class Remedy(NamedTuple):
+    """What to do about a finding; where that differs, for which of the methods and quantities."""
+
+    text: str
+    about: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}" if self.about else self.text
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FindingBlock:
     """Something that was found: where, in what, what it means and what to do."""
@@ -164,7 +174,7 @@ class FindingBlock:
     where: str
     about: str
     message: str
-    remedy: str
+    remedies: tuple[Remedy, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

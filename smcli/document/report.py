@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smcli.document.layouts import values
 from smcli.document.limits import judged
-from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Heading, Paragraph, Part, Table
+from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Heading, Paragraph, Part, Remedy, Table
 from smcli.document.spelling import error, listed, number, shorten
 from smcli.document.values import (
     HEAD,
@@ -287,31 +287,43 @@ def findings(report: Report, style: Style) -> Iterator[FindingBlock]:
     if style.summary:
         return
     if len(report.rows) == 1:
-        some = grouped(report.rows[0].findings)
-        yield from (block(f, about) for f, about in some if style.verbose or f.code not in QUIET)
+        groups = grouped(report.rows[0].findings)
+        yield from (_block(some) for some in groups if style.verbose or some[0].code not in QUIET)
         return
-    yield from (block(f, f"{f.method}: {f.quantity}", "the reduced loss") for f in report.about_all)
+    yield from (_block([f], "the reduced loss") for f in report.about_all)
     yield from (of_rows(c, some) for c, some in report.told() if style.verbose or c.code not in QUIET)
-
-
-def block(f: Finding, about: str, where: str = "") -> FindingBlock:
-    """A finding as a part."""
-    return FindingBlock(f.severity, f.code, f.name, where, about, f.message, f.remedy)
 
 
 def of_rows(c: CodeCount, told: Sequence[Finding]) -> FindingBlock:
     """What was found in several rows, as the first of them tells it; there is one for each method and quantity."""
     rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
-    here = f"; here row {c.first_rows[0]}" if c.rows > 1 else ""
-    return block(told[0], _about(told), rows + here)
+    return _block(told, rows + (f"; here row {c.first_rows[0]}" if c.rows > 1 else ""))
 
 
-def grouped(found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-    """Findings of a row that say the same, and to do the same, as one, with all methods and quantities they are about."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
+def grouped(found: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings of a row that say the same together."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for f in found:
-        groups.setdefault((f.code, f.message, f.remedy), []).append(f)
-    return [(some[0], _about(some)) for some in groups.values()]
+        groups.setdefault((f.code, f.message), []).append(f)
+    return list(groups.values())
+
+
+def _block(found: Sequence[Finding], where: str = "") -> FindingBlock:
+    """Findings that say the same, with what to do for each of what they are about."""
+    of: dict[str, list[Finding]] = {}
+    for f in found:
+        of.setdefault(f.remedy, []).append(f)
+    remedies = tuple(Remedy(text, _parted(some, found) if len(of) > 1 else "") for text, some in of.items())
+    f = found[0]
+    return FindingBlock(f.severity, f.code, f.name, where, _about(found), f.message, remedies)
+
+
+def _parted(some: Sequence[Finding], found: Sequence[Finding]) -> str:
+    """What some of the findings are about, by what sets them apart: quantities of one method, methods, or both."""
+    one_method, one_quantity = len({f.method for f in found}) == 1, len({f.quantity for f in found}) == 1
+    if one_method or one_quantity:
+        return ", ".join(dict.fromkeys((f.quantity if one_method else f.method) or "" for f in some))
+    return _about(some)
 
 
 def _about(found: Sequence[Finding]) -> str:

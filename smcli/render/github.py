@@ -60,7 +60,7 @@ def _judged(thing: Any, dtype: str = "") -> Iterator[str]:
 
 def _command(f: FindingBlock, dtype: str) -> str:
     where = "".join(f"{said}: " for said in (dtype, f.where, f.about) if said)
-    return _annotation(f.severity, f"{f.code} {f.name}", f"{where}{f.message} — {f.remedy}")
+    return _annotation(f.severity, f"{f.code} {f.name}", f"{where}{f.message} — {'; '.join(map(str, f.remedies))}")
 
 
 def _annotation(severity: Severity, name: str, said: str) -> str:

@@ -98,10 +98,11 @@ def _verdicts(part: Verdicts) -> str:
 
 def _finding(f: FindingBlock) -> str:
     about = " · ".join(filter(None, (f.where, f.about)))
+    remedies = "\n".join(f"<p class=remedy>{_text(str(remedy))}</p>" for remedy in f.remedies)
     return (
         f'<li class="is-{f.severity}"><p><span class="badge {f.severity}">{f.severity}</span> '
         f"<b>{_text(f.code)} {_text(f.name)}</b> <span class=about>{_text(about)}</span></p>\n"
-        f"<p>{_text(f.message)}</p>\n<p class=remedy>{_text(f.remedy)}</p></li>\n"
+        f"<p>{_text(f.message)}</p>\n{remedies}</li>\n"
     )
 
 

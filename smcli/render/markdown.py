@@ -98,4 +98,4 @@ def _run(run: Cell) -> str:
 def _finding(f: FindingBlock) -> str:
     about = " · ".join(filter(None, (f.where, f.about)))
     name = f"**{f.severity} {f.code} {escape(f.name)}**{f' ({escape(about)})' if about else ''}"
-    return f"- {name} — {escape(f.message)} — {escape(f.remedy)}"
+    return f"- {name} — {escape(f.message)} — {' — '.join(escape(str(remedy)) for remedy in f.remedies)}"

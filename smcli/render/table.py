@@ -153,13 +153,14 @@ class Page:
             (f"{part.severity} ", severity), (f"{part.code} {part.name}", "bold"), (f"  {about}", "dim")
         )
         yield Text(self._wrapped(part.message, indent))
-        yield Text(self._wrapped(f"→ {part.remedy}", indent), "italic")
+        yield from (Text(self._wrapped(f"→ {remedy}", indent), "italic") for remedy in part.remedies)
 
     def remedies(self, found: Sequence[FindingBlock]) -> Iterator[Text]:
         """What to do about all that was found, each remedy once, with the codes that ask for it; a name once as well."""
         of: dict[str, dict[str, FindingBlock]] = {}
         for f in found:
-            of.setdefault(f.remedy, {}).setdefault(f.code, f)
+            for text, _ in f.remedies:
+                of.setdefault(text, {}).setdefault(f.code, f)
         named: set[str] = set()
         for remedy, some in of.items():
             codes = ", ".join(code if code in named else f"{code} {f.name}" for code, f in some.items())

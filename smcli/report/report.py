@@ -175,12 +175,12 @@ class Report(Shown):
         Methods and quantities whose first row is the same and tells the same are told as one, with a finding for each; the
         count is that of their rows together.
         """
-        of: dict[tuple[int, str, str, str], tuple[dict[Key, BoolArray], list[Finding]]] = {}
+        of: dict[tuple[int, str, str], tuple[dict[Key, BoolArray], list[Finding]]] = {}
         rows = self.rows
         for key, where in places(self.blocks, len(self.numbers)).items():
             first = int(where.argmax())
             f = next(f for f in rows[first].findings if (f.code, f.method, f.quantity) == key)
-            some, found = of.setdefault((first, f.code, f.message, f.remedy), ({}, []))
+            some, found = of.setdefault((first, f.code, f.message), ({}, []))
             some[key] = where
             found.append(f)
         order = {m: i for i, m in enumerate(self.methods)}
