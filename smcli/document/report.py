@@ -297,7 +297,9 @@ def findings(report: Report, style: Style) -> Iterator[FindingBlock]:
 def of_rows(c: CodeCount, told: Sequence[Finding]) -> FindingBlock:
     """What was found in several rows, as the first of them tells it; there is one for each method and quantity."""
     rows = f"row{'s' if c.rows > 1 else ''} {listed(c.first_rows, c.rows)}"
-    return _block(told, rows + (f"; here row {c.first_rows[0]}" if c.rows > 1 else ""))
+    same = [f for f in told if f.message == told[0].message and f.at == told[0].at]
+    of = f", {_about(same)}" if len(same) < len(told) else ""
+    return _block(told, rows + (f"; here row {c.first_rows[0]}{of}" if c.rows > 1 or of else ""))
 
 
 def grouped(found: Sequence[Finding]) -> list[list[Finding]]:

@@ -170,10 +170,10 @@ class Report(Shown):
         )
 
     def told(self) -> list[tuple[CodeCount, list[Finding]]]:
-        """What there is to say of all rows, the most severe first: by code, method and quantity as the first row does.
+        """What there is to say of all rows, the most severe first: as the first row does, with a finding of each method.
 
-        Methods and quantities whose first row is the same and tells the same are told as one, with a finding for each; the
-        count is that of their rows together.
+        Told as one are methods and quantities of which the same is to be done, or whose first row tells the same; the
+        count is that of their rows together. Only what the first finding says is shown.
         """
         of: dict[tuple[int, str, str], tuple[dict[Key, BoolArray], list[Finding]]] = {}
         rows = self.rows
@@ -183,8 +183,13 @@ class Report(Shown):
             some, found = of.setdefault((first, f.code, f.message), ({}, []))
             some[key] = where
             found.append(f)
+        one: dict[tuple[str, ...], tuple[dict[Key, BoolArray], list[Finding]]] = {}
+        for (_, code, _), (some, found) in sorted(of.items(), key=lambda item: item[0][0]):
+            into = one.setdefault((code, *dict.fromkeys(f.remedy for f in found)), ({}, []))
+            into[0].update(some)
+            into[1].extend(found)
         order = {m: i for i, m in enumerate(self.methods)}
-        told = [(code_count(found[0], some, self.numbers), found) for some, found in of.values()]
+        told = [(code_count(found[0], some, self.numbers), found) for some, found in one.values()]
         return sorted(told, key=lambda one: (*one[0].order(), order.get(one[1][0].method or "", -1)))
 
     def counts(self) -> dict[str, int]:
