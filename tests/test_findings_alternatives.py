@@ -181,7 +181,7 @@ def rows_of(dtype, seed):
 def test_each_planted_mistake_is_named_and_no_other(name, options, formula, dtype):
     """In bfloat16 what changes little does not always tell enough, in 8 bits hardly anything: nothing is named then."""
     found = []
-    for seed in range(4):
+    for seed in range(1 if dtype in EIGHT else 3):
         f, x, t, _ = rows_of(dtype, seed)
         y = f.round(np.asarray(formula(x.astype(L), t), dtype=np.float64))
         found.append(named(smcli.check(x, y, dtype=dtype, **options(t))))
