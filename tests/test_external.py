@@ -268,7 +268,10 @@ def test_a_mean_taken_twice_is_seen_as_a_factor(capsys: pytest.CaptureFixture[st
     """The step that multiplies by 1/N is this program's: those of the function are not seen."""
     words = ["grad", "[[1,2,3],[4,5,9]]", "-t", "0,1", "-m", "mine:averaged", "--reduction", "mean"]
     assert command(words) == 0
-    assert "each of these values is 0.5 times its truth: look for a factor" in capsys.readouterr().out
+    assert (
+        "each of these values is 0.5 times its truth, the factor of the reduction once more: "
+        in capsys.readouterr().out
+    )
 
 
 def test_a_wider_result_is_rounded_and_said() -> None:

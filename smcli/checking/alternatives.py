@@ -54,7 +54,9 @@ def of_other_losses(y: float, reduced: Reduced, blocks: Sequence[Block], setting
         for scale in sorted(scales):
             total, size = (np.array([[float(part.sum()) * scale]]) for part in (losses, np.abs(losses)))
             near = Values(total, Limit(limit.ulp, parts=size, base=limit.ulp))
-            if told(np.array([[y]]), true, near, fmt)[0] >= NEEDED:
+            with np.errstate(all="ignore"):  # a truth may be as small as it likes
+                bits = float(told(np.array([[y]]), true, near, fmt)[0])
+            if bits >= NEEDED:
                 return candidate.sentence_of_total(settings.loss.reduction)
     return ""
 

@@ -63,22 +63,19 @@ def factors(q: Question) -> list[Candidate]:
     if scale not in {0.0, 1.0}:
         known += [
             (1 / scale, "what the mean divides by", "divide by it, the factor of the reduction is missing"),
-            (
-                1 / scale / counted,
-                "the mean weight of the targets",
-                SUM_OF_WEIGHTS,
-            ),
-            (
-                1 / scale / rows,
-                "the rows that count over all rows",
-                "leave ignored rows out of the divisor, where that factor comes from",
-            ),
+            (scale, "the factor of the reduction once more", "leave it out, since it is there already"),
             (
                 1 / classes,
                 "one over the number of classes",
-                "look for a mean over all logits, a factor that nobody asked for",
+                "look for a mean over all logits, a factor nobody asked for",
             ),
         ]
+        if loss is not None and loss.weights is not None:
+            known += [(1 / scale / counted, "the mean weight of the targets", SUM_OF_WEIGHTS),
+                      (1 / scale / rows, "the sum of the weights over the number of all rows", SUM_OF_WEIGHTS)]  # fmt: skip
+        elif loss is not None and not loss.is_binary:
+            left_out = "leave ignored rows out of the divisor, where that factor comes from"
+            known += [(1 / scale / rows, "the rows that count over all rows", left_out)]
     elif rows > 1:
         known += [
             (1 / rows, "one over the number of rows", "look for a mean over the rows, whose factor was not asked for"),
