@@ -103,12 +103,30 @@ class _Told:
         """Whether the truth at that index, as it is told, is not that of all places; of places not kept nobody knows."""
         if count == 1 or count > len(self.flat):
             return count > 1
-        assert self.truth is not None  # noqa: S101 - as above
-        parts = [part[self.row, self.flat] for part in (self.truth.hi, self.truth.lo, self.truth.exp2)]
-        if all((part == part[0]).all() for part in parts) and index in self.flat:
-            return False
-        told = self._true(index)
-        return any(self._true(i) != told for i in self.flat)
+        mine, told = self._parts_of(index), ""
+        for i in self.flat:
+            other = self._parts_of(i)
+            if other == mine:
+                continue
+            if _far(mine, other):
+                return True
+            told = told or self._true(index)
+            if self._true(i) != told:
+                return True
+        return False
+
+    def _parts_of(self, index: int) -> tuple[float, float, int]:
+        t = self.truth
+        assert t is not None  # noqa: S101 - as above
+        return float(t.hi[self.row, index]), float(t.lo[self.row, index]), int(t.exp2[self.row, index])
+
+
+def _far(a: tuple[float, float, int], b: tuple[float, float, int]) -> bool:
+    """Whether two truths are so far apart that six digits tell: by more than 2^0.0001, or of other signs."""
+    (x, _, m), (y, _, n) = a, b
+    if x == 0 or y == 0 or not math.isfinite(x) or not math.isfinite(y):
+        return False  # the texts tell
+    return (x < 0) != (y < 0) or abs(math.log2(abs(x)) - math.log2(abs(y)) + (m - n)) > 1e-4
 
 
 @lru_cache(maxsize=512)
