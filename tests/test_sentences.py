@@ -153,7 +153,14 @@ def batches(many):
         yield smcli.gradient(x, methods="all", **options) if k % 4 == 3 else smcli.compare(x, methods="all", **options)
 
 
+def parted(about):
+    """The methods and quantities that are named, each as (method, quantity)."""
+    each = [one.rpartition(": ") for one in about.split("; ") if one]
+    return [(method or None, quantity or None) for method, _, some in each for quantity in some.split(", ")]
+
+
 def test_a_paragraph_holds_of_every_method_and_quantity_that_it_names():
+    """What it says of the row and methods of its example, what is to be done of all, as the first row of each has it."""
     merged = 0
     for made in batches(40):
         of = {row.row: row.findings for row in made.rows}
@@ -161,14 +168,16 @@ def test_a_paragraph_holds_of_every_method_and_quantity_that_it_names():
         for p in (p for p in shown if isinstance(p, FindingBlock)):
             numbers = [int(n) for n in re.findall(r"\d+", p.where.partition(";")[0])] or [made.rows[0].row]
             first = int(re.search(r"here row (\d+)", p.where)[1]) if "here" in p.where else numbers[0]
-            named = [
-                (m, q) for one in p.about.split("; ") for m, _, some in [one.rpartition(": ")] for q in some.split(", ")
-            ]
+            named = parted(p.about) or [(None, None)]
             merged += len(named) > 1
-            for method, quantity in named:
-                who = method or None, quantity or None
-                same = [f for f in of[first] if (f.code, f.method, f.quantity) == (p.code, *who)]
-                assert (p.message, p.remedy) in {(f.message, f.remedy) for f in same}, (p.about, p.message)
+            example = parted(p.where.partition("here row ")[2].partition(", ")[2]) or named
+            for who in example:
+                assert p.message in {f.message for f in of[first] if (f.code, f.method, f.quantity) == (p.code, *who)}
+            for who in named:
+                own = next(f for row in of for f in of[row] if (f.code, f.method, f.quantity) == (p.code, *who))
+                texts = [r.text for r in p.remedies if {r.about} & {"", *filter(None, who)} or who in parted(r.about)]
+                texts += [r.text for r in p.remedies if who[1] and who[1] in r.about.split(", ")]
+                assert own.remedy in texts, (p.about, p.remedies)
                 told.setdefault((p.code, *who), set()).update(numbers)
         for row, found in of.items():
             for f in found:
