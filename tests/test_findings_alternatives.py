@@ -179,7 +179,7 @@ def rows_of(dtype, seed):
 @pytest.mark.parametrize("dtype", [*WIDE, *EIGHT])
 @pytest.mark.parametrize(("name", "options", "formula"), PLANTED, ids=[f"{n}-{k}" for k, (n, *_) in enumerate(PLANTED)])
 def test_each_planted_mistake_is_named_and_no_other(name, options, formula, dtype):
-    """In bfloat16 what changes little does not always tell enough, in 8 bits hardly anything: rows of which nothing is named."""
+    """In bfloat16 what changes little does not always tell enough, in 8 bits hardly anything."""
     found = []
     for seed in range(1 if dtype in EIGHT else 3):
         f, x, t, _ = rows_of(dtype, seed)
