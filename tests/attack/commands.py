@@ -8,8 +8,6 @@ python tests/attack/commands.py --problems 1000 --seed 1
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import csv
 import io
 import json
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 import numpy as np
 from definition import FORMATS
 from problems import Problem, draw
@@ -454,18 +453,5 @@ def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
     return count, wrong
 
 
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    count, wrong = attack(asked.seed, asked.problems)
-    print("\n".join(wrong))
-    print(dict(count), f"{len(wrong)} wrong")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

@@ -7,7 +7,6 @@ python tests/attack/relations.py --problems 2000 --seed 1
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 from definition import FORMATS, rounded
 from problems import logits
 
@@ -325,17 +325,5 @@ def first(a: Any, b: Any) -> str:
     return f"{a} and {b}"
 
 
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    count, wrong = attack(asked.seed, asked.problems)
-    print("\n".join(wrong))
-    print(dict(count), f"{len(wrong)} wrong")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))

@@ -7,7 +7,6 @@ python tests/attack/scans.py --problems 300 --seed 1
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command
 import numpy as np
 from commands import STORED, cli, flat, safetensors, written
 from definition import FORMATS, rounded
@@ -242,10 +242,10 @@ def shown(words: list[str], files: Files, d: dict[str, Any], count: Counter[str]
     """Where a command that is printed does not show what the table says of its row."""
     _, out, _ = cli(["scan", *words, "-f", "markdown"])
     commands = re.findall(r"^smcli (compare .*)$", out, re.MULTILINE)
-    for command, (row, method, quantity, ulp) in zip(commands, d["worst_rows"], strict=False):
-        code, text, err = cli([*shlex.split(command), "-f", "json"])
+    for printed, (row, method, quantity, ulp) in zip(commands, d["worst_rows"], strict=False):
+        code, text, err = cli([*shlex.split(printed), "-f", "json"])
         if code:
-            yield f"{command}: {err}"
+            yield f"{printed}: {err}"
             continue
         (document,) = json.loads(text)["rows"]
         (told,) = (
@@ -253,7 +253,7 @@ def shown(words: list[str], files: Files, d: dict[str, Any], count: Counter[str]
         )
         due = [v if math.isfinite(v) else str(v) for v in files.rows[row].tolist()]
         if document["logits"] != due or not same(told["worst"]["ulp"], ulp):
-            yield f"{command}: {told['worst']}, and the row has {ulp}"
+            yield f"{printed}: {told['worst']}, and the row has {ulp}"
         count["commands"] += 1
 
 
@@ -293,21 +293,10 @@ def attack(seed: int, many: int) -> tuple[Counter[str], list[str]]:
             state = rng.getrandbits(48)
             files = Files(Random(state), Path(folder))
             said = f"    {state}: {files.count} rows of {files.n}, {files.dtype}"
+            count["problems"] += 1
             wrong += [f"{w}\n{said}" for w in check(files, Random(state), count)]
     return count, wrong
 
 
-def main() -> int:
-    """Read the command line and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    asked_for = parser.parse_args()
-    count, wrong = attack(asked_for.seed, asked_for.problems)
-    print("\n".join(wrong))
-    print(dict(count), f"{len(wrong)} wrong")
-    return bool(wrong)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(attack, __doc__))
