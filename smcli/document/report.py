@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smcli.document.layouts import values
-from smcli.document.limits import judged
 from smcli.document.parts import LEAST, Cell, Document, Drawing, FindingBlock, Heading, Paragraph, Part, Remedy, Table
 from smcli.document.spelling import error, listed, number, shorten
 from smcli.document.values import (
@@ -131,7 +130,7 @@ def _parts(report: Report, style: Style, told: Sequence[FindingBlock]) -> Iterat
         yield in_rows(found, len(rows))
     yield from _reduced(report, style)
     if style.summary:
-        yield from map(Paragraph.of, judged(report))
+        yield from _judged(report)
         yield from (Paragraph.of(note, "dim") for note in notes(report))
         return
     shown, left_out = _shown(report, rows, style, found)
@@ -143,8 +142,16 @@ def _parts(report: Report, style: Style, told: Sequence[FindingBlock]) -> Iterat
     if batch or not any(per_class(q) for row in shown for q in row.results):
         yield Drawing(partial(_figures, report))
     yield from told
-    yield from map(Paragraph.of, judged(report))
+    yield from _judged(report)
     yield from (Paragraph.of(said, "dim") for said in (*_told(report), left_out) if said)
+
+
+def _judged(report: Report) -> Iterator[Paragraph]:
+    """What there is to say of limits and tolerances, where some were given or asked for."""
+    if report.limits.given or report.tolerance is not None:
+        from smcli.document.limits import judged
+
+        yield from map(Paragraph.of, judged(report))
 
 
 def _told(report: Report) -> Iterator[str]:

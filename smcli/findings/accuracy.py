@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smcli.findings import minus_one
 from smcli.findings.evidence import pick
 from smcli.findings.foreign import suspicion
 from smcli.findings.remedies import mend
@@ -95,6 +94,8 @@ def inaccurate(ev: RunEvidence) -> Iterator[Hit]:
     wrong = ev.verdict(Verdict.INACCURATE) & np.isfinite(ev.y) & ev.clean
     if not wrong.any():
         return
+    from smcli.findings import minus_one
+
     ulp = np.where(wrong, ev.errors.ulp, -1.0)
     most = ulp.argmax(axis=1)
     true = pick(ev.truth.hi, most)

@@ -11,7 +11,6 @@ import numpy as np
 
 from smcli.errors import UsageError
 from smcli.findings import say
-from smcli.judge.beyond import Beyond
 from smcli.judge.block import Texts
 from smcli.model import RowReport, Severity
 from smcli.problem.build import targets
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smcli.confirm import Confirmation
+    from smcli.judge.beyond import Beyond
     from smcli.judge.block import Block
     from smcli.judge.reduce import Reduced
     from smcli.model import BoolArray, Finding, IntArray, Truth
@@ -243,13 +243,15 @@ class Report(Shown):
 
     def beyond(self) -> Beyond:
         """How many values are beyond a limit that was given explicitly, those of all methods and reductions."""
+        from smcli.judge.beyond import Beyond
+
         errors = [(m.ulp, m.rel, m.verdicts) for b in self.blocks for q in b.results for m in q.methods if m.available]
         errors += [(m.ulp, m.rel, m.verdicts) for r in self.reduced for m in r.methods]
         return sum((Beyond.of(self.limits, *some) for some in errors), Beyond())
 
     def beyond_limits(self) -> bool:
         """Whether a value is beyond a limit that was given explicitly."""
-        return bool(self.beyond().count)
+        return self.limits.given and bool(self.beyond().count)
 
     def head(self) -> dict[str, Any]:
         """The JSON document up to its rows."""
