@@ -146,6 +146,11 @@ class Problem:
         """The names of the number formats of the values and of the logits."""
         return self.dtype, self.logits_dtype or self.dtype
 
+    @property
+    def counted(self) -> int:
+        """How many rows are not ignored."""
+        return len(self.logits) - (0 if self.ignored is None else int(self.ignored.sum()))
+
     def select(self, rows: Sequence[int] | IntArray) -> Problem:
         """Some of its rows."""
         loss = self.loss

@@ -42,7 +42,7 @@ def of_other_losses(y: float, reduced: Reduced, blocks: Sequence[Block], setting
         return ""
     problem = blocks[0].problem
     fmt, true = formats.get(problem.dtype), np.array([[float(reduced.exact)]])
-    counted = rows - sum(int(np.count_nonzero(b.problem.ignored)) for b in blocks if b.problem.ignored is not None)
+    counted = sum(b.problem.counted for b in blocks)
     scales = {float(problem.scale)}
     if settings.loss.reduction == "mean" and settings.loss.weights is not None:
         scales |= {1 / counted, 1 / rows}

@@ -167,23 +167,18 @@ def logits_unchanged(q: Question) -> Values | None:
     return None if q.quantity == "vjp" or x.shape[1] == 1 else q.times(1.0).via(x) if x.shape == q.y.shape else None
 
 
-def bare_terms(q: Question) -> Values | None:
-    """exp(x), which nothing divides."""
-    if q.quantity != "softmax":
-        return None
-    x = scaled(q.problem)
-    v = np.exp(x)
-    return q.times(1.0).via(v, v * (1 + np.nan_to_num(np.abs(x), posinf=0.0)))
+def bare_terms(*, shifted: bool) -> Make:
+    """exp(x), or exp(x − max(x)), which nothing divides."""
 
+    def make(q: Question) -> Values | None:
+        if q.quantity != "softmax":
+            return None
+        x = scaled(q.problem)
+        z = x - x.max(axis=1, keepdims=True) if shifted else x
+        v = np.exp(z)
+        return q.times(1.0).via(v, v * (1 + np.nan_to_num(np.abs(z), posinf=0.0)))
 
-def bare_shifted_terms(q: Question) -> Values | None:
-    """exp(x − max(x)), which nothing divides."""
-    if q.quantity != "softmax":
-        return None
-    x = scaled(q.problem)
-    z = x - x.max(axis=1, keepdims=True)
-    v = np.exp(z)
-    return q.times(1.0).via(v, v * (1 + np.nan_to_num(np.abs(z), posinf=0.0)))
+    return make
 
 
 def other_temperature(change: Callable[[float], float]) -> Make:
@@ -235,18 +230,12 @@ def no_weights(q: Question) -> Values | None:
     return None if loss is None or loss.weights is None else with_loss(q, weights=None)
 
 
-def counted_rows(q: Question) -> int:
-    """How many rows of the block are not left out."""
-    ignored = q.whole.ignored
-    return len(q.whole.logits) - (0 if ignored is None else int(np.count_nonzero(ignored)))
-
-
 def no_weights_at_all(q: Question) -> Values | None:
     """No class weights, in what a mean divides by neither."""
     loss = loss_asked(q)
     if loss is None or loss.weights is None or q.problem.scale == 1 or q.quantity != "gradient":
         return None
-    return q.true(replace(q.problem, scale=Fraction(1, counted_rows(q)), loss=replace(loss, weights=None)))
+    return q.true(replace(q.problem, scale=Fraction(1, q.whole.counted), loss=replace(loss, weights=None)))
 
 
 def no_z_loss(q: Question) -> Values | None:

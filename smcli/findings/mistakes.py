@@ -23,7 +23,7 @@ GUESSED = 0.1  # the label smoothing of most recipes
 def factors(q: Question) -> list[Candidate]:
     """The constants that values are often multiplied by, each with what it is; those of one size as one."""
     problem, loss = q.whole, changes.loss_asked(q)
-    classes, rows, counted = problem.logits.shape[1], len(problem.logits), changes.counted_rows(q)
+    classes, rows, counted = problem.logits.shape[1], len(problem.logits), q.whole.counted
     t, scale = problem.temperature, float(problem.scale)
     known = [
         (-1.0, "its sign flipped", "look for a minus, since a loss is −log p and its gradient p − y"),
@@ -138,8 +138,9 @@ MISTAKES = (
               "give log-probabilities to that loss, as nll_loss takes them"),
     Candidate("1 − p", changes.one_minus_p, "of 1 − p of the target, without a logarithm", "take −log p"),
     Candidate("squared error", changes.brier, "of Σ (p − y)², the squared error", "take −Σ y·log p"),
-    Candidate("exp(x)", changes.bare_terms, "of exp(x), which nothing divides", "divide by the sum of the row"),
-    Candidate("exp(x − max)", changes.bare_shifted_terms, "of exp(x − max(x)), which nothing divides", "divide by the sum of the row"),
+    Candidate("exp(x)", changes.bare_terms(shifted=False), "of exp(x), which nothing divides", "divide by the sum of the row"),
+    Candidate("exp(x − max)", changes.bare_terms(shifted=True), "of exp(x − max(x)), which nothing divides",
+              "divide by the sum of the row"),
     Candidate("logits", changes.logits_unchanged, "of the logits themselves", "the function was left out; or give the right array"),
     Candidate("temperature forgotten", changes.other_temperature(lambda _: 1.0), "without the temperature",
               "divide the logits by T first"),

@@ -125,13 +125,6 @@ def _divisor(scale: Fraction, settings: Settings) -> str:
     return f"the mean divides by {float(1 / scale):g}, {by}"
 
 
-def _counted(blocks: Sequence[Block]) -> int:
-    """How many rows are not left out."""
-    return sum(
-        len(b.places) - (0 if b.problem.ignored is None else int(np.count_nonzero(b.problem.ignored))) for b in blocks
-    )
-
-
 def _slip(ratio: float, close: float, divisor: float, blocks: Sequence[Block], settings: Settings) -> str:
     """A usual slip that explains a wrong total: what it is, in words; empty where none does.
 
@@ -142,7 +135,7 @@ def _slip(ratio: float, close: float, divisor: float, blocks: Sequence[Block], s
         blocks: the rows.
         settings: what was asked.
     """
-    rows, counted = sum(len(b.places) for b in blocks), _counted(blocks)
+    rows, counted = sum(len(b.places) for b in blocks), sum(b.problem.counted for b in blocks)
     if not counted:
         return ""
     loss = settings.loss
